@@ -1,0 +1,29 @@
+"""The one error that is the user's to mend: a single line that says what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something the user must change. The command line prints it as one line and exits with status 2."""
+
+
+class Lacks(UserError, AttributeError):
+    """A model was asked for a capability that it has not got. An AttributeError too, so that `hasattr` says no."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint at the end of an error: the known words closest to `word`, or all of them when they are few.
+
+    Example:
+        >>> nearest("vea", ["vae", "pca"])
+        'did you mean vae?'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"known: {shown}" if known else "none is known"

@@ -1,0 +1,262 @@
+"""Capabilities, and the base of every model: its constructor's arguments are its configuration.
+
+A model has the capabilities whose methods it defines. Everything else (contract checks, command line, evaluation) is written against
+capabilities, never against the names of models.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from pofx.errors import Lacks, UserError, nearest
+from pofx.game import Batch, Noise, Part, Player, Stage
+from pofx.kinds import Kind, check_value, kinds_in
+
+# Capabilities. Batch first, float32 unless the kind says otherwise. A capability's method may have further keyword arguments
+# (`log_prob(x, samples=100)`): each is a flag of the verb that calls it.
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Draws x."""
+
+    def sample(self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """log p(x) in nats, shape (B,): exact or a lower bound, as the class's `density` says."""
+
+    density: ClassVar[Literal["exact", "bound"] | None]
+
+    def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """x to a code of kind `codes`, (B, d): deterministic."""
+
+    codes: Kind
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A code (B, d) to x, (B, *shape): the mean."""
+
+    def decode(self, z: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """x with the parts where `known` is False filled in; what is known is kept."""
+
+    def complete(self, x: Tensor, known: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A source of one kind to a target of another."""
+
+    def translate(self, source: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """x to logits (B, classes)."""
+
+    def classify(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Hashes(Protocol):
+    """x to packed bits, uint8 (B, bits / 8)."""
+
+    def hash(self, x: Tensor) -> Tensor: ...
+
+
+CAPABILITIES: dict[str, tuple[type, str]] = {  # shown name -> protocol, the method that shows it
+    "samples": (Samples, "sample"),
+    "scores": (Scores, "log_prob"),
+    "encodes": (Encodes, "encode"),
+    "decodes": (Decodes, "decode"),
+    "completes": (Completes, "complete"),
+    "translates": (Translates, "translate"),
+    "classifies": (Classifies, "classify"),
+    "hashes": (Hashes, "hash"),
+}
+
+
+@dataclass(frozen=True)
+class HyperParameter:
+    """One keyword argument of a model's constructor (or of a capability's method): a flag of the command line."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+
+
+class Model(nn.Module):
+    """The base of every model.
+
+    A subclass's constructor takes the kinds of data it needs as leading arguments, annotated with them, and its hyper-parameters as
+    keyword-only arguments. Both are checked against their annotations before the body runs and stored untouched in `config`.
+    A model with one player defines `loss`; one with several players or stages defines `stages`.
+
+    Class attributes:
+        paper: (authors, year, arXiv id or other reference)
+        density: "exact", "bound", or None for a model that has no log_prob
+        small: hyper-parameters of a small configuration, for the contract checks
+        without: method name -> why this model has not got it, for the error
+    """
+
+    paper: ClassVar[tuple[str, int, str]]
+    density: ClassVar[Literal["exact", "bound"] | None] = None
+    small: ClassVar[dict[str, Any]] = {}
+    without: ClassVar[dict[str, str]] = {}
+    config: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        if args or kwargs:  # copying makes an empty object first
+            self.__dict__["config"] = cls._bind(args, kwargs)
+        return self
+
+    @classmethod
+    def _bind(cls, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+        signature = inspect.signature(cls.__init__)
+        for name in kwargs:
+            if name not in signature.parameters:
+                raise UserError(f"{cls.title()} has no argument {name!r}: {nearest(name, list(signature.parameters)[1:])}")
+        try:
+            bound = signature.bind(None, *args, **kwargs)
+        except TypeError as error:
+            raise UserError(f"{cls.title()}: {error}") from None
+        bound.apply_defaults()
+        config = dict(list(bound.arguments.items())[1:])
+        annotations = _annotations(cls.__init__)
+        for name, value in config.items():
+            check_value(f"{cls.title()}: {name}", annotations[name], value)
+        return config
+
+    @classmethod
+    def title(cls) -> str:
+        """The model's name: its file's name."""
+        return cls.__module__.rsplit(".", 1)[-1] if cls.__module__.startswith("pofx.models.") else cls.__name__
+
+    @classmethod
+    def family(cls) -> str:
+        """The folder that the model's file lies in; "yours" for a model from outside pofx."""
+        return cls.__module__.split(".")[2] if cls.__module__.startswith("pofx.models.") else "yours"
+
+    @classmethod
+    def needs(cls) -> dict[str, tuple[tuple[type[Kind], ...], bool]]:
+        """The data fields that the model takes: name -> (kinds it accepts, whether it is required)."""
+        annotations, parameters = _annotations(cls.__init__), inspect.signature(cls.__init__).parameters
+        return {
+            name: (kinds, parameters[name].default is inspect.Parameter.empty)
+            for name, annotation in annotations.items()
+            if name in parameters and (kinds := kinds_in(annotation))
+        }
+
+    @classmethod
+    def hyper_parameters(cls) -> list[HyperParameter]:
+        """The constructor's keyword arguments, with the help from the class docstring's Args."""
+        return [p for p in options(cls.__init__, cls.__doc__) if p.name not in cls.needs()]
+
+    @classmethod
+    def capabilities(cls) -> tuple[str, ...]:
+        """What may be asked of this model, as in `CAPABILITIES`."""
+        return tuple(name for name, (_, method) in CAPABILITIES.items() if hasattr(cls, method))
+
+    @property
+    def inputs(self) -> dict[str, Kind]:
+        """The kinds of data that this model was made for, by field name."""
+        return {name: self.config[name] for name in self.needs() if self.config[name] is not None}
+
+    def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """Named parts of the loss, each per example (B,); their sum is minimised."""
+        raise TypeError(f"{self.title()} defines neither `loss` nor `stages`")
+
+    def stages(self) -> Sequence[Stage]:
+        """How this model is trained; by default one player that owns everything."""
+        return [Stage("train", [Player(self.title(), [self], self.loss)])]
+
+    def __getattr__(self, name: str) -> Any:
+        for capability, (_, method) in CAPABILITIES.items():
+            if name == method:
+                why = self.without.get(name)
+                reason = why or f"what it can: {', '.join(self.capabilities()) or 'nothing yet'}; `pofx models` shows which models can"
+                raise Lacks(f"{self.title()} has no {name} (it is not a model that {capability}): {reason}")
+        return super().__getattr__(name)
+
+
+@functools.cache
+def _annotations(function: Any) -> dict[str, Any]:
+    annotations = typing.get_type_hints(function, include_extras=True)
+    annotations.pop("return", None)
+    return annotations
+
+
+def options(function: Any, docstring: str | None) -> list[HyperParameter]:
+    """The keyword-only arguments of `function`, with help from the `Args:` block of `docstring`, as flags need them."""
+    annotations, helps = _annotations(function), _argument_help(docstring or "")
+    return [
+        HyperParameter(name, annotations.get(name, Any), parameter.default, helps.get(name, ""))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+
+def _argument_help(docstring: str) -> dict[str, str]:
+    _, _, block = inspect.cleandoc(docstring).partition("\nArgs:\n")
+    helps: dict[str, str] = {}
+    name = ""
+    for line in block.splitlines():
+        if line and not line.startswith(" "):
+            break
+        if match := re.match(r" {4}(\w+): (.*)", line):
+            name, helps[match[1]] = match[1], match[2]
+        elif name and line.strip():
+            helps[name] += " " + line.strip()
+    return helps
+
+
+def require(model: Model, *capabilities: str) -> None:
+    """Raise a UserError that says why unless `model` has every one of `capabilities`."""
+    for capability in capabilities:
+        getattr(model, CAPABILITIES[capability][1])
+
+
+def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
+    """The kind for each field that the model takes, from those the data have; a mismatch names both sides.
+
+    Args:
+        cls: a model class
+        fields: the data's fields, name -> kind
+    """
+    chosen: dict[str, Kind] = {}
+    for name, (kinds, required) in cls.needs().items():
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        if name in fields and isinstance(fields[name], kinds):
+            chosen[name] = fields[name]
+        elif required:
+            have = ", ".join(f"{field}: {kind}" for field, kind in fields.items()) or "nothing"
+            hint = ""
+            if name in fields and {k.__name__ for k in kinds} & {"Binary"} and type(fields[name]).__name__ == "Image":
+                hint = "; make it binary with --binarize dynamic or --binarize threshold"
+            raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")
+    return chosen
+
+
