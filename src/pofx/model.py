@@ -6,12 +6,8 @@ capabilities, never against the names of models.
 
 from __future__ import annotations
 
-import functools
 import inspect
-import re
-import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
@@ -20,6 +16,7 @@ from torch import Tensor, nn
 from pofx.errors import Lacks, UserError, nearest
 from pofx.game import Batch, Noise, Part, Player, Stage
 from pofx.kinds import Kind, check_value, kinds_in
+from pofx.options import HyperParameter, annotations_of, options
 
 # Capabilities. Batch first, float32 unless the kind says otherwise. A capability's method may have further keyword arguments
 # (`log_prob(x, samples=100)`): each is a flag of the verb that calls it.
@@ -97,16 +94,6 @@ CAPABILITIES: dict[str, tuple[type, str]] = {  # shown name -> protocol, the met
 }
 
 
-@dataclass(frozen=True)
-class HyperParameter:
-    """One keyword argument of a model's constructor (or of a capability's method): a flag of the command line."""
-
-    name: str
-    annotation: Any
-    default: Any
-    help: str
-
-
 class Model(nn.Module):
     """The base of every model.
 
@@ -145,7 +132,7 @@ class Model(nn.Module):
             raise UserError(f"{cls.title()}: {error}") from None
         bound.apply_defaults()
         config = dict(list(bound.arguments.items())[1:])
-        annotations = _annotations(cls.__init__)
+        annotations = annotations_of(cls.__init__)
         for name, value in config.items():
             check_value(f"{cls.title()}: {name}", annotations[name], value)
         return config
@@ -163,7 +150,7 @@ class Model(nn.Module):
     @classmethod
     def needs(cls) -> dict[str, tuple[tuple[type[Kind], ...], bool]]:
         """The data fields that the model takes: name -> (kinds it accepts, whether it is required)."""
-        annotations, parameters = _annotations(cls.__init__), inspect.signature(cls.__init__).parameters
+        annotations, parameters = annotations_of(cls.__init__), inspect.signature(cls.__init__).parameters
         return {
             name: (kinds, parameters[name].default is inspect.Parameter.empty)
             for name, annotation in annotations.items()
@@ -202,37 +189,6 @@ class Model(nn.Module):
         return super().__getattr__(name)
 
 
-@functools.cache
-def _annotations(function: Any) -> dict[str, Any]:
-    annotations = typing.get_type_hints(function, include_extras=True)
-    annotations.pop("return", None)
-    return annotations
-
-
-def options(function: Any, docstring: str | None) -> list[HyperParameter]:
-    """The keyword-only arguments of `function`, with help from the `Args:` block of `docstring`, as flags need them."""
-    annotations, helps = _annotations(function), _argument_help(docstring or "")
-    return [
-        HyperParameter(name, annotations.get(name, Any), parameter.default, helps.get(name, ""))
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-
-
-def _argument_help(docstring: str) -> dict[str, str]:
-    _, _, block = inspect.cleandoc(docstring).partition("\nArgs:\n")
-    helps: dict[str, str] = {}
-    name = ""
-    for line in block.splitlines():
-        if line and not line.startswith(" "):
-            break
-        if match := re.match(r" {4}(\w+): (.*)", line):
-            name, helps[match[1]] = match[1], match[2]
-        elif name and line.strip():
-            helps[name] += " " + line.strip()
-    return helps
-
-
 def require(model: Model, *capabilities: str) -> None:
     """Raise a UserError that says why unless `model` has every one of `capabilities`."""
     for capability in capabilities:
@@ -258,5 +214,3 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
             raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")
     return chosen
-
-
