@@ -1,0 +1,6 @@
+"""Data: `load(spec)` gives named splits of named, typed fields."""
+
+from pofx.data.loading import load, reload
+from pofx.data.split import Column, Data, Split
+
+__all__ = ["Column", "Data", "Split", "load", "reload"]

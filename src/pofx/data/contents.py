@@ -1,0 +1,99 @@
+"""What a source holds before it is split: arrays as they are stored, with their kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pofx.errors import UserError
+from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+
+PARTS = ("train", "valid", "test")
+SCAN = 2**30  # arrays of more bytes than this are never read whole, so nothing that needs all their values is found out
+
+
+@dataclass
+class Contents:
+    """What a source holds.
+
+    Attributes:
+        fields: name -> kind
+        parts: "all", or the source's own "train" and perhaps "valid" and "test" -> name -> array (n, *shape)
+        sha256: of the source
+        sha256_of: what exactly the hash was taken of
+        problems: by file name
+        shuffled: whether train comes in no particular order, so that by custom its end is the validation split
+    """
+
+    fields: dict[str, Kind]
+    parts: dict[str, dict[str, np.ndarray]]
+    sha256: str = ""
+    sha256_of: str = ""
+    problems: list[str] = field(default_factory=list)
+    shuffled: bool = False
+
+
+def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, dict[str, np.ndarray]]:
+    """The kind of the field `name` and its arrays, (n, *kind.shape), for the arrays of each part.
+
+    | array | kind |
+    |---|---|
+    | bool, or uint8 of only 0 and 1 | `Binary`; (n, h, w) is `Binary(1, h, w)` |
+    | uint8 (n, h, w), (n, h, w, c), (n, c, h, w) with 1 or 3 channels | `Image` |
+    | numbers (n,), (n, d) | `Vector`; (n, length, channels) is `Series` |
+    | text (n,), and whole numbers (n,) named `label` | `Category` |
+
+    Example:
+        >>> typed("x", {"all": np.zeros((5, 28, 28), np.uint8) + 7}, "example")[0]
+        Image(channels=1, height=28, width=28, levels=256)
+    """
+    shapes = {array.shape[1:] for array in arrays.values()}
+    if len(shapes) > 1:
+        raise UserError(f"{source}: the parts of {name!r} have different shapes: {', '.join(map(str, sorted(shapes)))}")
+    (shape,) = shapes
+    some = next(iter(arrays.values()))
+    if some.dtype.kind in "US" or (name == "label" and some.dtype.kind in "iub" and not shape):
+        return category(arrays)
+    if some.dtype.kind not in "biuf":
+        raise UserError(f"{source}: {name!r} has numbers of type {some.dtype}; save it as uint8 or float32")
+    if len(shape) == 2 and some.dtype.kind in "bu":
+        arrays = {part: array[:, None] for part, array in arrays.items()}
+    elif len(shape) == 3 and shape[-1] in (1, 3) and shape[0] not in (1, 3):
+        arrays = {part: array.transpose(0, 3, 1, 2) for part, array in arrays.items()}
+    shape = next(iter(arrays.values())).shape[1:]
+    small = sum(array.nbytes for array in arrays.values()) < SCAN
+    if some.dtype == bool or (some.dtype == np.uint8 and small and shape and all(array.max(initial=0) <= 1 for array in arrays.values())):
+        return Binary(*shape), {part: array.astype(np.uint8, copy=False) for part, array in arrays.items()}
+    if len(shape) == 3:
+        if some.dtype != np.uint8 or shape[0] not in (1, 3):
+            raise UserError(
+                f"{source}: {name!r} is {some.dtype} of shape (n, {', '.join(map(str, shape))}); pictures are uint8 with 1 or 3 channels"
+            )
+        return Image(*shape), arrays
+    for part, array in arrays.items() if small and some.dtype.kind == "f" else ():
+        if not np.isfinite(array).all():
+            row, *where = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise UserError(
+                f"{source}: {name!r} of {part} has {array[row][tuple(where)]} at row {row}, column {where}: fill it or leave the row out"
+            )
+    if len(shape) == 2:
+        return Series(*shape), arrays
+    if len(shape) > 3:
+        raise UserError(f"{source}: {name!r} has {len(shape) + 1} dimensions; pictures are (n, height, width, channels)")
+    return Vector(*(shape or (1,))), {part: array.reshape(len(array), *(shape or (1,))) for part, array in arrays.items()}
+
+
+def category(arrays: dict[str, np.ndarray]) -> tuple[Category, dict[str, np.ndarray]]:
+    """Labels as numbers from 0. Whole numbers from 0 stay as they are; anything else gets names in sorted order.
+
+    Example:
+        >>> kind, arrays = category({"all": np.array(["dog", "cat", "dog"])})
+        >>> kind, arrays["all"].tolist()
+        (Category(classes=2, names=('cat', 'dog')), [1, 0, 1])
+    """
+    known = np.unique(np.concatenate(list(arrays.values())))
+    if known.dtype.kind in "iub" and known[0] == 0 and known[-1] < 2 * len(known):
+        return Category(int(known[-1]) + 1), {part: array.astype(np.int64) for part, array in arrays.items()}
+    names = tuple(str(name) for name in known.tolist())
+    return Category(len(names), names), {part: np.searchsorted(known, array).astype(np.int64) for part, array in arrays.items()}

@@ -1,0 +1,204 @@
+"""Splits and batches: what training and evaluation read.
+
+A split is a few columns held as they are stored (uint8 pictures, float32 vectors); a batch is one vectorised read of each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.game import Batch, Noise, generator
+from pofx.kinds import Category, Image, Kind
+
+Binarize = Literal["none", "threshold", "dynamic"]
+
+IN_MEMORY = 2**30  # a column of fewer bytes is read into memory; a longer one stays where it is, on disk
+BLOCK = 1024  # rows that share one generator in a fixed binarisation
+
+
+@functools.lru_cache(maxsize=4)  # a batch at the end of an epoch needs two
+def order(rows: int, seed: int, group: str, epoch: int) -> Tensor:
+    """The order in which `epoch` goes through `rows` rows, int64 (rows,): a function of (seed, group, epoch).
+
+    Example:
+        >>> order(6, 0, "", 0).sort().values.tolist(), torch.equal(order(6, 0, "", 0), order(6, 0, "", 1))
+        ([0, 1, 2, 3, 4, 5], False)
+    """
+    return torch.randperm(rows, generator=generator(("order", seed, group, epoch)))
+
+
+def positions(start: int, stop: int, rows: int, seed: int, group: str = "") -> Tensor:
+    """Positions `start` to `stop` of the endless stream, the epochs' orders one after another, int64 (stop - start,).
+
+    Example:
+        >>> torch.equal(positions(4, 8, 6, seed=0), torch.cat([order(6, 0, "", 0)[4:], order(6, 0, "", 1)[:2]]))
+        True
+    """
+    pieces = []
+    while start < stop:
+        epoch, first = divmod(start, rows)
+        last = min(rows, first + stop - start)
+        pieces.append(order(rows, seed, group, epoch)[first:last])
+        start += last - first
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.int64)
+
+
+class Column:
+    """One field of one split.
+
+    Args:
+        kind: of the field
+        values: as stored, (n, *kind.shape), an array or a memory map
+        rows: which rows of `values` this split has, in its order; all of them when None
+        group: fields of one group stay in step with each other
+        binarize: how pictures become bits; "none" leaves them as they are
+        key: what a fixed draw of "dynamic" is a function of
+        levels: of the stored picture, when it is binarised
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        values: np.ndarray,
+        rows: np.ndarray | None = None,
+        *,
+        group: str = "",
+        binarize: Binarize = "none",
+        key: tuple = (),
+        levels: int | None = None,
+    ):
+        self.kind, self.group, self.binarize, self.key = kind, group, binarize, key
+        self.levels = kind.levels if isinstance(kind, Image) else levels
+        self.dtype = torch.int64 if isinstance(kind, Category) else torch.float32
+        self.length = len(values) if rows is None else len(rows)
+        self.stored: Tensor | None = None
+        if self.length * values.dtype.itemsize * kind.size < IN_MEMORY:
+            self.stored = torch.from_numpy(np.array(values if rows is None else values[rows], order="C"))
+        self.values, self.rows = values, rows
+        block_bytes = BLOCK * kind.size
+        self._bits = functools.lru_cache(maxsize=max(4, 2**28 // block_bytes))(self._draw_bits)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def raw(self, rows: Tensor) -> Tensor:
+        """The rows as stored, (len(rows), *shape)."""
+        if self.stored is not None:
+            return self.stored.index_select(0, rows)
+        where = rows.numpy() if self.rows is None else self.rows[rows.numpy()]
+        return torch.from_numpy(np.ascontiguousarray(self.values[where]))
+
+    def numbers(self, rows: Tensor) -> Tensor:
+        """The rows before any binarisation: float32, pictures in [0, 1]; labels int64."""
+        numbers = self.raw(rows).to(self.dtype)
+        if self.stored is None and numbers.is_floating_point() and not numbers.isfinite().all():
+            bad = int(rows[~numbers.flatten(1).isfinite().all(1)][0])
+            raise UserError(f"row {bad} of the data has a number that is not finite: mend it or leave the row out")
+        return numbers.div_(self.levels - 1) if self.levels is not None else numbers
+
+    def read(self, rows: Tensor, noise: Noise | None = None) -> Tensor:
+        """The rows as a model takes them. With `noise`, "dynamic" draws new bits; without, always the same ones."""
+        if self.binarize == "none":
+            return self.numbers(rows)
+        if self.binarize == "threshold":
+            return (self.numbers(rows) >= 0.5).to(self.dtype)
+        if noise is not None:
+            uniform = noise.uniform(*self.kind.shape)
+            return (uniform < self.numbers(rows).to(uniform.device)).to(uniform.dtype)
+        bits = torch.empty(len(rows), *self.kind.shape)
+        block = rows // BLOCK
+        for number in block.unique().tolist():
+            here = block == number
+            bits[here] = self._bits(number)[rows[here] - number * BLOCK].to(self.dtype)
+        return bits
+
+    def _draw_bits(self, block: int) -> Tensor:
+        # A whole block is drawn even when it is not full, so that a row's bits depend on its number alone.
+        rows = torch.arange(block * BLOCK, min((block + 1) * BLOCK, self.length))
+        uniform = torch.rand(BLOCK, *self.kind.shape, generator=generator(("binarize", *self.key, block)))
+        return uniform[: len(rows)] < self.numbers(rows)
+
+
+class Split:
+    """Rows of named columns.
+
+    Columns of different groups are unpaired: each group has an order, and a length, of its own. The split's length is the
+    longest group's; where rows are read in turn, a shorter group starts again from its first row.
+
+    Args:
+        columns: name -> column
+
+    Example:
+        >>> from pofx.kinds import Vector
+        >>> split = Split({"x": Column(Vector(2), np.arange(8.0).reshape(4, 2))})
+        >>> split.read([3, 0])["x"]
+        tensor([[6., 7.],
+                [0., 1.]])
+        >>> sorted(split.batch(0, 4, seed=1)["x"][:, 0].tolist())
+        [0.0, 2.0, 4.0, 6.0]
+    """
+
+    def __init__(self, columns: Mapping[str, Column]):
+        self.columns = dict(columns)
+        self.groups: dict[str, int] = {}
+        for name, column in self.columns.items():
+            if self.groups.setdefault(column.group, len(column)) != len(column):
+                raise UserError(f"field {name!r} has {len(column)} rows, but other fields of its group have {self.groups[column.group]}")
+
+    def __len__(self) -> int:
+        return max(self.groups.values())
+
+    def read(self, rows: np.ndarray | Tensor | Sequence[int], noise: Noise | None = None) -> Batch:
+        """The batch of these rows, each field float32 (B, *shape) or int64 (B,), one vectorised read a field.
+
+        Args:
+            rows: int64 (B,), from 0 to len - 1
+            noise: what dynamic binarisation is drawn from in training; without it the draw is a function of (split seed, row)
+        """
+        rows = torch.as_tensor(rows, dtype=torch.int64)
+        return {name: column.read(rows if len(column) == len(self) else rows % len(column), noise) for name, column in self.columns.items()}
+
+    def batch(self, number: int, size: int, *, seed: int, cut: slice | None = None, noise: Noise | None = None) -> Batch:
+        """Batch `number` of the endless shuffled stream: positions number * size to (number + 1) * size of the epochs' orders.
+
+        Args:
+            number: from 0, never ends
+            size: of the whole batch, over all replicas
+            seed: of the order
+            cut: this replica's rows of the batch; all of them when None
+            noise: as in `read`
+        """
+        first, last, _ = (cut or slice(None)).indices(size)
+        start, stop = number * size + first, number * size + last
+        rows = {group: positions(start, stop, length, seed, group) for group, length in self.groups.items()}
+        return {name: column.read(rows[column.group], noise) for name, column in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Named splits of named, typed fields.
+
+    Attributes:
+        fields: name -> kind
+        splits: "train", "valid" (always there) and "test" (where the source gives or leaves one)
+        record: JSON-able: the spec and every option, rows per split, SHA-256 of the source
+        problems: what is odd about the source, by file name
+    """
+
+    fields: dict[str, Kind]
+    splits: dict[str, Split]
+    record: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Field -> the group of fields whose order it shares."""
+        return {name: column.group for name, column in self.splits["train"].columns.items()}
