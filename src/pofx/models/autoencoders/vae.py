@@ -1,0 +1,195 @@
+"""The variational autoencoder.
+
+Shapes: B examples, K samples of the code of each, Z latent dimensions, P parameters of the likelihood for each number of x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.game import Batch, Noise, Part, Watched
+from pofx.game import generator as generator_of
+from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
+from pofx.model import Model
+from pofx.nn.likelihoods import Name
+from pofx.nn.likelihoods import likelihood as likelihood_of
+from pofx.nn.networks import Activation, decoder, encoder
+
+
+class VAE(Model):
+    """Variational autoencoder: a code z ~ N(0, 1), x ~ p(x | z) by the decoder, and an encoder q(z | x) = N(mean, std^2) beside it.
+
+    log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)), the evidence lower bound (ELBO), which training raises. More samples of z make a
+    tighter bound (Burda et al.): log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k | x).
+
+    Integer pictures under a Gaussian likelihood are dequantised (see `pofx.nn.likelihoods.Gaussian`); the bound is one on the integers' log p.
+
+    References:
+        Auto-Encoding Variational Bayes (Kingma & Welling, 2013), arXiv 1312.6114
+        Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015), arXiv 1509.00519: `samples`, active units
+        beta-VAE (Higgins et al., 2017), OpenReview Sy2fzU9gl: `beta`
+        Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), arXiv 1606.04934: `free_bits`
+        Ladder Variational Autoencoders (Sonderby et al., 2016), arXiv 1602.02282: `kl_warmup`
+
+    Args:
+        x: pictures, bits or vectors
+        latent: dimensions of the code
+        body: of encoder and decoder: mlp, or conv for pictures
+        hidden: units of each layer of the encoder (mlp) or channels after each halving of the picture (conv), the decoder's in reverse;
+            None: (200, 200) for mlp, (32, 64) for conv
+        activation: None: tanh for mlp, silu for conv
+        likelihood: p(x | z); None: bernoulli for bits, logistic_mixture for pictures, gaussian for vectors
+        components: of a logistic_mixture
+        scale: standard deviation of a gaussian likelihood; None: learned, one for each number of x
+        beta: weight of the KL in training
+        free_bits: nats of KL in each latent dimension that training does not charge for
+        kl_warmup: share of training over which the weight of the KL rises from 0
+        samples: trains on the bound of so many samples of z (an IWAE when above 1)
+
+    Example:
+        >>> vae = VAE(Binary(1, 8, 8), latent=2)
+        >>> x = torch.ones(3, 1, 8, 8)
+        >>> vae.encode(x).shape, vae.sample(5).shape, vae.log_prob(x, samples=10).shape
+        (torch.Size([3, 2]), torch.Size([5, 1, 8, 8]), torch.Size([3]))
+    """
+
+    paper: ClassVar = ("Kingma & Welling", 2013, "1312.6114")
+    density: ClassVar = "bound"
+    small: ClassVar = dict(latent=2, hidden=(6,))
+
+    def __init__(
+        self,
+        x: Image | Binary | Vector,
+        *,
+        latent: Size = 16,
+        body: Literal["mlp", "conv"] = "mlp",
+        hidden: tuple[Size, ...] | None = None,
+        activation: Activation | None = None,
+        likelihood: Name | None = None,
+        components: Size = 5,
+        scale: Positive | None = None,
+        beta: NonNegative = 1.0,
+        free_bits: NonNegative = 0.0,
+        kl_warmup: Fraction = 0.0,
+        samples: Size = 1,
+    ):
+        super().__init__()
+        self.plain = beta == 1 and free_bits == 0 and kl_warmup == 0
+        if samples > 1 and not self.plain:
+            raise UserError(
+                "vae: the bound of several samples has no KL to weigh: leave out beta, free_bits and kl_warmup, or set samples to 1"
+            )
+        self.shape, self.codes = x.shape, Vector(latent)
+        self.beta, self.free_bits, self.kl_warmup, self.samples = beta, free_bits, kl_warmup, samples
+        self.likelihood = likelihood_of(x, likelihood, components=components, scale=scale)
+        self.encoder = encoder(x, body, 2 * latent, hidden=hidden, activation=activation)
+        self.decoder = decoder(x, body, latent, per_element=self.likelihood.per_element, hidden=hidden, activation=activation)
+
+    def q(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """q(z | x): mean and log standard deviation, (B, Z) each."""
+        mean_BZ, log_std_BZ = self.encoder(x).chunk(2, dim=1)
+        return mean_BZ, log_std_BZ
+
+    def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The negative bound: `reconstruction` + `kl` (+ `kl_weighting`, what beta, free bits and warm-up add to it), or `bound`; nats."""
+        x = batch["x"]
+        mean_BZ, log_std_BZ = self.q(x)
+        kl_BZ = kl(mean_BZ, log_std_BZ)
+        kl_B = kl_BZ.sum(1)
+        K, B = self.samples, len(x)
+        e_BKZ = noise.normal(K, self.codes.dims)
+        u_BK = noise.uniform(K, *self.shape) if self.likelihood.dequantised else None
+        z_BKZ = mean_BZ[:, None] + log_std_BZ.exp()[:, None] * e_BKZ
+        log_px_BK = self.log_likelihood(x, z_BKZ, u_BK)
+        if K > 1:
+            # log p(z) - log q(z | x): the constants of the two Gaussians cancel
+            log_ratio_BK = (0.5 * (e_BKZ.square() - z_BKZ.square())).sum(2) + log_std_BZ.sum(1, keepdim=True)
+            bound_B = torch.logsumexp(log_px_BK + log_ratio_BK, 1) - math.log(K)
+            return {"bound": -bound_B, "reconstruction": Watched(-log_px_BK.detach().mean(1)), "kl": Watched(kl_B.detach())}
+        parts: dict[str, Part] = {"reconstruction": -log_px_BK.view(B), "kl": kl_B}
+        if not self.plain:
+            weight = self.beta * (min(1.0, noise.progress / self.kl_warmup) if self.kl_warmup else 1.0)
+            parts["kl_weighting"] = weight * kl_BZ.clamp(min=self.free_bits).sum(1) - kl_B
+        return parts
+
+    def log_likelihood(self, x: Tensor, z_BKZ: Tensor, u_BK: Tensor | None) -> Tensor:
+        """log p(x | z) of x (B, *shape) under each of its K codes, (B, K)."""
+        B, K, _ = z_BKZ.shape
+        params_NP = self.decoder(z_BKZ.flatten(0, 1))
+        x_N = x if K == 1 else x[:, None].expand(B, K, *self.shape).flatten(0, 1)
+        return self.likelihood.log_prob(params_NP, x_N, None if u_BK is None else u_BK.flatten(0, 1)).view(B, K)
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """q(z | x): mean and standard deviation, (B, latent) each."""
+        mean_BZ, log_std_BZ = self.q(x)
+        return mean_BZ, log_std_BZ.exp()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean of q(z | x), (B, latent)."""
+        return self.q(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x | z) for codes (B, latent), (B, *shape)."""
+        return self.likelihood.mean(self.decoder(z))
+
+    @torch.no_grad()
+    def sample(self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None, draw: bool = False) -> Tensor:
+        """`n` codes from the prior, decoded: (n, *shape).
+
+        Args:
+            n: how many
+            given: nothing: the model has no condition
+            generator: the source of randomness
+            draw: draws x from p(x | z); otherwise its mean
+        """
+        weight = next(self.parameters())
+        z = torch.randn(n, self.codes.dims, generator=generator, device=weight.device, dtype=weight.dtype)
+        return self.likelihood.draw(self.decoder(z), generator) if draw else self.decode(z)
+
+    @torch.no_grad()
+    def log_prob(
+        self,
+        x: Tensor,
+        *,
+        given: Tensor | None = None,
+        samples: Size = 1,
+        memory: Positive = 64.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """A lower bound on log p(x) in nats, (B,): the ELBO for one sample, the importance-weighted bound for more.
+
+        Without a generator all examples share one noise, a function of `samples` alone, so that the value does not depend on its neighbours;
+        with one, each example has noise of its own.
+
+        Args:
+            x: (B, *shape)
+            given: nothing: the model has no condition
+            samples: of z for each example
+            memory: megabytes that the decoder's outputs may take at a time
+            generator: the source of randomness
+        """
+        mean_BZ, log_std_BZ = self.q(x)
+        bound_B = x.new_empty(len(x))
+        K, Z = samples, self.codes.dims
+        rows = max(1, int(memory * 1e6 / (x.element_size() * 4 * self.likelihood.per_element * math.prod(self.shape))))
+        for b in range(len(x)):
+            source = generator or generator_of(("vae", K), x.device)
+            e_KZ = torch.randn(K, Z, generator=source, device=x.device, dtype=torch.float64).to(x.dtype)
+            z_KZ = mean_BZ[b] + log_std_BZ[b].exp() * e_KZ
+            log_px_K = torch.cat([self.log_likelihood(x[b : b + 1], z[None], None)[0] for z in z_KZ.split(rows)])
+            if K == 1:
+                bound_B[b] = log_px_K[0] - kl(mean_BZ[b], log_std_BZ[b]).sum()
+            else:
+                log_ratio_K = (0.5 * (e_KZ.square() - z_KZ.square())).sum(1) + log_std_BZ[b].sum()
+                bound_B[b] = torch.logsumexp(log_px_K + log_ratio_K, 0) - math.log(K)
+        return bound_B
+
+
+def kl(mean_BZ: Tensor, log_std_BZ: Tensor) -> Tensor:
+    """KL(N(mean, std^2) || N(0, 1)) of each dimension, in nats."""
+    return 0.5 * (mean_BZ.square() + (2 * log_std_BZ).exp() - 1) - log_std_BZ
