@@ -1,0 +1,29 @@
+"""What every test starts from: one thread, a cache of its own, and real data only where it is at hand."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: sums are cut by threads, so promises bit for bit hold at one thread count
+os.environ["POFX_CACHE"] = tempfile.mkdtemp(prefix="pofx-cache-")  # for the processes that tests start, too
+os.environ["MPLBACKEND"] = "Agg"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def pofx_data() -> Path:
+    """The folder of real data sets that `POFX_DATA` points at."""
+    folder = Path(os.environ.get("POFX_DATA", ""))
+    if not (folder / "mnist").is_dir():
+        pytest.skip("needs real data: set POFX_DATA to a folder with mnist/ in it")
+    return folder
