@@ -1,0 +1,67 @@
+"""Reading a split in fixed blocks, so that no measure depends on a batch size."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pofx.errors import UserError
+
+BLOCK = 100
+
+
+def chosen_rows(split: Any, rows: int | np.ndarray | None) -> np.ndarray:
+    """The rows' numbers, int64: all, the first so many, or those given. At least two, because every score has a standard error.
+
+    Example:
+        >>> chosen_rows(range(10), 3)
+        array([0, 1, 2])
+    """
+    total = len(split)
+    if rows is None or isinstance(rows, int):
+        count = total if rows is None else rows
+        if not 2 <= count <= total:
+            raise UserError(f"rows must be between 2 and the split's {total}, not {count}")
+        return np.arange(count, dtype=np.int64)
+    chosen = np.asarray(rows, dtype=np.int64)
+    if chosen.ndim != 1 or len(chosen) < 2 or chosen.min() < 0 or chosen.max() >= total:
+        raise UserError(f"rows must be two or more row numbers from 0 to {total - 1}")
+    return chosen
+
+
+def rows_record(rows: np.ndarray) -> dict[str, Any]:
+    """What a protocol says of the rows: how many from the first, and the hash of their numbers if they are others.
+
+    Example:
+        >>> rows_record(np.arange(3)), list(rows_record(np.array([4, 2])))
+        ({'rows': 3}, ['rows', 'row_numbers_sha256'])
+    """
+    if (rows == np.arange(len(rows))).all():
+        return {"rows": len(rows)}
+    return {"rows": len(rows), "row_numbers_sha256": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()}
+
+
+def blocks(split: Any, rows: np.ndarray, device: torch.device, *, start: int = 0) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Number and batch of every block of `BLOCK` rows, from block `start`; the last may be smaller."""
+    for number in range(start, -(-len(rows) // BLOCK)):
+        batch = split.read(rows[number * BLOCK : (number + 1) * BLOCK])
+        yield number, {name: field.to(device) for name, field in batch.items()}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; every module's mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

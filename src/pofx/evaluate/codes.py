@@ -1,0 +1,175 @@
+"""What a code means: walks through it, arithmetic with attributes, and which of its dimensions are used.
+
+Functions of any model that encodes and decodes. They give arrays of decoded x, ready for pictures.
+
+Shapes: B examples, S steps or strengths, d code dimensions, *shape one x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.evaluate.blocks import blocks, chosen_rows, evaluating, rows_record
+from pofx.evaluate.protocol import Score, device_of, environment
+from pofx.model import Model, require
+
+
+def traverse(model: Model, x: Tensor, dimension: int, values: Sequence[float], *, code: bool = False) -> np.ndarray:
+    """Decodings of x's code with one of its dimensions set to each of `values` in turn.
+
+    Args:
+        model: any model that encodes and decodes
+        x: examples (B, *shape), or codes (B, d) if `code`
+        dimension: which dimension of the code, from 0
+        values: S values for it
+        code: `x` holds codes already
+
+    Returns:
+        float32 (B, S, *shape)
+    """
+    z_Bd = _codes(model, x, code)
+    d = z_Bd.shape[1]
+    if not 0 <= dimension < d:
+        raise UserError(f"dimension must be from 0 to {d - 1}, not {dimension}")
+    z_BSd = z_Bd[:, None].repeat(1, len(values), 1)
+    z_BSd[:, :, dimension] = torch.as_tensor(values, dtype=z_Bd.dtype, device=z_Bd.device)
+    return _decoded(model, z_BSd)
+
+
+def interpolate(model: Model, x0: Tensor, x1: Tensor, steps: int, *, spherical: bool = False) -> np.ndarray:
+    """Decodings along the way from the code of x0 to the code of x1, both ends included.
+
+    Args:
+        model: any model that encodes and decodes
+        x0: examples (B, *shape)
+        x1: examples (B, *shape)
+        steps: S, 2 or more
+        spherical: along the great circle (White, 2016, arXiv 1609.04468) instead of the straight line, which for Gaussian codes
+            passes through unlikely small norms
+
+    Returns:
+        float32 (B, S, *shape)
+    """
+    if steps < 2:
+        raise UserError(f"steps must be 2 or more, not {steps}")
+    z0_Bd, z1_Bd = _codes(model, x0), _codes(model, x1)
+    if len(z0_Bd) != len(z1_Bd):
+        raise UserError(f"interpolate needs as many x0 as x1, not {len(z0_Bd)} and {len(z1_Bd)}")
+    z0_B1d, z1_B1d = z0_Bd[:, None].double(), z1_Bd[:, None].double()  # in float32 the angle of codes close to each other is lost
+    t_S1 = torch.linspace(0, 1, steps, dtype=torch.float64, device=z0_Bd.device)[:, None]
+    z_BSd = torch.lerp(z0_B1d, z1_B1d, t_S1)
+    if spherical:
+        angle_B11 = torch.cosine_similarity(z0_B1d, z1_B1d, dim=2)[..., None].clamp(-1, 1).acos()
+        arc_BSd = (((1 - t_S1) * angle_B11).sin() * z0_B1d + (t_S1 * angle_B11).sin() * z1_B1d) / angle_B11.sin()
+        z_BSd = torch.where(angle_B11.sin() < 1e-6, z_BSd, arc_BSd)  # parallel codes span no circle: the straight line is theirs
+    return _decoded(model, z_BSd.to(z0_Bd.dtype))
+
+
+def attribute_vector(model: Model, x_with: Tensor, x_without: Tensor) -> Tensor:
+    """The direction of an attribute: mean code of the examples that have it minus mean code of those that have not, (d,).
+
+    References:
+        Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2016), arXiv 1512.09300
+    """
+    if not len(x_with) or not len(x_without):
+        raise UserError("attribute_vector needs at least one example with the attribute and one without")
+    return _codes(model, x_with).mean(0) - _codes(model, x_without).mean(0)
+
+
+def apply_attribute(model: Model, x: Tensor, attribute: Tensor, strengths: Sequence[float] = (1.0,)) -> np.ndarray:
+    """Decodings of the codes of x (B, *shape) plus each strength times `attribute` (d,); negative ones take it away. (B, S, *shape)."""
+    z_Bd = _codes(model, x)
+    if attribute.shape != z_Bd.shape[1:]:
+        raise UserError(f"the attribute has shape {tuple(attribute.shape)}, but a code of {model.title()} has {tuple(z_Bd.shape[1:])}")
+    s_S1 = torch.as_tensor(strengths, dtype=z_Bd.dtype, device=z_Bd.device)[:, None]
+    return _decoded(model, z_Bd[:, None] + s_S1 * attribute.to(z_Bd))
+
+
+def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
+    require(model, "encodes", "decodes")
+    shape = model.codes.shape if code else model.inputs["x"].shape
+    if tuple(x.shape[1:]) != shape:
+        wanted = ", ".join(map(str, ("n", *shape)))
+        raise UserError(f"{model.title()} takes {'codes' if code else 'x'} of shape ({wanted}), not {tuple(x.shape)}")
+    x = x.to(device_of(model))
+    if code:
+        return x
+    with evaluating(model):
+        return model.encode(x)
+
+
+def _decoded(model: Model, z_BSd: Tensor) -> np.ndarray:
+    with evaluating(model):
+        x = model.decode(z_BSd.flatten(0, 1))
+    return x.unflatten(0, z_BSd.shape[:2]).float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class CodeReport:
+    """Which dimensions of a code carry information about x.
+
+    Args:
+        variance: over the data, of each dimension of the code (for a VAE, of the posterior mean)
+        kl: mean KL from posterior to prior of each dimension, in nats, or None for a model that offers no posterior
+        protocol: how it was made
+    """
+
+    variance: tuple[float, ...]
+    kl: tuple[float, ...] | None
+    protocol: dict[str, Any]
+
+    @property
+    def active(self) -> int:
+        """Dimensions whose variance over the data is above 0.01 (Burda et al., 2015)."""
+        return sum(value > ACTIVE_ABOVE for value in self.variance)
+
+    @property
+    def warning(self) -> str | None:
+        """One line if more than half of the dimensions are inactive, else None."""
+        size = len(self.variance)
+        if 2 * self.active >= size:
+            return None
+        return (
+            f"posterior collapse: {size - self.active} of {size} code dimensions do not vary with x (variance <= {ACTIVE_ABOVE:g});"
+            " a smaller latent loses nothing, or train with KL warm-up, free bits or a lower beta"
+        )
+
+    def score(self) -> Score:
+        """The number of active dimensions."""
+        return Score("active units", float(self.active), f"of {len(self.variance)} code dimensions", None, self.protocol)
+
+
+ACTIVE_ABOVE = 0.01
+
+
+def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None) -> CodeReport:
+    """Variance, activity and KL of each dimension of the code, over a split.
+
+    Args:
+        model: any model that encodes; one that has `diagnose(x)` giving `"kl"`, (B, d) in nats, has its KL reported too
+        split: a split of a data set
+        rows: so many rows from the first, or the rows' numbers; by default all
+        about: what the caller knows of the data and the weights, stored in the protocol
+
+    References:
+        Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015), arXiv 1509.00519, section 5.2: active units
+    """
+    require(model, "encodes")
+    chosen = chosen_rows(split, rows)
+    codes: list[Tensor] = []
+    kls: list[Tensor] = []
+    with evaluating(model):
+        for _, batch in blocks(split, chosen, device_of(model)):
+            codes.append(model.encode(batch["x"]).flatten(1).double().cpu())
+            if hasattr(model, "diagnose") and "kl" in (found := model.diagnose(batch["x"])):
+                kls.append(found["kl"].double().cpu())
+    protocol = {**(about or {}), **rows_record(chosen), "active above": ACTIVE_ABOVE, **environment(model)}
+    variance = torch.cat(codes).var(0)
+    return CodeReport(tuple(variance.tolist()), tuple(torch.cat(kls).mean(0).tolist()) if kls else None, protocol)

@@ -1,0 +1,163 @@
+"""log p of a split: exact, or a bound that is called a bound."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pofx.errors import UserError, nearest
+from pofx.evaluate.blocks import BLOCK, blocks, chosen_rows, evaluating, rows_record
+from pofx.evaluate.protocol import Score, device_of, environment, mean_score, weights_hash
+from pofx.game import generator
+from pofx.kinds import Image, check_value
+from pofx.model import Model, require
+from pofx.options import options
+from pofx.run import explained, write_whole
+
+Progress = Callable[[int, int], None]
+
+
+def log_likelihood(
+    model: Model,
+    split: Any,
+    *,
+    seed: int = 0,
+    rows: int | np.ndarray | None = None,
+    about: dict[str, Any] | None = None,
+    unfinished: Path | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> Score:
+    """The mean log p of a split's x, in nats per example, with its standard error over examples.
+
+    Examples are scored in blocks of 100, and the noise of a block is a function of (seed, block), so the number depends on no batch
+    size and on no interruption. If the model's `density` is "bound", so is the score, and `what` says so.
+
+    Args:
+        model: any model that scores
+        split: a split of a data set, as `pofx.data.load` gives it
+        seed: of the model's noise (importance samples)
+        rows: so many rows from the first, or the rows' numbers; by default all
+        about: what the caller knows of the data and the weights, stored in the protocol
+        unfinished: a folder that keeps the finished blocks, so that an evaluation that was killed goes on where it stopped
+        progress: called with (rows done, rows in all) after each block
+        asked: further keyword arguments of the model's `log_prob`, such as `samples`
+
+    Raises:
+        UserError: the model does not score; `log_prob` has no such argument; fewer than two rows; log p is not finite for some row
+    """
+    values, keywords = log_probs(model, split, seed=seed, rows=rows, unfinished=unfinished, progress=progress, **asked)
+    protocol = {
+        **(about or {}),
+        **rows_record(chosen_rows(split, rows)),
+        "density": model.density,
+        "seed": seed,
+        "options": keywords,
+        **environment(model),
+    }
+    return mean_score(_what(model, keywords), values, "nats per example", protocol)
+
+
+def log_probs(
+    model: Model,
+    split: Any,
+    *,
+    seed: int = 0,
+    rows: int | np.ndarray | None = None,
+    unfinished: Path | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """log p of each row in nats, float64 (n,), and the keyword arguments of `log_prob` that were in force. See `log_likelihood`."""
+    require(model, "scores")
+    keywords = _keywords(model, asked)
+    takes_generator = "generator" in inspect.signature(model.log_prob).parameters
+    chosen = chosen_rows(split, rows)
+    file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords)}.json"
+    values = _finished(file)
+    with evaluating(model):
+        for number, batch in blocks(split, chosen, device_of(model), start=len(values) // BLOCK):
+            x = batch["x"]
+            noise = {"generator": generator(("evaluate", seed, number), x.device)} if takes_generator else {}
+            log_p = model.log_prob(x, **noise, **keywords).double().cpu()
+            if not log_p.isfinite().all():
+                row = int(chosen[number * BLOCK + int((~log_p.isfinite()).nonzero()[0])])
+                raise UserError(
+                    f"log p of row {row} is {log_p[~log_p.isfinite()][0]:g}: no mean can be taken; look at that row, or train further"
+                )
+            values += log_p.tolist()
+            if file is not None:
+                _write(file, values)
+            if progress is not None:
+                progress(len(values), len(chosen))
+    if file is not None:
+        file.unlink(missing_ok=True)
+    return np.array(values), keywords
+
+
+def bits_per_dimension(score: Score, kind: Image) -> Score:
+    """The same score as bits per dimension of integer pixels: -log p / (D ln 2), lower is better.
+
+    Example:
+        >>> print(bits_per_dimension(Score("log p", -64 * math.log(256), "nats per example"), Image(1, 8, 8)))
+        bits per dimension: 8 bits
+    """
+    nats = kind.size * math.log(2)
+    error = None if score.standard_error is None else score.standard_error / nats
+    return Score(score.what.replace("log p", "bits per dimension", 1), -score.value / nats, "bits", error, score.protocol)
+
+
+def _what(model: Model, keywords: dict[str, Any]) -> str:
+    if model.density == "exact":
+        return "log p"
+    samples = keywords.get("samples")
+    return "log p, lower bound" if samples is None else f"log p, importance-weighted bound, {samples} sample{'s' * (samples != 1)}"
+
+
+def _keywords(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
+    """Every keyword argument of the model's `log_prob` beside `given` and `generator`, as asked or by default."""
+    method: Any = type(model).log_prob  # type: ignore[attr-defined]  # a model that scores has it
+    known = {p.name: p for p in options(method, method.__doc__) if p.name not in ("given", "generator")}
+    for name, value in asked.items():
+        if name not in known:
+            raise UserError(f"log_prob of {model.title()} has no argument {name!r}: {nearest(name, known)}")
+        check_value(name, known[name].annotation, value)
+    return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
+
+
+def _key(model: Model, split: Any, chosen: np.ndarray, seed: int, keywords: dict[str, Any]) -> str:
+    """What an evaluation's numbers depend on: weights, data, seed, arguments, and versions and threads, which change the last digits."""
+    digest = hashlib.sha256(repr((model.title(), weights_hash(model), seed, sorted(keywords.items()), environment(model))).encode())
+    for _, batch in blocks(split, chosen, torch.device("cpu")):
+        digest.update(batch["x"].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _finished(file: Path | None) -> list[float]:
+    if file is None or not file.is_file():
+        return []
+    try:
+        values = json.loads(file.read_text())
+    except ValueError:
+        values = None
+    if (
+        not isinstance(values, list)
+        or len(values) % BLOCK
+        or not all(isinstance(value, float) and math.isfinite(value) for value in values)
+    ):
+        raise UserError(f"{file} is damaged: delete it, and the evaluation starts again")
+    return values
+
+
+def _write(file: Path, values: list[float]) -> None:
+    with explained(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(values).encode())  # with the shortest digits that give the same float back

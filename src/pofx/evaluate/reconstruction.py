@@ -1,0 +1,58 @@
+"""How much of x survives encode and decode, and how often a classifier errs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pofx.errors import UserError
+from pofx.evaluate.blocks import blocks, chosen_rows, evaluating, rows_record
+from pofx.evaluate.protocol import Score, device_of, environment, mean_score
+from pofx.model import Model, require
+
+
+def reconstruction_error(
+    model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None
+) -> tuple[Score, Score]:
+    """The squared error of decode(encode(x)) in x's own units: its sum over dimensions, and its mean over dimensions (the MSE).
+
+    Args:
+        model: any model that encodes and decodes
+        split: a split of a data set
+        rows: so many rows from the first, or the rows' numbers; by default all
+        about: what the caller knows of the data and the weights, stored in the protocol
+
+    Returns:
+        the mean over examples of the error per example (summed over dimensions), and per dimension
+    """
+    require(model, "encodes", "decodes")
+    chosen = chosen_rows(split, rows)
+    sums: list[float] = []
+    size = 1
+    with evaluating(model):
+        for _, batch in blocks(split, chosen, device_of(model)):
+            x = batch["x"]
+            error = (model.decode(model.encode(x)) - x).double().square().flatten(1)
+            size = error.shape[1]
+            sums += error.sum(1).tolist()
+    protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
+    values = np.array(sums)
+    return (
+        mean_score("reconstruction squared error", values, "per example, summed over dimensions", protocol),
+        mean_score("reconstruction MSE", values / size, "per dimension", protocol),
+    )
+
+
+def error_rate(model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None) -> Score:
+    """The share of examples whose largest logit is not their label's. Arguments as in `reconstruction_error`."""
+    require(model, "classifies")
+    chosen = chosen_rows(split, rows)
+    wrong: list[bool] = []
+    with evaluating(model):
+        for _, batch in blocks(split, chosen, device_of(model)):
+            if "label" not in batch:
+                raise UserError(f"the error rate needs labels, but the data has {', '.join(batch)}")
+            wrong += (model.classify(batch["x"]).argmax(1) != batch["label"]).tolist()
+    protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
+    return mean_score("error rate", np.array(wrong, dtype=np.float64), "share of examples", protocol)
