@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.game import Noise
-from pofx.kinds import Binary, Image, Kind, NonNegative
+from pofx.kinds import NonNegative
 
 Corruption = Literal["masking", "gaussian", "salt_and_pepper"]
 
@@ -33,24 +33,24 @@ class Injector(nn.Module):
     """Corrupts x while training; in evaluation mode it is the identity.
 
     Args:
-        x: kind of what is corrupted
-        corruption: masking, gaussian or salt_and_pepper (x in [0, 1] only)
+        corruption: masking, gaussian or salt_and_pepper
         level: probability that a number is corrupted; for gaussian, the standard deviation
+        bounded: whether x is in [0, 1], which salt_and_pepper needs
 
     Example:
         >>> import torch
-        >>> injector = Injector(Binary(1000), "masking", 0.3)
+        >>> injector, noise = Injector("masking", 0.3, bounded=True), Noise((0, 0, "x"), slice(0, 8), 8)
         >>> x = torch.ones(8, 1000)
-        >>> round(injector(x, Noise((0, 0, "x"), slice(0, 8), 8)).mean().item(), 1)
+        >>> round(injector(x, noise).mean().item(), 1)
         0.7
-        >>> bool((injector.eval()(x, Noise((0, 0, "x"), slice(0, 8), 8)) == x).all())
+        >>> bool((injector.eval()(x, noise) == x).all())
         True
     """
 
-    def __init__(self, x: Kind, corruption: Corruption, level: NonNegative):
+    def __init__(self, corruption: Corruption, level: NonNegative, *, bounded: bool):
         super().__init__()
-        if corruption == "salt_and_pepper" and not isinstance(x, (Image, Binary)):
-            raise UserError(f"corruption salt_and_pepper needs x in [0, 1] (Image or Binary), not {x}: use gaussian or masking")
+        if corruption == "salt_and_pepper" and not bounded:
+            raise UserError("corruption salt_and_pepper needs x in [0, 1], as Image and Binary are: use gaussian or masking")
         if corruption != "gaussian" and level > 1:
             raise UserError(f"level of {corruption} is a probability, between 0 and 1, not {level:g}")
         self.corrupt = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper}[corruption]
