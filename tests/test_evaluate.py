@@ -108,10 +108,20 @@ def test_exact_log_likelihood_is_the_closed_form_with_its_standard_error():
 def test_a_bound_is_called_a_bound_and_states_its_samples(pictures):
     model = Bound(Image(1, 4, 4))
     assert log_likelihood(model, pictures, samples=7).what == "log p, importance-weighted bound, 7 samples"
-    assert log_likelihood(model, pictures).what == "log p, importance-weighted bound, 1 sample"
+    assert log_likelihood(model, pictures).what == "log p, evidence lower bound, 1 sample"
     assert log_likelihood(model, pictures).protocol["options"] == {"samples": 1}
     bits = bits_per_dimension(log_likelihood(model, pictures), Image(1, 4, 4))
-    assert bits.what == "bits per dimension, importance-weighted bound, 1 sample"
+    assert bits.what == "bits per dimension, evidence lower bound, 1 sample"
+
+
+def test_chosen_rows_are_scored_and_named_by_their_hash():
+    x = normal(250, 3)
+    every, _ = log_probs(Gaussian(Vector(3)), Rows(x=x))
+    score = log_likelihood(Gaussian(Vector(3)), Rows(x=x), rows=np.array([7, 3, 240]))
+    assert score.value == pytest.approx(every[[7, 3, 240]].mean(), rel=1e-12)
+    other = log_likelihood(Gaussian(Vector(3)), Rows(x=x), rows=3)
+    with pytest.raises(UserError, match=r"row_numbers_sha256: .* and not stated"):
+        require_comparable({"one": score, "other": other})
 
 
 def test_bits_per_dimension_of_a_uniform_picture_are_its_bits():
@@ -343,7 +353,7 @@ def test_evaluate_says_what_to_write_instead(pictures):
     with pytest.raises(UserError, match="rows must be between 2 and the split's 250, not 251"):
         evaluate(Gaussian(Vector(3)), data, split="train", rows=251)
     with pytest.raises(UserError, match="rows must be two or more row numbers from 0 to 249"):
-        evaluate(Gaussian(Vector(3)), data, split="train", rows=np.array([0, 250]))
+        log_likelihood(Gaussian(Vector(3)), data.splits["train"], rows=np.array([0, 250]))
     with pytest.raises(UserError, match=r"made for x: Vector\(dims=2\), but the data has x: Vector\(dims=3\)"):
         evaluate(Gaussian(Vector(2)), data, split="train")
     with pytest.raises(UserError, match="log_prob of Bound has no argument 'sampels': did you mean samples"):

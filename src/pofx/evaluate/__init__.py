@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pofx.errors import UserError, nearest
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
 from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
-from pofx.kinds import Image
+from pofx.kinds import Image, Seed, Size
 from pofx.model import Model
 
 __all__ = [
@@ -39,8 +37,8 @@ def evaluate(
     data: Any,
     *,
     split: str = "test",
-    seed: int = 0,
-    rows: int | np.ndarray | None = None,
+    seed: Seed = 0,
+    rows: Size | None = None,
     weights: dict[str, Any] | None = None,
     unfinished: Path | None = None,
     progress: Progress | None = None,
@@ -56,7 +54,7 @@ def evaluate(
         data: a data set, as `pofx.data.load` gives it, with the fields that the model was made for
         split: which of its splits
         seed: of the model's noise
-        rows: so many rows from the first, or the rows' numbers; by default all
+        rows: so many rows from the first; by default all
         weights: which weights of its run these are, such as {"rule": "best on valid", "ema": None}; stored in the protocol
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) while log p is computed

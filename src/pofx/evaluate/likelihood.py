@@ -59,6 +59,7 @@ def log_likelihood(
         **(about or {}),
         **rows_record(chosen_rows(split, rows)),
         "density": model.density,
+        "dequantised": bool(getattr(getattr(model, "likelihood", None), "dequantised", False)),
         "seed": seed,
         "options": keywords,
         **environment(model),
@@ -118,8 +119,13 @@ def bits_per_dimension(score: Score, kind: Image) -> Score:
 def _what(model: Model, keywords: dict[str, Any]) -> str:
     if model.density == "exact":
         return "log p"
-    samples = keywords.get("samples")
-    return "log p, lower bound" if samples is None else f"log p, importance-weighted bound, {samples} sample{'s' * (samples != 1)}"
+    match keywords.get("samples"):
+        case None:
+            return "log p, lower bound"
+        case 1:
+            return "log p, evidence lower bound, 1 sample"
+        case samples:
+            return f"log p, importance-weighted bound, {samples} samples"
 
 
 def _keywords(model: Model, asked: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from torch import nn
 import pofx
 from pofx.errors import UserError, nearest
 
-# What is recorded but does not by itself make two scores incomparable: which weights of a run were used, and where it was computed.
-# "data.spec" is how the user named the data; the hash of its source says whether it is the same.
-RECORDED_ONLY = ("weights", "pofx", "torch", "numpy", "threads", "machine", "data.spec", "options.memory")
+# What is recorded but does not by itself make two scores incomparable: which weights of a run were used, where it was computed, how the
+# user named the data (the hash of its source says whether it is the same), and whether a density of integer pixels is a dequantised one
+# (it is a bound on the integers' probability either way).
+RECORDED_ONLY = ("weights", "pofx", "torch", "numpy", "threads", "machine", "data.spec", "options.memory", "dequantised")
 
 
 @dataclass(frozen=True)
