@@ -27,3 +27,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(close)}?"
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"known: {shown}" if known else "none is known"
+
+
+class Diverged(RuntimeError):
+    """Training met a number that is not finite and stopped. The last good state is kept."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, saved its state, and can be resumed."""

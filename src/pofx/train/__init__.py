@@ -1,0 +1,182 @@
+"""The engine: `train` begins a run, `resume` goes on with it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+from pofx.errors import Interrupted, UserError
+from pofx.kinds import Positive, Range, Seed, Size, check_value
+from pofx.run import Run, create, describe, explained, read_tensors, write_config
+
+if TYPE_CHECKING:
+    from pofx.data import Data
+    from pofx.model import Model
+    from pofx.train.trainer import Report, Trainer
+
+STEPS = 3000  # when neither steps nor epochs are asked for
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Args:
+        steps: how many steps to train; 3000 when neither steps nor epochs are given (a closed form takes one pass)
+        epochs: passes over the training split, instead of steps
+        batch_size: examples a step, over all replicas
+        seed: of the initial weights, the order of the data and all noise
+        lr: learning rate of every player, instead of the model's own
+        schedule: of the learning rate within a stage; cosine and linear go to zero
+        warmup: share of a stage over which the learning rate rises from zero
+        clip: largest norm of a player's whole gradient
+        ema: decay of a moving average of the weights, such as 0.999; the average is validated and kept
+        keep: weights to keep: best on the validation split (where one player plays), or last
+        patience: stop after this many validations in a row without improvement
+        log_every: steps between rows of metrics
+        eval_every: steps between validations; a fiftieth of all steps by default
+        checkpoint_every: steps between saved states; by default at a validation when 30 seconds have passed since the last
+        precision: fp32, or bf16 autocast
+        compile: compile the model's child modules with torch.compile
+        device: auto takes a GPU where there is one
+    """
+
+    steps: Size | None = None
+    epochs: Positive | None = None
+    batch_size: Size = 100
+    seed: Seed = 0
+    lr: Positive | None = None
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: Annotated[float, Range(0, 0.99)] = 0.0
+    clip: Positive | None = None
+    ema: Annotated[float, Range(0, 1)] | None = None
+    keep: Literal["best", "last"] = "best"
+    patience: Size | None = None
+    log_every: Size = 20
+    eval_every: Size | None = None
+    checkpoint_every: Size | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, annotation in get_type_hints(Training, include_extras=True).items():
+            check_value(name, annotation, getattr(self, name))
+        if self.steps is not None and self.epochs is not None:
+            raise UserError("give steps or epochs, not both")
+        if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
+            raise UserError(f"device must be auto, cpu, cuda, cuda:0 or mps, not {self.device!r}")
+
+    def total(self, examples: int, *, closed: bool = False) -> int:
+        """All steps, for a training split of `examples`; `closed` when every player has a closed form.
+
+        Example:
+            >>> Training(epochs=2, batch_size=100).total(1250)
+            25
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is None and not closed:
+            return STEPS
+        return math.ceil((self.epochs or 1) * examples / self.batch_size)
+
+
+def train(model: Model, data: Data, training: Training, out: str | Path, *, report: Report | None = None) -> Run:
+    """Train `model` on `data` in the new run folder `out`.
+
+    Args:
+        model: constructed under the same seed for a run that can be repeated (`pofx.run.seeded`)
+        data: from `pofx.data.load`
+        training: how
+        out: the run folder to make; an existing one is an error
+        report: called with each row of metrics as a dict, beside `total` and `steps_a_second`
+
+    Raises:
+        UserError: before anything is written, when something must be changed
+        Diverged: a number was not finite; the last good state is kept
+        Interrupted: SIGINT or SIGTERM came; the state was saved
+    """
+    from pofx.train.trainer import Trainer  # torch's optimizers take a while to import
+
+    out = Path(out)
+    trainer = Trainer(model, data, training, state=out / "state", report=report)
+    if trainer.replicas.rank == 0:
+        create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model)
+        with explained(out):
+            (out / "state").mkdir()
+        trainer.metrics.folder = out
+        trainer.save()
+    return _finish(trainer, out)
+
+
+def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, report: Report | None = None) -> Run:
+    """Go on with the run in `out`: bit-equal on the CPU (same machine, same threads) to a run that was never stopped.
+
+    Args:
+        out: the run folder
+        steps: train to this many steps in all, instead of the number first asked for; schedules then follow the new total
+        trust: execute the model file that the run carries, if it carries one
+        report: as in `train`
+
+    Raises:
+        UserError: there is nothing to resume, or the data are not what they were
+    """
+    from pofx.data import reload
+    from pofx.train.metrics import Metrics
+    from pofx.train.trainer import Trainer
+
+    run = Run(out)
+    file = run.path / "state" / "training.safetensors"
+    if not file.is_file():
+        raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing)")
+    tensors, record = read_tensors(file)
+    training = Training(**run.config["training"])
+    if steps is not None:
+        check_value("steps", Size, steps)
+        training = replace(training, steps=steps, epochs=None)
+    data = reload(run.config["data"])
+    model = run.blank(trust=trust)
+    trainer = Trainer(model, data, training, state=run.path / "state", report=report)
+    if trainer.replicas.rank == 0:
+        trainer.metrics = Metrics(run.path)
+    trainer.load(tensors, record)
+    if trainer.ended:
+        raise UserError(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
+    if trainer.replicas.rank == 0:
+        write_config(run.path, {**run.config, "training": asdict(training)})
+    return _finish(trainer, run.path)
+
+
+def _finish(trainer: Trainer, out: Path) -> Run:
+    with _stops(trainer):
+        trainer.run()
+    if trainer.stop_asked and not trainer.ended:
+        raise Interrupted(f"stopped at step {trainer.step} of {trainer.total}; the state is saved: go on with `pofx resume {out}`")
+    return Run(out)
+
+
+@contextmanager
+def _stops(trainer: Trainer) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the step in hand, save, and stop. A second signal acts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[signal.Signals, Any] = {}
+
+    def ask(number: int, frame: object) -> None:
+        trainer.stop_asked = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

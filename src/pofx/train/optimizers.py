@@ -1,0 +1,143 @@
+"""How a player moves: averaging over replicas, clipping, the step and its schedule are the optimizer's business."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pofx.game import SGD, Adam, Batch, ClosedForm, Player
+from pofx.train.replicas import Replicas
+
+Rate = Callable[[float], float]
+
+
+def rate(schedule: str, warmup: float) -> Rate:
+    """The factor on the learning rate, as a function of the share of the stage that is done.
+
+    Args:
+        schedule: "constant", "cosine" or "linear" (both to zero)
+        warmup: share of the stage over which the factor rises from zero
+
+    Example:
+        >>> half = rate("cosine", warmup=0.0)
+        >>> round(half(0.5), 6)
+        0.5
+    """
+
+    def factor(done: float) -> float:
+        if done < warmup:
+            return done / warmup
+        left = 1 - (done - warmup) / (1 - warmup) if warmup < 1 else 1.0
+        return {"constant": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}[schedule]
+
+    return factor
+
+
+class Gradient:
+    """Moves a player along its gradient with Adam or SGD from torch.
+
+    Args:
+        player: whose `modules` move
+        names: of every parameter of the model, for the state
+        lr: instead of the player's own learning rate, if not None
+        clip: largest norm of the whole gradient, if not None
+    """
+
+    def __init__(
+        self, player: Player, names: dict[nn.Parameter, str], *, lr: float | None, factor: Rate, clip: float | None, replicas: Replicas
+    ):
+        kind = player.optimizer
+        assert isinstance(kind, (Adam, SGD))
+        owned = {parameter: None for module in player.modules for parameter in module.parameters()}
+        self.parameters: list[nn.Parameter] = [p for p in owned if p.requires_grad]
+        self.names = [names[p] for p in self.parameters]
+        self.lr, self.factor, self.clip, self.replicas = kind.lr if lr is None else lr, factor, clip, replicas
+        fused = all(p.is_floating_point() for p in self.parameters)
+        self.inner: torch.optim.Optimizer
+        if isinstance(kind, Adam):
+            cls = torch.optim.AdamW if kind.weight_decay else torch.optim.Adam
+            self.inner = cls(self.parameters, lr=self.lr, betas=kind.betas, eps=kind.eps, weight_decay=kind.weight_decay, fused=fused)
+        else:
+            self.inner = torch.optim.SGD(self.parameters, lr=self.lr, momentum=kind.momentum, weight_decay=kind.weight_decay, fused=fused)
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients that the last loss gave, summed over the replicas. A parameter that took no part has none."""
+        if self.replicas.active:  # every replica must exchange the same tensors
+            for p in self.parameters:
+                if p.grad is None:
+                    p.grad = torch.zeros_like(p)
+        found = [p.grad for p in self.parameters if p.grad is not None]
+        self.replicas.sum(found)
+        return found
+
+    def step(self, gradients: Sequence[Tensor], done: float) -> None:
+        """Move once; `done` is the share of the stage that is behind."""
+        if self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, torch.nn.utils.get_total_norm(gradients))
+        self.inner.param_groups[0]["lr"] = self.lr * self.factor(done)
+        self.inner.step()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for p in self.parameters:
+            p.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """What resume needs: parameter name / slot -> tensor."""
+        return {
+            f"{name}/{slot}": value
+            for p, name in zip(self.parameters, self.names, strict=True)
+            for slot, value in self.inner.state.get(p, {}).items()
+            if isinstance(value, Tensor)
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        by_name = dict(zip(self.names, self.parameters, strict=True))
+        for key, value in state.items():
+            name, _, slot = key.rpartition("/")
+            p = by_name[name]
+            like = torch.empty_like(p) if value.shape == p.shape else torch.empty_like(value)  # in the parameter's memory layout
+            self.inner.state[p][slot] = like.copy_(value)
+
+
+class Closed:
+    """Solves a player in closed form from sums over one pass of the training split."""
+
+    def __init__(self, player: Player, examples: int, replicas: Replicas):
+        assert isinstance(player.optimizer, ClosedForm)
+        self.form, self.examples, self.replicas = player.optimizer, examples, replicas
+        self.sums: dict[str, Tensor] = {}
+        self.seen = 0
+
+    def add(self, batch: Batch, total: int) -> None:
+        """Add this replica's rows of a batch of `total`, as far as the one pass reaches; solve when it is complete."""
+        if self.seen >= self.examples:
+            return
+        start = self.replicas.cut(total).start
+        mine = max(0, min(self.examples - self.seen - start, len(next(iter(batch.values())))))
+        with torch.no_grad():
+            found = self.form.statistics({name: values[:mine] for name, values in batch.items()})
+        self.replicas.sum(found.values())
+        self.sums = {name: self.sums[name] + value if self.sums else value for name, value in found.items()}
+        self.seen += total
+        if self.seen >= self.examples:
+            self.solve()
+
+    def solve(self) -> None:
+        """Set the player's parameters and buffers from the sums so far."""
+        if self.sums:
+            with torch.no_grad():
+                self.form.solve(self.sums)
+
+    def state(self) -> dict[str, Tensor]:
+        """What resume needs."""
+        return {**{f"sum/{name}": value for name, value in self.sums.items()}, "seen": torch.tensor(self.seen)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        self.seen = int(state["seen"])
+        self.sums = {key.removeprefix("sum/"): value for key, value in state.items() if key.startswith("sum/")}

@@ -1,0 +1,57 @@
+"""Several processes that train one model: `torchrun` starts them, each holds a replica, and gradients are summed over all.
+
+Losses are divided by the size of the global batch before they are differentiated, so a sum is the average; each replica gets the same
+bytes from the sum, so replicas that begin equal stay equal bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class Replicas:
+    """This process among its replicas. Without torchrun: one, alone.
+
+    Args:
+        device: where the model lives; decides between gloo and nccl
+    """
+
+    def __init__(self, device: torch.device):
+        if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        self.active = dist.is_initialized() and dist.get_world_size() > 1
+        self.rank = dist.get_rank() if self.active else 0
+        self.world = dist.get_world_size() if self.active else 1
+
+    def cut(self, total: int) -> slice:
+        """This replica's rows of a batch of `total`; sizes differ by one at most."""
+        return slice(self.rank * total // self.world, (self.rank + 1) * total // self.world)
+
+    def sum(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its sum over the replicas: one flat exchange."""
+        tensors = list(tensors)
+        if not self.active or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def same(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by the first replica's."""
+        if self.active:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any replica."""
+        if not self.active:
+            return flag
+        count = torch.tensor([float(flag)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(count)
+        return bool(count.item())
