@@ -1,0 +1,202 @@
+"""The parts of the documentation that a program writes: `python docs/refresh.py` writes them, `--check` says which are not current.
+
+A generated part stands between `<!-- made: NAME ARGUMENT ... -->` and `<!-- end -->` and comes from the function of that name here.
+A page's examples are its blocks of `python` and `sh`; they run in order in one folder. `--pictures` runs them all and keeps the pictures
+that the pages show, so each picture is what the commands beside it draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import doctest
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+WORDS = {
+    "ko": {
+        "model": "모델", "family": "계열", "can": "할 수 있는 일", "density": "확률", "data": "데이터", "paper": "논문",
+        "exact": "정확", "bound": "하한", "none": "없음",
+        "samples": "표본 생성", "scores": "점수", "encodes": "부호화", "decodes": "복호화", "completes": "빈 곳 채우기",
+        "translates": "변환", "classifies": "분류", "hashes": "이진 부호",
+    }
+}  # fmt: skip
+
+
+# Generated parts
+
+
+def models(language: str = "en") -> str:
+    """The zoo, as `pofx models` lists it."""
+    from pofx import verbs
+
+    say = WORDS.get(language, {})
+
+    def word(text: str) -> str:
+        return say.get(text, text)
+
+    rows = []
+    for model in verbs.models()["models"]:
+        page = f"docs/models/{model['name']}.md"
+        paper = model["paper"]
+        rows.append([
+            f"[{model['name']}]({page})",
+            model["family"],
+            ", ".join(word(capability) for capability in model["capabilities"]),
+            word(model["density"] or "none"),
+            f"{paper['authors']}, {paper['year']}",
+        ])  # fmt: skip
+    return _table([word(title) for title in ("model", "family", "can", "density", "paper")], rows)
+
+
+def options(model: str) -> str:
+    """The hyper-parameters of a model, as `pofx train MODEL --help` lists them."""
+    from pofx.models import find
+    from pofx.options import described
+
+    rows = [
+        [f"`--{option.name.replace('_', '-')}`", described(option.annotation), _default(option.default), option.help]
+        for option in find(model).hyper_parameters()
+    ]
+    return _table(["flag", "values", "default", "what it is"], rows)
+
+
+def help(*words: str) -> str:  # named as the flag is
+    """What `pofx WORDS --help` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pofx", *words, "--help"], capture_output=True, text=True, env=os.environ | {"COLUMNS": "110"}
+    )
+    if done.returncode:
+        raise RuntimeError(f"pofx {' '.join(words)} --help: {done.stderr}")
+    return f"```text\n{done.stdout.strip()}\n```"
+
+
+def numbers(*names: str) -> str:
+    """The measured rows of benchmarks, all of them where none is named, from `benchmarks/results`."""
+    import importlib
+
+    from benchmarks import NAMES, rows
+
+    return rows.table({name: importlib.import_module(f"benchmarks.{name}").ROWS for name in names or NAMES})
+
+
+def _default(value: object) -> str:
+    return "" if value is None else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _table(titles: list[str], rows: list[list[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+PARTS: dict[str, Callable[..., str]] = {"models": models, "options": options, "help": help, "numbers": numbers}
+PART = re.compile(r"(<!-- made: (\w+)(.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def refreshed(page: Path) -> str:
+    """The text of `page` with its generated parts made anew."""
+
+    def make(match: re.Match[str]) -> str:
+        made = PARTS[match[2]](*match[3].split())
+        made = made.replace("](docs/", "](" + os.path.relpath(ROOT / "docs", page.parent) + "/") if page.parent != ROOT else made
+        return f"{match[1]}{made}\n{match[5]}"
+
+    return PART.sub(make, page.read_text())
+
+
+# Examples
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its text, and the line it begins at."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    """Every fenced block of `page`, in order."""
+    text = page.read_text()
+    fences = re.finditer(r"^```(\S*)[^\n]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [Block(fence[1], fence[2], text.count("\n", 0, fence.start()) + 1) for fence in fences]
+
+
+def run(page: Path, folder: Path) -> None:
+    """Run the examples of `page` in order, in `folder`; an error names the page and the line.
+
+    Python blocks share their names; one with `>>>` is checked against the output it shows.
+    """
+    names: dict[str, object] = {"__name__": "__main__"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with contextlib.chdir(folder):
+        for block in blocks(page):
+            where = f"{page.relative_to(ROOT)}:{block.line}"
+            if block.language == "sh":
+                done = subprocess.run(
+                    ["sh", "-eu", "-c", block.text],
+                    env=os.environ | {"PATH": path},
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                )
+                if done.returncode:
+                    raise AssertionError(f"{where}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+            elif block.language == "python" and ">>> " in block.text:
+                report = io.StringIO()
+                test = doctest.DocTestParser().get_doctest(block.text, names, where, str(page), block.line)
+                runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+                runner.run(test, out=report.write, clear_globs=False)
+                names.update(test.globs)
+                if runner.failures:
+                    raise AssertionError(f"{where}\n{report.getvalue()}")
+            elif block.language == "python":
+                try:
+                    exec(compile(block.text, where, "exec"), names)
+                except Exception as error:
+                    raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def pictures(page: Path) -> list[Path]:
+    """The pictures that `page` shows."""
+    return [page.parent / shown for shown in re.findall(r"!\[[^]]*\]\(([^):]+\.png)\)", page.read_text())]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python docs/refresh.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the pages that are not current")
+    parser.add_argument("--pictures", action="store_true", help="run every page's examples and keep the pictures it shows")
+    asked = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    stale = [page for page in PAGES if refreshed(page) != page.read_text()]
+    for page in stale:
+        print(f"{page.relative_to(ROOT)}: {'not current: python docs/refresh.py' if asked.check else 'written'}")
+        if not asked.check:
+            page.write_text(refreshed(page))
+    for page in PAGES if asked.pictures else []:
+        if not pictures(page):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            run(page, Path(folder))
+            for picture in pictures(page):
+                shutil.copyfile(Path(folder) / picture.name, picture)
+                print(f"{picture.resolve().relative_to(ROOT)}: drawn")
+    return int(bool(stale) and asked.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The documentation does what it says: every example runs, every picture is drawn by the commands beside it, every table is current."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import refresh
+
+from pofx import models
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(refresh.ROOT))
+
+
+@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+def test_blocks_are_run_or_said_to_be_text(page: Path) -> None:
+    for block in refresh.blocks(page):
+        assert block.language in {"python", "sh", "text"}, f"{name(page)}:{block.line}: a block of {block.language or 'no language'}"
+    assert page.read_text().count("```") == 2 * len(refresh.blocks(page)), "a fence that the examples' reader does not see"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in refresh.PAGES if {"python", "sh"} & {b.language for b in refresh.blocks(page)}], ids=name
+)
+def test_examples_run_and_draw_the_pictures_shown(page: Path, tmp_path: Path) -> None:
+    refresh.run(page, tmp_path)
+    for picture in refresh.pictures(page):
+        assert picture.is_file(), f"{name(page)} shows {picture.name}: python docs/refresh.py --pictures"
+        assert (tmp_path / picture.name).is_file(), f"{name(page)} shows {picture.name}, which its commands do not draw"
+
+
+@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+def test_generated_parts_are_current(page: Path) -> None:
+    assert page.read_text() == refresh.refreshed(page), "python docs/refresh.py"
+
+
+def test_a_stale_part_and_a_failing_example_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- made: options pca -->\nold\n<!-- end -->\n```python\n>>> 1 + 1\n3\n```\n")
+    assert "`--latent`" in refresh.refreshed(page)
+    with pytest.raises(AssertionError, match=r"page.md:4"):
+        refresh.run(page, tmp_path)
+    page.write_text("```sh\nfalse | true\nexit 3\n```\n")
+    with pytest.raises(AssertionError, match="exit status 3"):
+        refresh.run(page, tmp_path)
+
+
+def test_every_model_has_a_page_with_equation_picture_numbers_and_options() -> None:
+    for model in models.files():
+        page = refresh.ROOT / "docs" / "models" / f"{model}.md"
+        assert page.is_file(), f"docs/models/{model}.md is missing"
+        text = page.read_text()
+        assert "$$" in text, f"{name(page)} has no equation"
+        assert refresh.pictures(page), f"{name(page)} has no picture"
+        assert "<!-- made: numbers " in text, f"{name(page)} has no measured numbers"
+        assert f"<!-- made: options {model} -->" in text, f"{name(page)} does not list the model's options"
+
+
+@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{name(page)} links to {target}"
+
+
+def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    build = pytest.importorskip("sphinx.cmd.build", reason="the docs extra is not installed")
+    assert build.main(["-W", "-q", "-d", str(tmp_path / "trees"), str(refresh.ROOT / "docs"), str(tmp_path / "site")]) == 0
+    assert "<h1>" in (tmp_path / "site" / "index.html").read_text()
