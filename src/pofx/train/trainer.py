@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pofx.errors import UserError
+from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
 from pofx.model import Model
 from pofx.run import write_tensors
@@ -273,6 +273,11 @@ class Trainer:
             return
         with self.averaged():
             loss, row = self.validation(gradient[0])
+            if not math.isfinite(loss):
+                raise Diverged(
+                    f"step {self.step}: the loss on the validation split is not finite ({loss}) though training's is: "
+                    f"look for odd values in that split; the last good state is of step {self.saved}"
+                )
             better = loss < self.best_loss
             if better and self.training.keep == "best":
                 self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -371,7 +376,13 @@ class Trainer:
             raise UserError(f"the training state is not of this model: {error}") from error
 
     def save(self) -> None:
-        """Save the state and the weights to use, each whole or not at all; rank 0 alone writes."""
+        """Save the state and the weights to use, each whole or not at all; rank 0 alone writes. A bad state is never saved."""
+        bad = [name for p, name in self.names.items() if not finite(p)]
+        if bad:
+            raise Diverged(
+                f"step {self.step}: {bad[0]} is not finite after the update though its gradient was: try a lower --lr; "
+                f"the last good state is of step {self.saved}"
+            )
         if self.state_folder is not None and self.replicas.rank == 0:
             self.metrics.sync()
             write_tensors(self.state_folder / "training.safetensors", *self.state())
