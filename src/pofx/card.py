@@ -1,0 +1,69 @@
+"""The model card of a run: README.md in its folder, written from what the folder holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pofx.run import Run
+
+
+def write_card(run: Run) -> Path:
+    """Write README.md into the run folder: what the model is, how it was trained, its pictures and its scores."""
+    from pofx.run import explained, write_whole
+
+    file = run.path / "README.md"
+    with explained(file):
+        write_whole(file, card(run).encode())
+    return file
+
+
+def card(run: Run) -> str:
+    """The model card as Markdown."""
+    from pofx import models
+
+    model, data, training = run.config["model"], run.config.get("data", {}), run.config.get("training", {})
+    lines = [f"# {model['name']} on {Path(data.get('spec', 'data unknown')).name}", ""]
+    if model["file"] is None:
+        cls = models.find(model["name"])
+        authors, year, reference = cls.paper
+        summary = (cls.__doc__ or "").strip().splitlines()[0]
+        lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", ""]
+    pictures = {"samples.png": "samples", "reconstructions.png": "originals above, reconstructions below", "loss.png": "loss"}
+    for name, words in pictures.items():
+        if (run.path / "samples" / name).is_file():
+            lines += [f"![{words}](samples/{name})", "", f"*{words.capitalize()}.*", ""]
+
+    scores = run.path / "scores.json"
+    lines += ["## Scores", ""]
+    if scores.is_file():
+        lines += ["| what | value | standard error | unit | split | rows |", "|---|---|---|---|---|---|"]
+        for score in json.loads(scores.read_text()):
+            error = "" if score["standard_error"] is None else f"{score['standard_error']:.3g}"
+            protocol = score["protocol"]
+            where = f"{protocol.get('split', '')} | {protocol.get('rows', '')}"
+            lines.append(f"| {score['what']} | {score['value']:.6g} | {error} | {score['unit']} | {where} |")
+        lines += ["", "How each number was made is in `scores.json`; a bound is not a likelihood."]
+    else:
+        lines += [f"None yet: `pofx evaluate {run.path}` measures what the model allows and writes them here."]
+
+    lines += ["", "## Use", "", "```python", "import pofx", "", f'model = pofx.load("{run.path}")', "```", ""]
+    sections = {"Model": model["arguments"], "Training": training, "Data": {k: v for k, v in data.items() if k not in ("fields", "spec")}}
+    for title, table in sections.items():
+        if table:
+            lines += [f"## {title}", "", "| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in table.items()), ""]
+    lines.append(f"Made with pofx {run.config.get('pofx', '')}.")
+    return "\n".join(lines) + "\n"
+
+
+def _link(reference: str) -> str:
+    if reference.startswith("doi:"):
+        return f"[{reference}](https://doi.org/{reference.removeprefix('doi:')})"
+    arxiv = reference.replace(".", "").replace("/", "").isalnum() and reference[:4].isdigit()
+    return f"[arXiv {reference}](https://arxiv.org/abs/{reference})" if arxiv else reference
+
+
+def _cell(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

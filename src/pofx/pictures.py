@@ -1,0 +1,166 @@
+"""Arrays to pictures: grids of examples, labelled rows, plots. Deterministic: the same numbers give the same bytes.
+
+No pixel is lost: small pictures are enlarged by whole numbers, large ones stay as they are.
+
+Shapes: N examples, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from PIL.Image import Image as Picture
+
+from pofx.kinds import Binary, Image, Kind, Series
+
+TILE = 48  # smaller pictures are enlarged by the whole number that makes their longer side at least this many pixels
+GAP = 2
+PAPER, INK = (255, 255, 255), (30, 30, 30)
+LINES = 24  # at most so many lines in one plot of vectors
+
+
+def is_picture(kind: Kind) -> bool:
+    """Whether examples of this kind are drawn as pictures: Image, and Binary of shape (H, W), (1, H, W) or (3, H, W).
+
+    Example:
+        >>> is_picture(Image(3, 32, 32)), is_picture(Binary(1, 28, 28)), is_picture(Binary(784))
+        (True, True, False)
+    """
+    shape = kind.shape
+    return isinstance(kind, (Image, Binary)) and (len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)))
+
+
+def grid(x: np.ndarray, kind: Kind, *, columns: int | None = None, scale: int | None = None) -> Picture:
+    """Examples side by side; vectors and sequences, which are no pictures, as plots.
+
+    Args:
+        x: (N, *kind.shape); pictures in [0, 1], what lies outside is clipped
+        kind: of each example
+        columns: in the grid; by default as near to square as can be
+        scale: whole number to enlarge by; by default so that a tile has 48 pixels or more
+
+    Example:
+        >>> grid(np.zeros((6, 1, 8, 8)), Image(1, 8, 8), columns=3).size
+        (152, 102)
+    """
+    if not is_picture(kind):
+        return _plot_examples(x, kind)
+    tiles = _tiles(x, scale)
+    n, height, width, _ = tiles.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), PAPER, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = tile
+    return Pillow.fromarray(sheet)
+
+
+def labelled_rows(rows: Mapping[str, tuple[np.ndarray, Kind]], title: str = "") -> Picture:
+    """One row of examples a label, the labels on the left: originals above reconstructions, one model under another.
+
+    Args:
+        rows: label -> (examples (N, *kind.shape), their kind)
+        title: above all
+    """
+    strips = {label: grid(x, kind, columns=len(x)) for label, (x, kind) in rows.items()}
+    font = ImageFont.load_default(14)
+    margin = 12 + max((math.ceil(font.getlength(label)) for label in strips), default=0)
+    top = 28 if title else 0
+    width = margin + max(strip.width for strip in strips.values())
+    sheet = Pillow.new("RGB", (max(width, 12 + math.ceil(font.getlength(title))), top + sum(s.height for s in strips.values())), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((6, top / 2), title, INK, font, anchor="lm")
+    for label, strip in strips.items():
+        draw.text((6, top + strip.height / 2), label, INK, font, anchor="lm")
+        sheet.paste(strip, (margin, top))
+        top += strip.height
+    return sheet
+
+
+def stacked(pictures: Sequence[Picture]) -> Picture:
+    """Pictures one under another, on paper as wide as the widest."""
+    sheet = Pillow.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), PAPER)
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet
+
+
+def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, x: str, y: str) -> Picture:
+    """Lines in one plot.
+
+    Args:
+        lines: label -> (positions, values)
+        title: above the plot
+        x: what the positions are
+        y: what the values are, with their unit
+    """
+    figure, axes = _figure()
+    for label, (positions, values) in lines.items():
+        axes.plot(positions, values, label=label, linewidth=1.5, marker="." if len(positions) < 3 else None)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    if len(lines) > 1:
+        axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[str] | None = None) -> Picture:
+    """Points (N, 2), coloured by label where there are labels."""
+    figure, axes = _figure()
+    groups = np.array([""] * len(points) if labels is None else labels)
+    names = sorted(set(groups.tolist()), key=lambda name: (len(name), name))
+    for i, name in enumerate(names):
+        chosen = points[groups == name]
+        axes.plot(chosen[:, 0], chosen[:, 1], ".", markersize=3, label=name, color=f"C{i % 10}")
+    axes.set(title=title, xlabel=x, ylabel=y)
+    if 1 < len(names) <= 20:
+        axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _drawn(figure)
+
+
+def _tiles(x: np.ndarray, scale: int | None) -> np.ndarray:
+    """Pictures (N, H, W), (N, 1, H, W) or (N, 3, H, W) in [0, 1] as uint8 (N, H', W', 3)."""
+    x = x[:, None] if x.ndim == 3 else x
+    tiles = np.rint(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    tiles = np.repeat(tiles, 3, axis=3) if tiles.shape[3] == 1 else tiles
+    scale = scale or max(1, math.ceil(TILE / max(tiles.shape[1:3])))
+    return tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _plot_examples(x: np.ndarray, kind: Kind) -> Picture:
+    shown = x[:LINES] if len(x) > LINES else x
+    if kind.size == 2 and not isinstance(kind, Series):
+        return scatter(x.reshape(len(x), 2), title=f"{len(x)} examples", x="first number", y="second number")
+    figure, axes = _figure()
+    for i, example in enumerate(shown):
+        for channel in example.T if isinstance(kind, Series) else (example.reshape(-1),):
+            axes.plot(channel, linewidth=1, color=f"C{i % 10}", alpha=0.7, marker="." if len(channel) < 30 else None)
+    which = f"first {len(shown)} of {len(x)} examples" if len(shown) < len(x) else f"{len(x)} examples"
+    axes.set(title=which, xlabel="step" if isinstance(kind, Series) else "dimension", ylabel="value")
+    return _drawn(figure)
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _drawn(figure: Any) -> Picture:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    buffer.seek(0)
+    return Pillow.open(buffer).convert("RGB")

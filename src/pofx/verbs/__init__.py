@@ -1,0 +1,70 @@
+"""What a user can ask for: one plain function a verb, each returning a dict that JSON can hold.
+
+The command line reads its flags off these signatures, and whatever else speaks to users calls the same functions with the same
+arguments. A verb imports torch only when it runs.
+
+Example:
+    >>> from pofx import verbs
+    >>> [row["density"] for row in verbs.models()["models"] if row["name"] == "vae"]
+    ['bound']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pofx.verbs.ask import embed, embed_flags, reconstruct, reconstruct_flags, sample, sample_flags, score, score_flags
+from pofx.verbs.codes import attribute, codes_flags, interpolate, traverse
+from pofx.verbs.flags import Flags, Known
+from pofx.verbs.judge import compare, evaluate, evaluate_flags
+from pofx.verbs.learn import resume, train, train_flags
+from pofx.verbs.look import data, look_flags, models
+
+__all__ = [
+    "VERBS",
+    "Verb",
+    "attribute",
+    "compare",
+    "data",
+    "embed",
+    "evaluate",
+    "interpolate",
+    "models",
+    "reconstruct",
+    "resume",
+    "sample",
+    "score",
+    "train",
+    "traverse",
+]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A function, and all its flags where some of them depend on its positional arguments."""
+
+    function: Callable[..., dict[str, Any]]
+    flags: Known | None = None
+
+    def own(self) -> Flags:
+        """The flags that are known before anything is read."""
+        return Flags.of("flags", self.function)
+
+
+VERBS = {
+    "models": Verb(models),
+    "data": Verb(data, look_flags),
+    "train": Verb(train, train_flags),
+    "resume": Verb(resume),
+    "sample": Verb(sample, sample_flags),
+    "score": Verb(score, score_flags),
+    "embed": Verb(embed, embed_flags),
+    "reconstruct": Verb(reconstruct, reconstruct_flags),
+    "evaluate": Verb(evaluate, evaluate_flags),
+    "compare": Verb(compare),
+    "traverse": Verb(traverse, codes_flags(traverse)),
+    "interpolate": Verb(interpolate, codes_flags(interpolate)),
+    "attribute": Verb(attribute, codes_flags(attribute)),
+}

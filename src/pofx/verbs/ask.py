@@ -1,0 +1,214 @@
+"""Asking a trained run: samples, scores, codes, reconstructions. What a model has not got is an error that says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pofx.kinds import Seed, Size
+from pofx.verbs.files import destination, write_arrays, write_picture, write_table
+from pofx.verbs.flags import asking_flags, sort
+from pofx.verbs.prepared import Part, Rows, prepared
+
+BLOCK = 500  # examples that a model draws or decodes at once
+ARRAYS = (".npy", ".npz")
+TABLES = (".csv", ".parquet")
+
+
+def sample(
+    run: str, *, n: Size = 64, out: str | None = None, seed: Seed = 0, columns: Size | None = None, trust: bool = False, **asked: Any
+) -> dict[str, Any]:
+    """Draw new examples: a picture grid, or arrays.
+
+    Args:
+        run: a run folder
+        n: how many
+        out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder
+        seed: the same seed gives the same samples
+        columns: of the grid
+        trust: execute the model file that the run carries
+        asked: further arguments of the model's `sample`
+    """
+    from pofx.game import generator
+    from pofx.model import require
+    from pofx.pictures import grid
+    from pofx.run import Run
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    require(model, "samples")
+    _, own = sort("sample", asked, sample_flags(run, trust))
+    file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
+    noise = generator(("sample", seed))
+    x = _joined([model.sample(min(BLOCK, n - done), generator=noise, **own) for done in range(0, n, BLOCK)])
+    if file.suffix.lower() == ".png":
+        write_picture(file, grid(x, model.inputs["x"], columns=columns))
+    else:
+        write_arrays(file, {"x": x}, "x")
+    return {"run": str(found.path), "samples": n, "seed": seed, **own, "out": str(file)}
+
+
+sample_flags = asking_flags(sample, "sample", data=False)
+
+
+def score(
+    run: str,
+    *,
+    data: str | None = None,
+    split: Part = "all",
+    out: str | None = None,
+    top: Size = 10,
+    picture: str | None = None,
+    seed: Seed = 0,
+    trust: bool = False,
+    **asked: Any,
+) -> dict[str, Any]:
+    """log p of every item, and the most unusual ones: those with the lowest.
+
+    The report says whether it is the exact log-likelihood or a lower bound of it.
+
+    Args:
+        run: a run folder
+        data: what to score: a name or a path; by default the run's own data. It is prepared as the run's data were
+        split: which of its splits
+        out: a .csv or .parquet to write one row an item to
+        top: how many of the most unusual to show
+        picture: a .png to draw the most unusual in; by default samples/unusual.png in the run folder, where the data are pictures
+        seed: of the model's noise
+        trust: execute the model file that the run carries
+        asked: further arguments of the model's `log_prob` (such as samples), and how the data are read
+    """
+    import numpy as np
+
+    from pofx.evaluate import log_probs
+    from pofx.model import require
+    from pofx.pictures import grid, is_picture
+    from pofx.run import Run
+    from pofx.verbs.progress import Counting
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    require(model, "scores")
+    _, own, loading = sort("score", asked, score_flags(run, trust))
+    file = destination(out, TABLES) if out else None
+    shown = destination(picture or found.path / "samples" / "unusual.png", (".png",))
+    loaded = prepared(found, model, data, loading)
+    rows = Rows(loaded, split)
+    with Counting("scored") as progress:
+        values, asked_in_full = log_probs(model, rows, seed=seed, progress=progress, **own)
+    order = np.argsort(values, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(1, len(order) + 1)
+    items: dict[str, Any] = {**rows.about(), "log_p": values.tolist(), "unusual": rank.tolist()}
+    table = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
+    report: dict[str, Any] = {
+        "run": str(found.path),
+        "data": loaded.record["spec"],
+        "split": split,
+        "items": len(values),
+        "what": "exact log-likelihood" if model.density == "exact" else "lower bound of the log-likelihood",
+        "density": model.density,
+        "unit": "nats",
+        "asked": {**asked_in_full, "seed": seed},
+        "mean": float(values.mean()),
+        "standard_error": float(values.std(ddof=1) / len(values) ** 0.5),
+        "most_unusual": [table[i] for i in order[:top]],
+        "rows": table,
+    }
+    if file is not None:
+        write_table(file, items)
+        report["out"] = str(file)
+    if picture or is_picture(loaded.fields["x"]):
+        write_picture(shown, grid(rows.read(order[:top])["x"].numpy(), loaded.fields["x"], columns=min(top, 10)))
+        report["picture"] = str(shown)
+    return report
+
+
+score_flags = asking_flags(score, "log_prob")
+
+
+def embed(
+    run: str, *, data: str | None = None, split: Part = "all", out: str | None = None, trust: bool = False, **asked: Any
+) -> dict[str, Any]:
+    """The code of every item, one row an item.
+
+    Args:
+        run: a run folder
+        data: what to embed: a name or a path; by default the run's own data. It is prepared as the run's data were
+        split: which of its splits
+        out: .parquet or .csv (row, label if there is one, code_0, code_1, ...), .npy or .npz; by default codes.parquet in the run folder
+        trust: execute the model file that the run carries
+        asked: further arguments of the model's `encode`, and how the data are read
+    """
+    import numpy as np
+
+    from pofx.evaluate.blocks import blocks, evaluating
+    from pofx.evaluate.protocol import device_of
+    from pofx.model import require
+    from pofx.run import Run
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    require(model, "encodes")
+    _, own, loading = sort("embed", asked, embed_flags(run, trust))
+    file = destination(out or found.path / "codes.parquet", (*TABLES, *ARRAYS))
+    loaded = prepared(found, model, data, loading)
+    rows = Rows(loaded, split)
+    with evaluating(model):
+        codes = _joined([model.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))])
+    if file.suffix.lower() in TABLES:
+        write_table(file, {**rows.about(), **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
+    else:
+        write_arrays(file, {"code": codes, **{name: np.array(column) for name, column in rows.about().items()}}, "code")
+    return {"run": str(found.path), "data": loaded.record["spec"], "items": len(codes), "dimensions": codes.shape[1], "out": str(file)}
+
+
+embed_flags = asking_flags(embed, "encode")
+
+
+def reconstruct(
+    run: str, *, data: str | None = None, split: Part = "test", n: Size = 16, out: str | None = None, trust: bool = False, **asked: Any
+) -> dict[str, Any]:
+    """Items and what is left of them after encoding and decoding, one above the other.
+
+    Args:
+        run: a run folder
+        data: what to reconstruct: a name or a path; by default the run's own data. It is prepared as the run's data were
+        split: which of its splits
+        n: how many items, from the first
+        out: .png for a picture, .npy or .npz for the numbers; by default samples/reconstructions.png in the run folder
+        trust: execute the model file that the run carries
+        asked: further arguments of the model's `decode`, and how the data are read
+    """
+    import numpy as np
+
+    from pofx.evaluate.blocks import evaluating
+    from pofx.model import require
+    from pofx.pictures import labelled_rows
+    from pofx.run import Run
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    require(model, "encodes", "decodes")
+    _, own, loading = sort("reconstruct", asked, reconstruct_flags(run, trust))
+    file = destination(out or found.path / "samples" / "reconstructions.png", (".png", *ARRAYS))
+    loaded = prepared(found, model, data, loading)
+    rows = Rows(loaded, split)
+    x = rows.read(np.arange(min(n, len(rows))))["x"]
+    with evaluating(model):
+        back = _joined([model.decode(model.encode(block), **own) for block in x.split(BLOCK)])
+    if file.suffix.lower() == ".png":
+        kind = loaded.fields["x"]
+        write_picture(file, labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)}))
+    else:
+        write_arrays(file, {"x": x.numpy(), "reconstruction": back}, "reconstruction")
+    error = float(np.square(back - x.numpy()).mean())
+    return {"run": str(found.path), "data": loaded.record["spec"], "items": len(back), "mean squared error": error, "out": str(file)}
+
+
+reconstruct_flags = asking_flags(reconstruct, "decode")
+
+
+def _joined(blocks: list[Any]) -> Any:
+    import torch
+
+    return torch.cat(blocks).float().cpu().numpy()

@@ -1,0 +1,87 @@
+"""Learning: `train` begins a run, `resume` goes on with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pofx.kinds import Size
+from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
+
+if TYPE_CHECKING:
+    from pofx.run import Run
+
+
+def train_flags(model: str) -> list[Flags]:
+    """All flags of `pofx train MODEL`: its own, training, data, and the model's hyper-parameters."""
+    from pofx.models import find
+
+    cls = find(model)
+    hyper = Flags(f"the model {cls.title()}", {p.name: p for p in cls.hyper_parameters()}, "model")
+    return together(Flags.of("flags", train), training_flags(), data_flags(), hyper)
+
+
+def train(model: str, *, data: str = "digits", out: str | None = None, **options: Any) -> dict[str, Any]:
+    """Train a model on data, in a new run folder.
+
+    Ctrl-C saves the state and stops; `pofx resume RUN` goes on exactly where it was. For several processes:
+    torchrun --nproc-per-node 2 -m pofx train MODEL ...
+
+    Args:
+        model: a name from `pofx models`, or path/to/file.py:Class
+        data: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet
+        out: the run folder to make; by default runs/MODEL-DATA
+        options: training options, data options and the model's hyper-parameters
+    """
+    _, training_options, loading, hyper = sort("train", options, train_flags(model))
+
+    from pofx import train as engine
+    from pofx.data import load
+    from pofx.model import bind
+    from pofx.models import find
+    from pofx.run import seeded
+    from pofx.verbs.progress import TrainingProgress
+
+    cls = find(model)
+    training = engine.Training(**training_options)
+    folder = Path(out or f"runs/{cls.title().lower()}-{Path(data).stem}")
+    loaded = load(data, **loading)
+    with seeded(training.seed):
+        built = cls(**bind(cls, loaded.fields), **hyper)
+    with TrainingProgress() as progress:
+        run = engine.train(built, loaded, training, folder, report=progress)
+    return _finished(run, loaded)
+
+
+def resume(run: str, *, steps: Size | None = None, trust: bool = False) -> dict[str, Any]:
+    """Go on with a run that was stopped, exactly where it was.
+
+    Args:
+        run: a run folder
+        steps: train to this many steps in all, instead of the number first asked for
+        trust: execute the model file that the run carries
+    """
+    from pofx import train as engine
+    from pofx.data import reload
+    from pofx.verbs.progress import TrainingProgress
+
+    with TrainingProgress() as progress:
+        done = engine.resume(run, steps=steps, trust=trust, report=progress)
+    return _finished(done, reload(done.config["data"]))
+
+
+def _finished(run: Run, data: Any) -> dict[str, Any]:
+    """Pictures and the model card of a trained run, and the report of what stands where."""
+    from pofx.card import write_card
+    from pofx.verbs.illustrate import illustrate
+
+    rows = run.metrics()
+    last: dict[str, Any] = {}
+    for row in rows:
+        last |= {f"{row['split']} {k}" if "split" in row else k: v for k, v in row.items() if k != "split"}
+    report = {"run": str(run.path), "model": run.config["model"]["name"], "data": run.config["data"]["spec"], "last": last}
+    if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
+        report["pictures"] = [str(file) for file in illustrate(run, data)]
+        report["card"] = str(write_card(run))
+    return report

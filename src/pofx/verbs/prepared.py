@@ -1,0 +1,120 @@
+"""New data for a trained run: prepared as the run's own were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pofx.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pofx.data import Data, Split
+    from pofx.game import Batch
+    from pofx.model import Model
+    from pofx.run import Run
+
+Part = Literal["all", "train", "valid", "test"]
+PREPARATION = ("binarize", "size", "channels")
+
+
+def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) -> Data:
+    """The data that `spec` names (the run's own by default), prepared as the run's were except where `given` says otherwise.
+
+    Raises:
+        UserError: the data are not of the kinds that the model was made for; both are named
+    """
+    from pofx.data import load
+
+    record = run.config.get("data")
+    if record is None:
+        if spec is None:
+            raise UserError(f"{run.path} does not say what it was trained on: say --data SPEC")
+        record = {}
+    own = spec is None or spec == record.get("spec")
+    stored = {name: record[name] for name in _options() if name in record and (own or name in PREPARATION)}
+    spec = record["spec"] if spec is None else spec
+    try:
+        data = load(spec, **{**stored, **given})
+    except UserError:
+        if "binarize" in given or stored.get("binarize", "none") == "none":
+            raise
+        data = load(spec, **{**stored, **given, "binarize": "none"})  # bits already, which cannot be made binary once more
+    for name, kind in model.inputs.items():
+        if name not in data.fields:
+            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)}")
+        if data.fields[name] != kind:
+            size = f"; say --size {kind.shape[-1]}" if len(kind.shape) == 3 == len(data.fields[name].shape) else ""
+            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {data.fields[name]}{size}")
+    return data
+
+
+def _options() -> list[str]:
+    from pofx.data import load
+    from pofx.options import options
+
+    return [option.name for option in options(load, load.__doc__)]
+
+
+class Rows:
+    """Rows of one split or of several, as one split: in the order of their source.
+
+    Args:
+        data: a data set
+        part: one of its splits, or "all" of them
+    """
+
+    def __init__(self, data: Data, part: Part):
+        import numpy as np
+
+        if part != "all" and part not in data.splits:
+            raise UserError(f"{data.record['spec']} has no {part} split: it has {', '.join(data.splits)}, or say --split all")
+        names = list(data.splits) if part == "all" else [part]
+        self.splits: list[Split] = [data.splits[name] for name in names]
+        sources = [_source_rows(split) for split in self.splits]
+        number = np.concatenate([np.full(len(rows), i) for i, rows in enumerate(sources)])
+        within = np.concatenate([np.arange(len(rows)) for rows in sources])
+        source = np.concatenate(sources)
+        one_file = len({id(split.columns["x"].values) for split in self.splits}) == 1
+        order = np.lexsort((source,)) if one_file else np.arange(len(source))
+        self.number, self.within, self.source = number[order], within[order], source[order]
+        self.data, self.parts = data, [names[i] for i in self.number]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def about(self) -> dict[str, list[Any]]:
+        """What each row is, as columns: its number in the source, its split, and its label where there is one."""
+        import torch
+
+        from pofx.kinds import Category
+
+        about: dict[str, list[Any]] = {"row": self.source.tolist(), "split": self.parts}
+        for name, kind in self.data.fields.items():
+            if isinstance(kind, Category):
+                numbers = [split.columns[name].read(torch.arange(len(split))).numpy() for split in self.splits]
+                found = [int(numbers[i][row]) for i, row in zip(self.number, self.within, strict=True)]
+                about[name] = [kind.names[i] for i in found] if kind.names else found
+        return about
+
+    def read(self, rows: np.ndarray | Sequence[int]) -> Batch:
+        """The batch of these rows, as `Split.read` gives it."""
+        import numpy as np
+        import torch
+
+        rows = np.asarray(rows)
+        which, places, pieces = self.number[rows], [], []
+        for i in np.unique(which):
+            here = np.flatnonzero(which == i)
+            places.append(here)
+            pieces.append(self.splits[i].read(self.within[rows[here]]))
+        back = torch.from_numpy(np.argsort(np.concatenate(places)))
+        return {name: torch.cat([piece[name] for piece in pieces])[back] for name in pieces[0]}
+
+
+def _source_rows(split: Split) -> np.ndarray:
+    import numpy as np
+
+    rows = split.columns["x"].rows
+    return np.arange(len(split)) if rows is None else rows
