@@ -1,0 +1,20 @@
+"""Numbers to reach, each measured by one command: `python -m benchmarks NAME`. See `python -m benchmarks --help`.
+
+A benchmark is a file here with `ROWS`, what it promises to measure, and `measure()`, which yields each row's value and protocol. Trainings
+go through `pofx.train` into run folders under `runs/benchmarks/`, so a benchmark that was stopped continues where it was. Real data come
+from `$POFX_DATA`.
+"""
+
+NAMES = (
+    "vae_mlp",
+    "iwae_mlp",
+    "vae_conv",
+    "fixed_binarised",
+    "reconstruction",
+    "stacked_denoising",
+    "training_speed",
+    "evaluation_speed",
+    "overhead",
+    "help_time",
+    "gpu",
+)

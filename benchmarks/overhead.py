@@ -1,0 +1,152 @@
+"""What the engine costs over a hand-written loop: the mlp VAE at batch 100, and two players that take about 1 ms a step.
+
+The two are timed in turn, in spans of the engine's default 20 steps between two rows of metrics. A hand-written span does the same
+arithmetic with nothing around it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.protocol import machine
+from benchmarks.recipes import DYNAMIC, MLP, Recipe
+from benchmarks.rows import Row
+from benchmarks.training import built
+from pofx.data import Column, Data, Split, load
+from pofx.game import Adam, Batch, Noise, Part, Player, Stage
+from pofx.kinds import Vector
+from pofx.model import Model
+from pofx.train import Training, train
+
+ONE = "engine over a hand-written loop: mlp VAE, batch 100"
+TWO = "engine over a hand-written loop: two players, a step of about 1 ms"
+ROWS = [
+    Row(ONE, "%", ("<=", 3.0), "+2.5 % in a prototype"),
+    Row(TWO, "%", ("<=", 10.0), "+4 % in a prototype; Lightning Trainer +48 to +128 %"),
+]
+PAIRS, SPAN, WARM = 200, 20, 10
+
+
+def interleaved(model: Model, data: Data, by_hand: Callable[[int], None], lr: float) -> tuple[float, dict[str, Any]]:
+    """The median, over pairs of spans, of the engine's time over the hand-written loop's, in per cent above 1."""
+    pairs: list[tuple[float, float]] = []
+    since = 0.0
+
+    def report(row: dict[str, Any]) -> None:
+        nonlocal since
+        now = time.perf_counter()
+        by_hand(SPAN)
+        after = time.perf_counter()
+        if since and "split" not in row:
+            pairs.append((now - since, after - now))
+        since = time.perf_counter()
+
+    steps = (PAIRS + WARM + 1) * SPAN
+    with tempfile.TemporaryDirectory() as folder:
+        train(model, data, Training(steps=steps, lr=lr, log_every=SPAN, eval_every=steps), Path(folder) / "run", report=report)
+    pairs = pairs[WARM:]
+    return 100 * (statistics.median(engine / hand for engine, hand in pairs) - 1), {
+        "pairs": len(pairs),
+        "steps in a span": SPAN,
+        "statistic": "median of the pairs' ratios",
+        "median ms a step by hand": 1000 * statistics.median(hand for _, hand in pairs) / SPAN,
+        **machine(),
+    }
+
+
+def vae_by_hand(data: Data) -> Callable[[int], None]:
+    """Dynamic binarisation, encoder, decoder, loss, gradient, fused Adam: nothing else."""
+    vae = built(Recipe("vae", MLP, DYNAMIC), data)
+    column = data.splits["train"].columns["x"]
+    images = column.numbers(torch.arange(len(column)))
+    adam = torch.optim.Adam(vae.parameters(), lr=1e-3, fused=True)
+
+    def steps(n: int) -> None:
+        order = torch.randperm(len(images))[: 100 * n]
+        for rows in order.split(100):
+            x = images[rows]
+            x = (torch.rand_like(x) < x).float()
+            mean, log_std = vae.encoder(x).chunk(2, 1)
+            z = mean + torch.randn_like(mean) * log_std.exp()
+            logits = vae.decoder(z).view_as(x)
+            nll = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+            kl = (0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std).sum(1)
+            loss = (nll + kl).mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        float(loss.detach())
+
+    return steps
+
+
+class TwoPlayers(Model):
+    """A small adversarial pair, critic and generator, to time steps of two players.
+
+    Args:
+        x: vectors
+        hidden: units of each network's two layers
+    """
+
+    paper: ClassVar = ("Goodfellow et al.", 2014, "1406.2661")
+
+    def __init__(self, x: Vector, *, hidden: int = 128):
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(16, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, x.dims))
+        self.critic = nn.Sequential(nn.Linear(x.dims, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        with torch.no_grad():
+            fake = self.generator(noise.normal(16))
+        return {"real": F.softplus(-self.critic(batch["x"])).squeeze(1), "fake": F.softplus(self.critic(fake)).squeeze(1)}
+
+    def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        return {"fooled": F.softplus(-self.critic(self.generator(noise.normal(16)))).squeeze(1)}
+
+    def stages(self) -> list[Stage]:
+        adam = Adam(lr=1e-4)
+        critic = Player("critic", [self.critic], self.critic_loss, adam)
+        return [Stage("play", [critic, Player("generator", [self.generator], self.generator_loss, adam)])]
+
+
+def two_by_hand(x: Tensor) -> Callable[[int], None]:
+    """One move of each player a step, as the usual adversarial loop has it."""
+    model = TwoPlayers(Vector(x.shape[1]))
+    critic_adam, generator_adam = (torch.optim.Adam(net.parameters(), lr=1e-4, fused=True) for net in (model.critic, model.generator))
+
+    def steps(n: int) -> None:
+        order = torch.randperm(len(x))[: 100 * n]
+        for rows in order.split(100):
+            with torch.no_grad():
+                fake = model.generator(torch.randn(100, 16))
+            loss = F.softplus(-model.critic(x[rows])).mean() + F.softplus(model.critic(fake)).mean()
+            critic_adam.zero_grad()
+            loss.backward()
+            critic_adam.step()
+            model.critic.requires_grad_(False)
+            loss = F.softplus(-model.critic(model.generator(torch.randn(100, 16)))).mean()
+            generator_adam.zero_grad()
+            loss.backward()
+            generator_adam.step()
+            model.critic.requires_grad_(True)
+        float(loss.detach())
+
+    return steps
+
+
+def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
+    data = load(**DYNAMIC)
+    yield ONE, *interleaved(built(Recipe("vae", MLP, DYNAMIC), data), data, vae_by_hand(data), lr=1e-3)
+    x = torch.randn(5000, 32)
+    fields = {name: Split({"x": Column(Vector(32), x.numpy())}) for name in ("train", "valid")}
+    record = {"spec": "5000 normal vectors of 32 numbers", "sha256": ""}
+    yield TWO, *interleaved(TwoPlayers(Vector(32)), Data({"x": Vector(32)}, fields, record), two_by_hand(x), lr=1e-4)

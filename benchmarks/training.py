@@ -1,0 +1,91 @@
+"""Trainings behind the numbers: run folders that continue where they were stopped, and the bound on log p of a split."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.protocol import digest, machine
+from benchmarks.recipes import RECIPES, Recipe
+from pofx import models
+from pofx.data import Split, load
+from pofx.errors import UserError
+from pofx.evaluate.likelihood import log_likelihood
+from pofx.model import Model, bind
+from pofx.run import Run, read_tensors, seeded
+from pofx.train import Training, resume, train
+
+RUNS = Path("runs/benchmarks")
+
+
+def built(recipe: Recipe, data: Any, seed: int = 0) -> Model:
+    """The recipe's model for the fields of `data`, before any training."""
+    cls = models.find(recipe.model)
+    with seeded(seed):
+        return cls(**bind(cls, data.fields), **recipe.arguments)
+
+
+def trained(name: str) -> Run:
+    """The finished run of recipe `name`: trained now, continued from where it was stopped, or found finished."""
+    recipe, out = RECIPES[name], RUNS / name
+    if not (out / "config.json").is_file():
+        data = load(**recipe.data)
+        training = Training(**recipe.training)
+        return train(built(recipe, data, training.seed), data, training, out, report=_line)
+    run = Run(out)
+    found = {**run.config["model"]["arguments"], **run.config["training"], **run.config["data"]}
+    for key, value in {**recipe.arguments, **recipe.training, **recipe.data}.items():
+        if json.dumps(found[key]) != json.dumps(value):
+            raise UserError(f"{out} was trained with {key}={found[key]}, but the recipe says {value}: move the folder away to train anew")
+    progress = json.loads(read_tensors(out / "state" / "training.safetensors")[1]["pofx"])
+    return run if progress["step"] >= progress["total"] else resume(out, report=_line)
+
+
+def _line(row: dict[str, Any]) -> None:
+    if "split" in row:  # a validation
+        print(json.dumps({key: value for key, value in row.items() if value is not None}), flush=True)
+
+
+def protocol_of(run: Run) -> dict[str, Any]:
+    """How `run` came about: recipe, data and clock time of the training."""
+    timings = [json.loads(line) for line in (run.path / "timings.jsonl").read_text().splitlines()]
+    speed = {row["step"]: row["steps_a_second"] for row in timings}  # what was trained twice around a stop counts once
+    seconds = sum((after - before) / speed[after] for before, after in pairwise([0, *sorted(speed)]))
+    validations = [row for row in run.metrics() if row.get("split") == "valid"]
+    best = min(validations, key=lambda row: next(value for key, value in row.items() if key.endswith(".loss")), default={})
+    return {
+        "model": {key: run.config["model"][key] for key in ("name", "arguments")},
+        "training": run.config["training"],
+        "data": run.config["data"],
+        "checkpoint": {"rule": "lowest validation loss", **best},
+        "training_seconds": round(seconds, 1),
+        **machine(),
+    }
+
+
+def bound(run: Run, split: str, samples: int) -> tuple[float, dict[str, Any]]:
+    """Minus the importance-weighted bound on log p over every row of a split, in nats, and how it was made."""
+    data = load(**{key: run.config["data"][key] for key in ("spec", "binarize")})
+    rows: Split = data.splits[split]
+    began = time.monotonic()
+    score = log_likelihood(run.model(), rows, samples=samples, unfinished=run.path / "state", progress=_counted)
+    assert score.standard_error is not None
+    return -score.value, {
+        "score": "minus " + score.what,
+        "split": split,
+        "rows": len(rows),
+        "samples": samples,
+        "evaluation_seed": score.protocol["seed"],
+        "standard_error": score.standard_error,
+        "evaluation_seconds": round(time.monotonic() - began, 1),
+        "sha256_of_scored_bits": digest(rows.read(range(len(rows)))["x"]),
+        **protocol_of(run),
+    }
+
+
+def _counted(done: int, rows: int) -> None:
+    if done % 1000 == 0:
+        print(f"{done} of {rows} rows", flush=True)

@@ -1,0 +1,88 @@
+"""The benchmarks' own arithmetic: a promise that is missing or not kept is named, and the table says so."""
+
+import importlib
+import json
+import math
+
+import pytest
+
+from benchmarks import NAMES, rows
+from benchmarks.rows import Row
+
+LOSS = Row("loss", "nats", ("<=", 90.0), "91 (Somebody, 2016)")
+SPEED = Row("speed", "", (">=", 1.5))
+SEEN = Row("seen", "nats")
+GPU = Row("gpu", "examples/s", optional=True)
+PROMISED = {"one": [LOSS, SPEED], "two": [SEEN, GPU]}
+
+
+def keep(folder, loss, speed, seen):
+    rows.write("one", [LOSS.measured(loss, {"seed": 0}, 60.0), SPEED.measured(speed, {}, 1.0)], folder)
+    rows.write("two", [SEEN.measured(seen, {}, 1.0)], folder)
+
+
+def test_nothing_is_named_when_all_is_measured_and_reached(tmp_path):
+    keep(tmp_path, 90.0, 1.5, 1e6)
+    assert rows.check(PROMISED, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((90.001, 2.0, 0.0), "loss"), ((80.0, 1.49, 0.0), "speed"), ((math.nan, 2.0, 0.0), "loss"), ((80.0, 2.0, math.inf), "seen")],
+)
+def test_a_row_that_falls_short_is_named(tmp_path, values, named):
+    keep(tmp_path, *values)
+    (problem,) = rows.check(PROMISED, tmp_path)
+    assert named in problem
+    assert "falls short" in problem
+
+
+def test_missing_rows_are_named_but_optional_ones_are_not(tmp_path):
+    rows.write("one", [LOSS.measured(80.0, {}, 1.0)], tmp_path)
+    problems = rows.check(PROMISED, tmp_path)
+    assert [problem.split(":")[1].strip() for problem in problems] == ["speed", "seen"]
+    assert all("missing" in problem for problem in problems)
+
+
+def test_a_row_is_kept_in_the_agreed_form(tmp_path):
+    file = rows.write("one", [LOSS.measured(88.0, {"seed": 3}, 61.23)], tmp_path)
+    assert json.loads(file.read_text()) == {
+        "rows": [
+            {
+                "what": "loss",
+                "value": 88.0,
+                "unit": "nats",
+                "reach": {"op": "<=", "value": 90.0},
+                "reference": "91 (Somebody, 2016)",
+                "protocol": {"seed": 3},
+                "seconds": 61.2,
+            }
+        ]
+    }
+
+
+def test_the_table_has_a_line_for_every_promise(tmp_path):
+    rows.write("one", [LOSS.measured(90.5, {"standard_error": 0.26}, 120.0)], tmp_path)
+    lines = rows.table(PROMISED, tmp_path).splitlines()
+    assert len(lines) == 2 + 3
+    assert lines[2] == "| one | loss | 90.5 nats (s.e. 0.26) | <= 90 (not reached) | 91 (Somebody, 2016) | 2.0 |"
+    assert "not measured" in lines[3]
+    assert "reported" in lines[4]
+    assert all(line.count("|") == 7 for line in lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_benchmark_promises_is_well_formed(name):
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert module.__doc__
+    assert len({row.what for row in module.ROWS}) == len(module.ROWS) > 0
+    assert all(row.reach is None or row.reach[0] in rows.HOLDS for row in module.ROWS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_measured_is_what_is_promised(name):
+    promised = {row.what for row in importlib.import_module(f"benchmarks.{name}").ROWS}
+    kept = rows.read(name)
+    assert kept.keys() <= promised
+    for row in kept.values():
+        assert {"versions", "machine"} <= row["protocol"].keys()
