@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Contents:
         sha256_of: what exactly the hash was taken of
         problems: by file name
         shuffled: whether train comes in no particular order, so that by custom its end is the validation split
+        pack: the folder that the arrays are memory-mapped from, if they are packed
     """
 
     fields: dict[str, Kind]
@@ -32,6 +34,13 @@ class Contents:
     sha256_of: str = ""
     problems: list[str] = field(default_factory=list)
     shuffled: bool = False
+    pack: Path | None = None
+
+    def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
+        """Adds a field, from its array in each part."""
+        self.fields[name] = kind
+        for part, array in arrays.items():
+            self.parts[part][name] = array
 
 
 def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, dict[str, np.ndarray]]:
@@ -72,11 +81,12 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
             )
         return Image(*shape), arrays
     for part, array in arrays.items() if small and some.dtype.kind == "f" else ():
-        if not np.isfinite(array).all():
-            row, *where = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise UserError(
-                f"{source}: {name!r} of {part} has {array[row][tuple(where)]} at row {row}, column {where}: fill it or leave the row out"
-            )
+        finite = np.isfinite(array.astype(np.float32))  # a float64 may be too large for float32
+        if not finite.all():
+            row, *where = np.argwhere(~finite)[0].tolist()
+            column = ", ".join(str(i + 1) for i in where) or "1"
+            value = array[row][tuple(where)]
+            raise UserError(f"{source}: {name!r} of {part} has {value} at row {row + 1}, column {column}: mend it or leave the row out")
     if len(shape) == 2:
         return Series(*shape), arrays
     if len(shape) > 3:

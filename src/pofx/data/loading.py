@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from pofx.data import arrays
+from pofx.data import arrays, hub, images, tables
 from pofx.data.contents import Contents
 from pofx.data.packing import packed
 from pofx.data.split import Binarize, Column, Data, Split
@@ -27,6 +27,8 @@ def load(
     binarize: Binarize = "none",
     size: Size | None = None,
     channels: Literal["grey", "rgb"] | None = None,
+    label: str | None = None,
+    columns: tuple[str, ...] | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -41,6 +43,7 @@ def load(
     | a folder of idx files (plain, gz, xz) | x, label |
     | a `.npy` or `.npz` file | x, and what else the .npz names |
     | a `.csv` or `.parquet` file | x Vector, label |
+    | a `.jsonl` file, or a folder with one | x, the pictures that its lines name; label |
     | `mnist`, `fashion-mnist`, ... | a folder or file of that name in $POFX_DATA, else from the Hugging Face hub |
 
     Args:
@@ -49,12 +52,14 @@ def load(
             batch; one fixed draw in evaluation)
         size: pictures are resized and cropped at the centre to this many pixels a side
         channels: pictures are made grey or rgb; as they are by default
-        valid: fraction of the training rows held out for validation; by default a tenth, or as many as the source's own test
-            split has
-        test: fraction of the rows held out for the test; by default the source's own test split, or a tenth where the source
-            has no splits
+        label: the column of a table, or the key of JSON lines, that is the class
+        columns: the columns of a table that make x; all that are left by default
+        valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
+            validation split, or as many rows as its test split has but at most a fifth, or a tenth
+        test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
+            splits
         split_seed: draws the splits, and the fixed bits of dynamic binarisation in evaluation
-        skip_bad: leave out files that cannot be read; without it they are an error
+        skip_bad: leave out files, or rows of a table, that cannot be read; without it they are an error
 
     Raises:
         UserError: the data is unknown, damaged, or not what the options say
@@ -98,10 +103,11 @@ def load(
         "sha256": contents.sha256,
         "sha256_of": contents.sha256_of,
     }
-    return Data(fields, splits, record, contents.problems)
+    return Data(fields, splits, record, contents.problems, contents.pack)
 
 
 OPTIONS = options(load, load.__doc__)
+SOURCE_OPTIONS = ("size", "channels", "label", "columns", "skip_bad")  # what the source is read with, before it is split
 
 
 def reload(record: dict[str, Any]) -> Data:
@@ -113,33 +119,82 @@ def reload(record: dict[str, Any]) -> Data:
 
 
 def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
-    """The contents that `spec` names, and the spec as it is recorded."""
+    """The contents that `spec` names, and the spec as it is recorded: a name, or a whole path."""
     if spec == "digits":
-        return spec, arrays.digits()
+        found = arrays.digits()
+        return spec, images.fit(found, spec, take(chosen, spec, "size", "channels"), lambda part, name, shape, kind: np.empty(shape, kind))
     path = Path(spec).expanduser()
-    if path.exists():
+    if spec and path.exists():
         return str(path.resolve()), read(path.resolve(), chosen)
-    folder = os.environ.get("POFX_DATA")
-    if folder and (Path(folder) / spec).exists():
-        return spec, read((Path(folder) / spec).resolve(), chosen)
-    known = ["digits", *(os.listdir(folder) if folder and Path(folder).is_dir() else ())]
-    raise UserError(f"no data {spec!r}: neither a file or folder nor a name in $POFX_DATA; {nearest(spec, known)}")
+    root = os.environ.get("POFX_DATA")
+    if root and not Path(root).is_dir():
+        raise UserError(f"no data {spec!r}, and $POFX_DATA is {root}, which is no folder: set it to the folder your data sets are in")
+    if root and spec and (Path(root) / spec).exists():
+        return spec, read((Path(root) / spec).resolve(), chosen)
+    if spec in hub.KNOWN:
+        chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
+        return spec, packed(spec, None, [], chosen, lambda store: hub.from_hub(spec, chosen, store))
+    known = {"digits", *hub.KNOWN, *(os.listdir(root) if root else ())}
+    where = "a file, a folder, nor a name" + (" in $POFX_DATA" if root else " that pofx knows ($POFX_DATA is not set)")
+    raise UserError(f"no data {spec!r}: neither {where}; {nearest(spec, known)}")
 
 
 def read(path: Path, chosen: dict[str, Any]) -> Contents:
-    """The contents of a file or folder."""
+    """The contents of a file or folder, by its name and what is in it."""
+    spec = str(path)
     if path.is_dir():
-        inside = sorted(path.iterdir())
-        if arrays.idx_files(path):
-            return packed(path, {}, lambda store: arrays.idx_folder(path))
-        if len(inside) == 1 and inside[0].is_file():
-            return read(inside[0], chosen)
-        raise UserError(f"{path}: no idx files in it")
-    if path.suffix == ".npy":
-        return arrays.npy(path)
-    if path.suffix == ".npz":
-        return packed(path, {}, lambda store: arrays.npz(path))
-    raise UserError(f"{path}: pofx reads folders of pictures, idx files, .npy, .npz, .csv and .parquet")
+        return read_folder(path, chosen)
+    match path.suffix.lower():
+        case ".npy":
+            chosen = take(chosen, spec, "size", "channels")
+            if not any(chosen.values()):
+                return arrays.npy(path)
+            return packed(spec, path, [path], chosen, lambda store: images.fit(arrays.npy(path), spec, chosen, store.create))
+        case ".npz":
+            chosen = take(chosen, spec, "size", "channels")
+            return packed(spec, path, [path], chosen, lambda store: images.fit(arrays.npz(path), spec, chosen, store.create))
+        case ".csv":
+            chosen = take(chosen, spec, "label", "columns", "skip_bad")
+            return packed(spec, path, [path], chosen, lambda store: tables.read_csv(path, chosen))
+        case ".parquet":
+            chosen = take(chosen, spec, "size", "channels", "skip_bad", "label", "columns")
+            return packed(spec, path, [path], chosen, lambda store: tables.read_parquet(path, chosen, store))
+        case ".jsonl":
+            chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
+            pictures = sorted({path.parent / line["image"] for line in images.read_lines(path)})
+            files = [path, *(picture for picture in pictures if picture.is_file())]
+            return packed(spec, path.parent, files, chosen, lambda store: images.json_lines(path, chosen, store))
+    what = "text" if path.suffix in (".txt", ".tsv") else "sound" if path.suffix in (".wav", ".flac") else None
+    why = f"{path.name} is {what}, which no model of pofx takes yet; it" if what else f"{path.name} is of no form that pofx knows: it"
+    raise UserError(f"{why} reads folders of pictures or of idx files, .npy, .npz, .csv, .parquet and .jsonl")
+
+
+def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:
+    spec = str(path)
+    files = images.files_below(path)
+    if not files:
+        raise UserError(f"{path} is empty: put pictures in it")
+    if idx := [file for parts in arrays.idx_files(path).values() for file in parts.values()]:
+        chosen = take(chosen, spec, "size", "channels")
+        return packed(spec, path, sorted(idx), chosen, lambda store: images.fit(arrays.idx_folder(path), spec, chosen, store.create))
+    if len(files) == 1 and files[0].suffix.lower() in (".npy", ".npz", ".csv", ".parquet"):
+        return read(files[0], chosen)
+    lines = [file for file in files if file.suffix == ".jsonl" and file.parent == path]
+    if len(lines) == 1:
+        return read(lines[0], chosen)
+    if not any(images.is_picture(file) for file in files):
+        endings = sorted({file.suffix or file.name for file in files})
+        raise UserError(f"{path} has no pictures in it, only {', '.join(endings[:5])}; name one file in it, such as {files[0]}")
+    chosen = take(chosen, spec, "size", "channels", "skip_bad")
+    return packed(spec, path, files, chosen, lambda store: images.folder_of_pictures(path, files, chosen, store))
+
+
+def take(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
+    """Those options that a source of this form has; a UserError if another of `SOURCE_OPTIONS` was chosen."""
+    for name in SOURCE_OPTIONS:
+        if chosen[name] and name not in names:
+            raise UserError(f"{spec} has no use for --{name.replace('_', '-')}: leave it out")
+    return {name: chosen[name] for name in names}
 
 
 def cut(contents: Contents, valid: float | None, test: float | None, seed: int, spec: str) -> dict[str, tuple[str, np.ndarray | None]]:
@@ -159,10 +214,12 @@ def cut(contents: Contents, valid: float | None, test: float | None, seed: int, 
         sizes["valid"] = max(1, round(len(rows) * valid if valid is not None else customary))
     if sizes:
         left = len(rows) - sum(sizes.values())
-        if left < 1 or valid == 0 or (test and not sizes["test"]):
+        if valid == 0:
+            raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
+        if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
             raise UserError(
-                f"{spec}: {len(rows)} rows are too few to cut ({shown}, {left} to train on); change --valid or --test, or add data"
+                f"{spec}: too few rows to cut: {len(rows)} give {shown} and {max(left, 0)} to train on; change --valid or --test, or add data"
             )
         if not contents.shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()

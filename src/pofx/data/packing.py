@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pofx.data.contents import Contents
-from pofx.kinds import Kind
+from pofx.errors import UserError
+from pofx.kinds import Kind, Series, Vector
 
-VERSION = 1  # of the form; older packs are written anew
+VERSION = 1  # of the form; packs of another version are not read, but written anew
+T = TypeVar("T")
 
 
 def cache() -> Path:
@@ -24,93 +29,153 @@ def cache() -> Path:
     return Path(os.environ.get("POFX_CACHE") or "~/.cache/pofx").expanduser() / "packs"
 
 
-def files_of(source: Path) -> list[Path]:
-    """The source itself, or every file below it, in the order of their names."""
-    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-
-
 class Store:
-    """A pack while it is written: arrays that are filled in place, because they may be longer than memory."""
+    """A pack while it is written: arrays are filled in place, because they may be longer than memory."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def create(self, part: str, field: str, shape: tuple[int, ...], dtype: Any) -> np.memmap:
-        return np.lib.format.open_memmap(self.folder / f"{part}.{field}.npy", "w+", np.dtype(dtype), shape)
+    def create(self, part: str, field: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        path = self.folder / f"{part}.{field}.npy"
+        array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+        if hasattr(os, "posix_fallocate"):  # so that a full disk is an error here, and no signal that kills the process later
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return array
 
 
-def packed(source: Path, chosen: dict[str, Any], read: Callable[[Store], Contents]) -> Contents:
-    """The contents of `source`, memory-mapped from its pack, which is written first unless it is there.
+def packed(name: str, root: Path | None, files: Sequence[Path], chosen: dict[str, Any], read: Callable[[Store], Contents]) -> Contents:
+    """The contents of a source, memory-mapped from its pack, which is written first unless it is there.
 
     Args:
-        source: a file or folder; the pack is made anew when a name, a size or a time of change in it differs
+        name: of the source
+        root: the folder that names of files are relative to; None when the source is no file
+        files: of the source; the pack is made anew when a name, a size or a time of change of one differs
         chosen: the options that change what is packed
-        read: gives the contents; may put arrays into the store
+        read: gives the contents; may create its arrays in the store
+
+    Raises:
+        UserError: the cache folder cannot be written, or is full; and what `read` raises
     """
-    listing = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files_of(source)]
-    key = hashlib.sha256(json.dumps([VERSION, str(source), listing, chosen], default=str).encode()).hexdigest()[:16]
-    folder = cache() / f"{source.stem}-{key}"
-    if not (folder / "manifest.json").exists():
-        write(folder, source, read)
-    return opened(folder)
+    listing = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
+    key = hashlib.sha256(json.dumps([VERSION, name, listing, chosen]).encode()).hexdigest()[:16]
+    folder = cache() / f"{Path(name).stem}-{key}"
+    notes: list[str] = []
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # replicas that start together pack once
+            if folder.exists() and (damage := damaged(folder)):
+                notes.append(f"its pack was damaged ({damage}) and has been written anew")
+                shutil.rmtree(folder)
+            if not folder.exists():
+                for left_over in folder.parent.glob(f".{folder.name}.*.part"):  # of a packing that was killed
+                    shutil.rmtree(left_over)
+                write(folder, root, files, read)
+    except OSError as error:
+        if error.filename and not Path(error.filename).is_relative_to(cache()):
+            raise UserError(f"cannot read {error.filename}: {error.strerror}") from None
+        raise UserError(f"cannot pack {name} in {folder.parent}: {error.strerror or error}; set POFX_CACHE to a folder with room") from None
+    contents = opened(folder)
+    contents.problems += notes
+    return contents
 
 
-def write(folder: Path, source: Path, read: Callable[[Store], Contents]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable[[Store], Contents]) -> None:
+    """Writes a pack beside `folder` and renames it, so that a pack is whole or not there."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         contents = read(Store(beside))
-        arrays = {}
+        arrays: dict[str, dict[str, Any]] = {}
         for part, fields in contents.parts.items():
             for name, array in fields.items():
                 path = beside / f"{part}.{name}.npy"
-                if path.exists():  # filled in place; rows at its end may be unused
-                    array.flush()  # type: ignore[attr-defined]
-                else:
-                    np.save(path, array)
-                with path.open("rb") as file:
-                    arrays[path.name] = {
-                        "part": part, "field": name, "rows": len(array), "bytes": path.stat().st_size,
-                        "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                    }  # fmt: skip
-                    os.fsync(file.fileno())
-        sha256, sha256_of = source_hash(source)
+                if not path.exists():  # else it was created in the store
+                    np.save(path, array.astype(np.float32) if isinstance(contents.fields[name], (Vector, Series)) else array)
+                elif isinstance(array, np.memmap):
+                    array.flush()
+                arrays[path.name] = {"part": part, "field": name, "rows": len(array), "bytes": path.stat().st_size, "sha256": sha256(path)}
+                sync(path)
+        if root is not None:
+            contents.sha256, contents.sha256_of = hash_files(root, files)
+        else:
+            contents.sha256 = hashlib.sha256("".join(array["sha256"] for array in arrays.values()).encode()).hexdigest()
+            contents.sha256_of = "the SHA-256 in hexadecimal of each packed array"
         manifest = {
             "version": VERSION,
-            "source": str(source),
-            "sha256": sha256,
-            "sha256_of": sha256_of,
+            "sha256": contents.sha256,
+            "sha256_of": contents.sha256_of,
             "fields": {name: kind.to_json() for name, kind in contents.fields.items()},
             "arrays": arrays,
             "shuffled": contents.shuffled,
             "problems": contents.problems,
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        try:
-            beside.rename(folder)
-        except OSError:  # another process was first
-            if not (folder / "manifest.json").exists():
-                raise
+        sync(beside / "manifest.json")
+        beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def source_hash(source: Path) -> tuple[str, str]:
-    """SHA-256 of a file, or of the sorted list of a folder's file names and their SHA-256."""
-    digest = hashlib.sha256()
-    for path in files_of(source):
-        with path.open("rb") as file:
-            one = hashlib.file_digest(file, "sha256").hexdigest()
-        if not source.is_dir():
-            return one, "the file"
-        digest.update(f"{one}  {path.relative_to(source).as_posix()}\n".encode())
-    return digest.hexdigest(), "the output of sha256sum on the folder's files, in the order of their names"
+def sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(root: Path, files: Sequence[Path]) -> tuple[str, str]:
+    """SHA-256 of the one file, or of the list of the files' names and their SHA-256; and which of the two it is."""
+    if list(files) == [root]:
+        return sha256(root), "the file"
+    lines = "".join(f"{sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest(), "the output of sha256sum on the files, in the order of their names"
+
+
+def damaged(folder: Path, *, thorough: bool = False) -> str:
+    """What is wrong with a pack: empty when nothing is. Lengths are looked at; `thorough` also takes every SHA-256."""
+    try:
+        arrays = json.loads((folder / "manifest.json").read_text())["arrays"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"manifest.json: {error}"
+    for name, array in arrays.items():
+        path = folder / name
+        if not path.exists():
+            return f"{name} is gone"
+        if path.stat().st_size != array["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {array['bytes']}"
+        if thorough and sha256(path) != array["sha256"]:
+            return f"{name} has another SHA-256 than its manifest says"
+    return ""
 
 
 def opened(folder: Path) -> Contents:
+    """The contents of a pack, memory-mapped."""
     manifest = json.loads((folder / "manifest.json").read_text())
     parts: dict[str, dict[str, np.ndarray]] = {}
     for file, array in manifest["arrays"].items():
-        parts.setdefault(array["part"], {})[array["field"]] = np.load(folder / file, mmap_mode="r", allow_pickle=False)[: array["rows"]]
+        stored = np.load(folder / file, mmap_mode="r", allow_pickle=False)
+        parts.setdefault(array["part"], {})[array["field"]] = stored[: array["rows"]]  # what was skipped leaves unused rows at the end
     fields = {name: Kind.from_json(kind) for name, kind in manifest["fields"].items()}
-    return Contents(fields, parts, manifest["sha256"], manifest["sha256_of"], manifest["problems"], manifest["shuffled"])
+    return Contents(
+        fields, parts, manifest["sha256"], manifest["sha256_of"], manifest["problems"], shuffled=manifest["shuffled"], pack=folder
+    )
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """`items`, with a progress bar on a terminal and a line every ten seconds in a log."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, what, total, console=Console(stderr=True), transient=True)
+        return
+    said = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() > said + 10:
+            said = time.monotonic()
+            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+        yield item

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -80,9 +81,9 @@ class Column:
         self.dtype = torch.int64 if isinstance(kind, Category) else torch.float32
         self.length = len(values) if rows is None else len(rows)
         self.stored: Tensor | None = None
-        if self.length * values.dtype.itemsize * kind.size < IN_MEMORY:
-            self.stored = torch.from_numpy(np.array(values if rows is None else values[rows], order="C"))
         self.values, self.rows = values, rows
+        if self.length * values.dtype.itemsize * kind.size < IN_MEMORY:
+            self.stored = self._fetch(slice(None) if rows is None else rows)
         block_bytes = BLOCK * kind.size
         self._bits = functools.lru_cache(maxsize=max(4, 2**28 // block_bytes))(self._draw_bits)
 
@@ -93,8 +94,11 @@ class Column:
         """The rows as stored, (len(rows), *shape)."""
         if self.stored is not None:
             return self.stored.index_select(0, rows)
-        where = rows.numpy() if self.rows is None else self.rows[rows.numpy()]
-        return torch.from_numpy(np.ascontiguousarray(self.values[where]))
+        return self._fetch(rows.numpy() if self.rows is None else self.rows[rows.numpy()])
+
+    def _fetch(self, where: np.ndarray | slice) -> Tensor:
+        whole = np.int64 if self.dtype == torch.int64 else np.uint8 if self.values.dtype in (np.uint8, np.bool_) else np.float32
+        return torch.from_numpy(np.array(self.values[where], dtype=whole, order="C"))
 
     def numbers(self, rows: Tensor) -> Tensor:
         """The rows before any binarisation: float32, pictures in [0, 1]; labels int64."""
@@ -191,12 +195,14 @@ class Data:
         splits: "train", "valid" (always there) and "test" (where the source gives or leaves one)
         record: JSON-able: the spec and every option, rows per split, SHA-256 of the source
         problems: what is odd about the source, by file name
+        pack: the folder of packed arrays that it is read from, if it is packed
     """
 
     fields: dict[str, Kind]
     splits: dict[str, Split]
     record: dict[str, Any]
     problems: list[str] = field(default_factory=list)
+    pack: Path | None = None
 
     @property
     def groups(self) -> dict[str, str]:
