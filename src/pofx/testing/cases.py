@@ -1,0 +1,213 @@
+"""Small instances of a model and small data for them: what the checks run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.data import Column, Data, Split
+from pofx.errors import UserError
+from pofx.game import Batch, Noise, Part, Player, generator
+from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+from pofx.model import CAPABILITIES, Model
+from pofx.run import seeded
+from pofx.train import Training
+from pofx.train.trainer import Trainer
+
+# Each kind in growing sizes: a model that refuses one with a UserError is tried with the next
+EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {
+    Binary: (Binary(1, 3, 3), Binary(1, 8, 8), Binary(1, 28, 28)),
+    Image: (Image(1, 4, 4, levels=4), Image(1, 8, 8, levels=4), Image(3, 32, 32)),
+    Vector: (Vector(5), Vector(16)),
+    Series: (Series(6, 2), Series(32, 2)),
+    Category: (Category(3),),
+}
+TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
+
+Check = Callable[["Case"], None]
+CHECKS: dict[str, tuple[Callable[["Case"], bool], Check]] = {}  # name -> when it applies, the check
+
+
+def check(applies: Callable[[Case], bool] = lambda case: True) -> Callable[[Check], Check]:
+    """Add a function to the contract under its own name, for the cases that it applies to."""
+
+    def add(function: Check) -> Check:
+        CHECKS[function.__name__] = (applies, function)
+        return function
+
+    return add
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model class, and the kinds of data that it is built for in this case.
+
+    Args:
+        cls: a model class
+        kinds: field -> kind
+    """
+
+    cls: type[Model]
+    kinds: dict[str, Kind]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={kind}" for name, kind in self.kinds.items())
+
+    def can(self, *capabilities: str) -> bool:
+        """Whether the model has every one of `capabilities`."""
+        return set(capabilities) <= set(self.cls.capabilities())
+
+    @property
+    def x(self) -> Kind:
+        """The kind of the model's first field."""
+        return next(iter(self.kinds.values()))
+
+    def model(self, dtype: torch.dtype = torch.float64) -> Model:
+        """A small instance as constructed."""
+        with seeded(0):
+            return self.cls(**self.kinds, **self.cls.small).to(dtype)
+
+    def trained(self, dtype: torch.dtype = torch.float64) -> Model:
+        """A small instance in evaluation mode after a few steps, its weights moved at random: no zero hides an error."""
+        model = self.model(dtype)
+        Trainer(model, self.data(), Training(steps=4, batch_size=BATCH, device="cpu")).run()
+        source = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for p in model.parameters():
+                p += 0.2 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(dtype)
+        return model.eval()
+
+    def data(self) -> Data:
+        """Random numbers of the case's kinds as a data set."""
+        numbers = np.random.default_rng(0)
+        splits = {}
+        for name, rows in (("train", TRAIN), ("valid", VALID)):
+            splits[name] = Split({field: Column(kind, _numbers(kind, rows, numbers)) for field, kind in self.kinds.items()})
+        record = {"spec": "random", "sha256": "", "counts": {"train": TRAIN, "valid": VALID}}
+        return Data(dict(self.kinds), splits, record)
+
+    def batch(self, rows: int = BATCH, dtype: torch.dtype = torch.float64) -> Batch:
+        """The first rows of the training split."""
+        batch = self.data().splits["train"].read(range(rows))
+        return {name: values.to(dtype) if values.is_floating_point() else values for name, values in batch.items()}
+
+    def first(self, rows: int = BATCH, dtype: torch.dtype = torch.float64) -> Tensor:
+        """The first rows of the first field."""
+        return next(iter(self.batch(rows, dtype).values()))
+
+
+def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
+    shape = (rows, *kind.shape)
+    if isinstance(kind, Binary):
+        return numbers.integers(0, 2, shape, dtype=np.uint8)
+    if isinstance(kind, Image):
+        return numbers.integers(0, kind.levels, shape).astype(np.uint8 if kind.levels <= 256 else np.int64)
+    if isinstance(kind, Category):
+        return np.arange(rows) % kind.classes
+    if isinstance(kind, (Vector, Series)):
+        return numbers.standard_normal(shape).astype(np.float32)
+    raise UserError(f"no random numbers of kind {type(kind).__name__} are known to the checks")
+
+
+def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
+    """A case for each kind that the model's first field accepts, and one more with all optional fields.
+
+    Raises:
+        UserError: the model takes none of the small kinds
+    """
+    if kinds is not None:
+        return [Case(cls, kinds)]
+    needs = cls.needs()
+    (first, (accepted, _)), *others = needs.items()
+    required = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if needed}
+    optional = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if not needed}
+    found, refused = [], UserError(f"{cls.title()} accepts no kind of data that the checks know; give kinds=")
+    for options in accepted:
+        for kind in EXAMPLES.get(options, ()):
+            case = Case(cls, {first: kind, **required})
+            try:
+                case.model()
+            except UserError as error:
+                refused = error
+            else:
+                found.append(case)
+                break
+    if not found:
+        raise refused
+    return found + ([Case(cls, {**found[0].kinds, **optional})] if optional else [])
+
+
+def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Every example of a small binary kind, (2^size, *shape)."""
+    numbers = torch.arange(2**kind.size)[:, None] >> torch.arange(kind.size)
+    return (numbers & 1).to(dtype).view(-1, *kind.shape)
+
+
+def moves(model: Model) -> Iterator[Player]:
+    """Each player of each stage in turn, entering the stages on the way; the model is in training mode."""
+    model.train()
+    for number, stage in enumerate(model.stages()):
+        if stage.on_enter is not None:
+            with seeded(number):
+                stage.on_enter()
+        yield from stage.players
+
+
+def noise(rows: slice = slice(0, BATCH), *, key: object = 0, dtype: torch.dtype = torch.float64) -> Noise:
+    """The noise of a step on these rows of a batch."""
+    return Noise(("check", key), rows, BATCH, dtype=dtype, progress=0.5)
+
+
+def values(part: Part) -> tuple[Tensor, ...]:
+    """The tensors in a part of a loss."""
+    return (part,) if isinstance(part, Tensor) else tuple(part)
+
+
+@contextmanager
+def global_generator_untouched() -> Iterator[None]:
+    """Fail if what happens inside draws from torch's global generator."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "drew from torch's global generator: take the one that is handed in"
+
+
+def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: int = BATCH) -> dict[str, Tensor]:
+    """What the model answers to every question that it can be asked about the first rows of the data."""
+    x, found = case.first(rows, dtype), dict[str, Tensor]()
+    with torch.no_grad():
+        if case.can("scores"):
+            found["log_prob"] = model.log_prob(x)
+        for capability in ("encodes", "classifies", "hashes", "translates"):
+            if case.can(capability):
+                method = CAPABILITIES[capability][1]
+                found[method] = getattr(model, method)(x)
+        if case.can("decodes") and "encode" in found:
+            found["decode"] = model.decode(found["encode"])
+        if case.can("completes"):
+            found["complete"] = model.complete(x, halves(x), generator=generator("complete"))
+        if case.can("samples"):
+            found["sample"] = model.sample(rows, generator=generator("sample"))
+    return found
+
+
+def halves(x: Tensor) -> Tensor:
+    """A mask that keeps the first half of each example."""
+    known = torch.arange(x[0].numel()) < x[0].numel() // 2
+    return known.view(x.shape[1:]).expand_as(x)
+
+
+def refuses(build: Callable[[], Any], what: str) -> str:
+    """The message of the UserError that `build` raises; anything else fails."""
+    try:
+        build()
+    except UserError as error:
+        message = str(error)
+        assert "\n" not in message, f"{what}: the error takes more than one line: {message}"
+        return message
+    raise AssertionError(f"{what}: no UserError")

@@ -1,0 +1,63 @@
+"""Checks of asking a model: batches may be cut anywhere, the same generator gives the same sample, copies give the same numbers."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from pofx.game import generator
+from pofx.model import CAPABILITIES
+from pofx.run import load, save
+from pofx.testing.cases import BATCH, Case, answers, check, global_generator_untouched
+
+
+@check(lambda case: case.can("scores") or case.can("encodes") or case.can("classifies") or case.can("hashes"))
+def cutting_the_batch(case: Case) -> None:
+    """What is said about an example does not depend on its neighbours."""
+    model, x = case.trained(), case.first()
+    for capability in ("scores", "encodes", "classifies", "hashes"):
+        if case.can(capability):
+            ask = getattr(model, CAPABILITIES[capability][1])
+            with torch.no_grad():
+                whole, cut = ask(x), torch.cat([ask(part) for part in x.split((1, 3, BATCH - 4))])
+            assert_close(cut, whole, rtol=1e-9, atol=1e-9, msg=lambda m, c=capability: f"{c}: {m}")
+
+
+@check()
+def randomness(case: Case) -> None:
+    """Answers are a function of the model, the question and the generator."""
+    model = case.trained()
+    with global_generator_untouched():
+        first, second = answers(model, case), answers(model, case)
+    _equal(second, first, "asked twice")
+    if case.can("samples"):
+        with torch.no_grad():
+            other = model.sample(BATCH, generator=generator("another"))
+        assert not torch.equal(other, first["sample"]), "sample does not listen to its generator"
+
+
+@check()
+def copies(case: Case) -> None:
+    """copy.deepcopy, and save and load, give a model with the same answers; asking changes nothing in the model."""
+    model = case.trained(torch.float32)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = answers(model, case, torch.float32)
+    _equal(model.state_dict(), weights, "after asking")
+    clone = copy.deepcopy(model)
+    assert clone.config == model.config
+    _equal(answers(clone, case, torch.float32), before, "copied")
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load(save(model, Path(folder) / "run"), trust=True)
+    assert loaded.config == model.config and not loaded.training
+    _equal(answers(loaded, case, torch.float32), before, "saved and loaded")
+
+
+def _equal(found: dict[str, Tensor], expected: dict[str, Tensor], what: str) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), f"{name} differs, {what}"

@@ -1,0 +1,141 @@
+"""Checks of training: who gets gradients, what a loss may depend on, and that a resumed run is the unbroken one bit for bit."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from pofx.game import ClosedForm, Player, Ratio
+from pofx.model import Model
+from pofx.run import read_tensors, write_tensors
+from pofx.testing.cases import BATCH, Case, check, global_generator_untouched, moves, noise, values
+from pofx.train import Training
+from pofx.train.optimizers import Gradient
+from pofx.train.trainer import Trainer
+
+STEPS = 8
+VISIBLE = 1e-10  # of a gradient: what rounding leaves in float64 is smaller
+
+
+def batch_statistics(model: Model) -> bool:
+    """Whether a layer of the model makes one example's numbers depend on its neighbours in training."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+class Watched(Trainer):
+    """A trainer that remembers the largest gradient of each parameter, and stops when a player moves what it does not own."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.largest = dict.fromkeys(self.names.values(), 0.0)
+
+    def _begin(self, number: int, *, fresh: bool) -> None:
+        super()._begin(number, fresh=fresh)
+        for optimizer in self.optimizers.values():
+            if isinstance(optimizer, Gradient):
+                optimizer.gradients = self._watch(optimizer)  # type: ignore[method-assign]
+
+    def _watch(self, optimizer: Gradient) -> Any:
+        def gradients() -> list[Tensor]:
+            owned = set(optimizer.parameters)
+            for p, name in self.names.items():
+                if p.grad is not None:
+                    assert p in owned, f"{name} takes a gradient while a player moves that does not own it"
+                    self.largest[name] = max(self.largest[name], p.grad.abs().max().item())
+            return type(optimizer).gradients(optimizer)
+
+        return gradients
+
+    def _move(self, player: Player, *rest: Any) -> None:
+        owned = {p for module in player.modules for p in module.parameters()}
+        before = {name: p.detach().clone() for p, name in self.names.items() if p not in owned}
+        super()._move(player, *rest)
+        for p, name in self.names.items():
+            assert name not in before or torch.equal(before[name], p), f"{player.name} moved {name}, which it does not own"
+
+
+@check()
+def gradients(case: Case) -> None:
+    """Every parameter gets a gradient from a player that owns it, in some stage, and none from another."""
+    model = case.model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trainer = Watched(model, case.data(), Training(steps=STEPS, batch_size=BATCH, device="cpu"))
+    trainer.run()
+    players = [player for stage in trainer.stages for player in stage.players]
+    solved = {p for player in players if isinstance(player.optimizer, ClosedForm) for module in player.modules for p in module.parameters()}
+    for p, name in trainer.names.items():
+        if p in set(trainer.trainable) - solved:
+            assert trainer.largest[name] > VISIBLE, f"{name} gets no gradient from any player (largest: {trainer.largest[name]:g})"
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items()), "training changes nothing"
+
+
+@check()
+def loss_parts(case: Case) -> None:
+    """A loss draws only from its noise; its parts are per example, and a row's part depends on that row alone."""
+    model, whole = case.model(), case.batch()
+    independent = not batch_statistics(model)
+    if not independent:
+        assert "batch" in (case.cls.__doc__ or ""), "a model with batch statistics says so in its docstring"
+    for player in moves(model):
+        with global_generator_untouched():
+            parts = player.loss(whole, noise(key=player.name))
+        cuts = []
+        for rows in (slice(0, 3), slice(3, BATCH)):
+            cuts.append(player.loss({name: v[rows] for name, v in whole.items()}, noise(rows, key=player.name)))
+        for name, part in parts.items():
+            assert isinstance(part, (Tensor, tuple)), f"{player.name}.{name} is {type(part).__name__}"
+            for k, v in enumerate(values(part)):
+                assert v.shape == (BATCH,), f"{player.name}.{name} has shape {tuple(v.shape)}, not one number an example ({BATCH},)"
+                if independent:
+                    joined = torch.cat([values(cut[name])[k] for cut in cuts])
+                    assert_close(joined, v, rtol=1e-9, atol=1e-9, msg=lambda m, n=name: f"{player.name}.{n} depends on other rows: {m}")
+            assert not isinstance(part, Ratio) or (part.count >= 0).all(), f"{player.name}.{name} counts below zero"
+
+
+PLANS: dict[str, dict[str, Any]] = {
+    "plain": {"keep": "last"},
+    "averaged": {"ema": 0.9, "schedule": "cosine", "warmup": 0.25, "clip": 1.0, "keep": "best"},
+}
+
+
+@check()
+def resume(case: Case) -> None:
+    """Training to the end equals training to any step, saving, and a new model that loads that and trains on: bit for bit."""
+    for plan in PLANS.values():
+        training = Training(steps=STEPS, batch_size=BATCH, log_every=3, eval_every=2, device="cpu", **plan)
+        unbroken = Trainer(case.model(torch.float32), case.data(), training)
+        unbroken.run()
+        expected = finished(unbroken)
+        for k in (1, 4, 6):
+            first = Trainer(case.model(torch.float32), case.data(), training)
+            first.run(until=k)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "state.safetensors"
+                write_tensors(file, *first.state())
+                tensors, record = read_tensors(file)
+            second = Trainer(case.model(torch.float32), case.data(), training)
+            second.metrics = first.metrics
+            second.load(tensors, record)
+            second.run()
+            differ(finished(second), expected, f"resumed at step {k}")
+
+
+def finished(trainer: Trainer) -> dict[str, Any]:
+    """All that a run leaves behind."""
+    tensors, record = trainer.state()
+    weights = {f"weights/{name}": tensor for name, tensor in trainer.weights().items()}
+    return {**{k: v.clone() for k, v in (tensors | weights).items()}, **json.loads(record["pofx"]), "rows": list(trainer.metrics.rows)}
+
+
+def differ(found: dict[str, Any], expected: dict[str, Any], when: str) -> None:
+    """Fail where two runs left something different behind."""
+    assert found.keys() == expected.keys(), f"{when}: {sorted(found.keys() ^ expected.keys())}"
+    for name, value in expected.items():
+        same = torch.equal(found[name], value) if isinstance(value, Tensor) else found[name] == value
+        assert same, f"{when}, {name} differs from the unbroken run"
