@@ -16,7 +16,7 @@ from pofx.data.split import Binarize, Column, Data, Split
 from pofx.errors import UserError, nearest
 from pofx.game import generator
 from pofx.kinds import Binary, Fraction, Image, Seed, Size, check_value
-from pofx.model import options
+from pofx.options import options
 
 CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
 
@@ -218,9 +218,8 @@ def cut(contents: Contents, valid: float | None, test: float | None, seed: int, 
             raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            raise UserError(
-                f"{spec}: too few rows to cut: {len(rows)} give {shown} and {max(left, 0)} to train on; change --valid or --test, or add data"
-            )
+            few = f"{len(rows)} {'row gives' if len(rows) == 1 else 'rows give'} {shown} and {max(left, 0)} to train on"
+            raise UserError(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not contents.shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
         splits["train"] = (part, np.sort(rows[:left]))
