@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types
 import typing  # noqa: F401  (the doctest of kinds_in)
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pofx.errors import UserError, nearest
@@ -46,6 +46,8 @@ class Kind:
             >>> Kind.from_json(Image(1, 8, 8).to_json())
             Image(channels=1, height=8, width=8, levels=256)
         """
+        if not isinstance(record, dict):
+            raise UserError(f"a kind of data is a record with the key 'kind', not {record!r}")
         record = dict(record)
         name = record.pop("kind", "")
         if name not in Kind.known:
@@ -55,6 +57,8 @@ class Kind:
         for key in record:
             if key not in known:
                 raise UserError(f"unknown key {key!r} in kind {name}: {nearest(key, known)}")
+        if missing := [field.name for field in fields(cls) if field.default is MISSING and field.name not in record]:  # type: ignore[arg-type]
+            raise UserError(f"kind {name} lacks {', '.join(missing)}")
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
 
 
@@ -162,8 +166,8 @@ class Range:
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
-        return f"between {self.low:g}{' (not included)' if self.above else ''} and {self.high:g}"
+            return f"above {self.low}" if self.above else f"{self.low} or more"
+        return f"between {self.low}{' (not included)' if self.above else ''} and {self.high}"
 
 
 Size = Annotated[int, Range(1)]

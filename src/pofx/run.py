@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,12 @@ class Run:
             if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != record["sha256"]:
                 raise UserError(f"{file} is missing or was changed since the run began: restore it, or train anew")
             name = f"{file}:{name}"
-        cls = models.find(name)
-        known = [*cls.needs(), *(p.name for p in cls.hyper_parameters())]
-        for key in [*record["kinds"], *record["arguments"]]:
-            if key not in known:
-                raise UserError(f"{self.path / 'config.json'}: {cls.title()} has no argument {key!r}: {nearest(key, known)}")
-        kinds = {field: Kind.from_json(kind) for field, kind in record["kinds"].items()}
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in record["arguments"].items()}
-        with seeded(self.config.get("training", {}).get("seed", 0)):
-            return cls(**kinds, **arguments)
+        with naming(self.path / "config.json"):
+            cls = models.find(name)
+            kinds = {field: Kind.from_json(kind) for field, kind in record["kinds"].items()}
+            arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in record["arguments"].items()}
+            with seeded(self.config.get("training", {}).get("seed", 0)):
+                return cls(**kinds | arguments)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every row of metrics.jsonl, in order."""
@@ -173,14 +170,35 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged: {error}") from None
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise UserError(f"{file} is not of a pofx run: it has no section 'model'")
-    for known, found, where in ((SECTIONS, config, ""), (MODEL_KEYS, config["model"], " in section 'model'")):
-        for key in found:
-            if key not in known:
-                raise UserError(f"{file}: unknown key {key!r}{where}: {nearest(key, known)}")
-    for key in MODEL_KEYS:
-        if key not in config["model"]:
-            raise UserError(f"{file}: section 'model' lacks the key {key!r}")
+    with naming(file):
+        refuse_unknown(config, SECTIONS)
+        refuse_unknown(config["model"], MODEL_KEYS, " in section 'model'")
+        for section, keys in (("model", MODEL_KEYS), ("data", ("spec", "sha256")), ("training", ())):
+            if not isinstance(config.get(section, {}), dict):
+                raise UserError(f"section {section!r} is damaged")
+            for key in keys:
+                if section in config and key not in config[section]:
+                    raise UserError(f"section {section!r} lacks the key {key!r}")
+        for key in ("kinds", "arguments"):
+            if not isinstance(config["model"][key], dict):
+                raise UserError(f"{key!r} in section 'model' is damaged")
     return config
+
+
+def refuse_unknown(found: dict[str, Any], known: Sequence[str], where: str = "") -> None:
+    """Raise a UserError that names a key of `found` that is none of `known`."""
+    for key in found:
+        if key not in known:
+            raise UserError(f"unknown key {key!r}{where}: {nearest(key, known)}")
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Put `file` before the cause that a UserError gives."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 # Files: written beside, synced, renamed once; read with errors that name the file and the cause

@@ -101,6 +101,8 @@ def log_probs(
                 progress(len(values), len(chosen))
     if file is not None:
         file.unlink(missing_ok=True)
+        if file.parent.is_dir() and not any(file.parent.iterdir()):
+            file.parent.rmdir()
     return np.array(values), keywords
 
 

@@ -7,13 +7,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pofx.errors import Interrupted, UserError
 from pofx.kinds import Positive, Range, Seed, Size, check_value
-from pofx.run import Run, create, describe, explained, read_tensors, write_config
+from pofx.run import Run, create, describe, explained, naming, read_tensors, refuse_unknown, write_config
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -136,7 +136,11 @@ def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, re
     if not file.is_file():
         raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing)")
     tensors, record = read_tensors(file)
-    training = Training(**run.config["training"])
+    with naming(run.path / "config.json"):
+        if missing := [name for name in ("data", "training") if name not in run.config]:
+            raise UserError(f"section {missing[0]!r} is not there, without which nothing can be resumed")
+        refuse_unknown(run.config["training"], [field.name for field in fields(Training)], " in section 'training'")
+        training = Training(**run.config["training"])
     if steps is not None:
         check_value("steps", Size, steps)
         training = replace(training, steps=steps, epochs=None)
