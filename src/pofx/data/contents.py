@@ -73,7 +73,7 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
     shape = next(iter(arrays.values())).shape[1:]
     small = sum(array.nbytes for array in arrays.values()) < SCAN
     if some.dtype == bool or (some.dtype == np.uint8 and small and shape and all(array.max(initial=0) <= 1 for array in arrays.values())):
-        return Binary(*shape), {part: array.astype(np.uint8, copy=False) for part, array in arrays.items()}
+        return Binary(*shape), {part: array.view(np.uint8) for part, array in arrays.items()}
     if len(shape) == 3:
         if some.dtype != np.uint8 or shape[0] not in (1, 3):
             raise UserError(

@@ -6,7 +6,6 @@ A split is a few columns held as they are stored (uint8 pictures, float32 vector
 from __future__ import annotations
 
 import functools
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.data.ondisk import OnDisk
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, generator
 from pofx.kinds import Category, Image, Kind
@@ -23,7 +23,6 @@ from pofx.kinds import Category, Image, Kind
 Binarize = Literal["none", "threshold", "dynamic"]
 
 IN_MEMORY = 2**30  # an array of fewer bytes is read into memory; of a longer one, only the rows of a batch
-MAPPED = 2**26  # bytes of a long array that may stay mapped
 BLOCK = 1024  # rows that share one generator in a fixed binarisation
 
 
@@ -83,9 +82,12 @@ class Column:
         self.dtype = torch.int64 if isinstance(kind, Category) else torch.float32
         self.length = len(values) if rows is None else len(rows)
         self.stored: Tensor | None = None
-        self.values, self.rows, self.mapping, self.mapped = values, rows, _mapping(values), 0
+        self.values, self.rows = values, rows
+        self.source: Any = values
         if values.nbytes < IN_MEMORY:
             self.stored = self._fetch(slice(None) if rows is None else rows)
+        elif OnDisk.can(values):
+            self.source = OnDisk(values)
         block_bytes = BLOCK * kind.size
         self._bits = functools.lru_cache(maxsize=max(4, 2**28 // block_bytes))(self._draw_bits)
 
@@ -96,17 +98,11 @@ class Column:
         """The rows as stored, (len(rows), *shape)."""
         if self.stored is not None:
             return self.stored.index_select(0, rows)
-        raw = self._fetch(rows.numpy() if self.rows is None else self.rows[rows.numpy()])
-        if self.mapping is not None:
-            self.mapped += len(rows) * max(2**16, self.values[0].nbytes)  # a fault maps 64 KiB around what is read
-            if self.mapped > MAPPED:  # the pages stay in the system's cache, but stop being memory of this process
-                self.mapping.madvise(mmap.MADV_DONTNEED)
-                self.mapped = 0
-        return raw
+        return self._fetch(rows.numpy() if self.rows is None else self.rows[rows.numpy()])
 
     def _fetch(self, where: np.ndarray | slice) -> Tensor:
         whole = np.int64 if self.dtype == torch.int64 else np.uint8 if self.values.dtype in (np.uint8, np.bool_) else np.float32
-        return torch.from_numpy(np.array(self.values[where], dtype=whole, order="C"))
+        return torch.from_numpy(np.array(self.source[where], dtype=whole, order="C"))
 
     def numbers(self, rows: Tensor) -> Tensor:
         """The rows before any binarisation: float32, pictures in [0, 1]; labels int64."""
@@ -137,13 +133,6 @@ class Column:
         rows = torch.arange(block * BLOCK, min((block + 1) * BLOCK, self.length))
         uniform = torch.rand(BLOCK, *self.kind.shape, generator=generator(("binarize", *self.key, block)))
         return uniform[: len(rows)] < self.numbers(rows)
-
-
-def _mapping(array: Any) -> mmap.mmap | None:
-    """The memory map that an array is a view of."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return array if isinstance(array, mmap.mmap) else None
 
 
 class Split:
