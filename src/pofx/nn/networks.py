@@ -1,15 +1,18 @@
 """Encoder and decoder bodies that the models share: from x to numbers, and from a code to the parameters of p(x | code).
 
-Shapes: B examples, P parameters for each number of x, C channels, H and W height and width, T steps, U units.
+Shapes: B examples, D dimensions of a code, P parameters for each number of x, C channels, H and W height and width, T steps, U units.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.kinds import Kind, Series
@@ -25,7 +28,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "leaky_relu": nn.LeakyReLU,
 }
-HIDDEN: dict[str, tuple[int, ...]] = {"mlp": (200, 200), "conv": (32, 64), "recurrent": (128,)}
+HIDDEN: dict[str, tuple[int, ...]] = {"mlp": (200, 200), "conv": (32, 64, 256), "recurrent": (128,)}
 ACTIVATION: dict[str, Activation] = {"mlp": "tanh", "conv": "silu", "recurrent": "tanh"}
 
 
@@ -36,11 +39,11 @@ def encoder(
 
     Args:
         x: what goes in; `conv` needs a shape (channels, height, width) of any height and width, `recurrent` a `Series`
-        body: `mlp`, `conv` (a strided convolution and a residual block for each of `hidden`), or `recurrent` (stacked GRUs)
+        body: `mlp`; `conv`, strided convolutions with a residual block after each, then a dense layer; or `recurrent`, stacked GRUs
         outputs: numbers that come out
-        hidden: units of each layer (mlp), channels after each halving of the picture (conv), units of each GRU (recurrent);
-            None: (200, 200), (32, 64) and (128,)
-        activation: None: tanh for the mlp, silu for conv; the recurrent body has that of the GRU
+        hidden: units of each layer (mlp); channels after each halving of the picture and last the units of the dense layer (conv);
+            units of each GRU (recurrent); None: (200, 200), (32, 64, 256) or (128,)
+        activation: None: tanh for mlp, silu for conv; a GRU has its own
 
     Example:
         >>> from pofx.kinds import Image
@@ -49,15 +52,17 @@ def encoder(
     """
     hidden, active = hidden or HIDDEN[body], ACTIVATIONS[activation or ACTIVATION[body]]
     if body == "conv":
-        sizes = _halvings(x, len(hidden))
-        channels = (sizes[0][0], *hidden)
+        *channels, units = hidden
+        sizes = _halvings(x, len(channels))
         layers: list[nn.Module] = []
-        for c_in, c_out in zip(channels[:-1], channels[1:], strict=True):
-            layers += [nn.Conv2d(c_in, c_out, 3 if layers else 5, stride=2, padding=1 if layers else 2), active(), Residual(c_out, active)]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(hidden[-1] * math.prod(sizes[-1][1:]), outputs))
+        for c_in, c_out in pairwise((sizes[0][0], *channels)):
+            kernel = 3 if layers else 5
+            layers += [nn.Conv2d(c_in, c_out, kernel, stride=2, padding=kernel // 2), ChannelsLast(), Residual(c_out, active)]
+        smallest = math.prod((channels[-1:] or [x.shape[0]]) + list(sizes[-1][1:]))
+        return nn.Sequential(*layers, active(), nn.Flatten(), nn.Linear(smallest, units), active(), nn.Linear(units, outputs))
     if body == "recurrent":
-        _series(x)
-        return nn.Sequential(Recurrent(x.shape[1], hidden), Last(), nn.Linear(hidden[-1], outputs))
+        _, channels_of_x = _series(x)
+        return nn.Sequential(Recurrent(channels_of_x, hidden), Last(), nn.Linear(hidden[-1], outputs))
     return nn.Sequential(nn.Flatten(), *_dense((x.size, *hidden), active), nn.Linear(hidden[-1], outputs))
 
 
@@ -81,45 +86,49 @@ def decoder(
         torch.Size([4, 2, 3, 9, 7])
     """
     hidden, active = tuple(reversed(hidden or HIDDEN[body])), ACTIVATIONS[activation or ACTIVATION[body]]
+    shape: nn.Module = nn.Unflatten(1, (per_element, *x.shape))
     if body == "conv":
-        sizes = _halvings(x, len(hidden))
-        smallest = (hidden[0], *sizes[-1][1:])
-        layers: list[nn.Module] = [nn.Linear(inputs, math.prod(smallest)), nn.Unflatten(1, smallest), active()]
-        for c_in, c_out, size in zip(hidden[:-1], hidden[1:], reversed(sizes[1:-1]), strict=True):
-            layers += [Residual(c_in, active), Doubling(c_in, c_out, 3, size[1:]), active()]
-        layers += [Residual(hidden[-1], active)]
-        last: nn.Module = Doubling(hidden[-1], per_element * x.shape[0], 5, x.shape[1:])
-        shape: nn.Module = nn.Unflatten(1, (per_element, x.shape[0]))
+        units, *channels = hidden
+        channels.append(per_element * x.shape[0])
+        sizes = _halvings(x, len(channels) - 1)
+        smallest = (channels[0], *sizes[-1][1:])
+        dense = [*_dense((inputs, units), active), nn.Linear(units, math.prod(smallest)), nn.Unflatten(1, smallest)]
+        layers: list[nn.Module] = []
+        for (c_in, c_out), (_, height, width) in zip(pairwise(channels), reversed(sizes[:-1]), strict=True):
+            layers += [ChannelsLast(), Residual(c_in, active), active(), Doubling(c_in, c_out, height, width)]
+        *features, last = [*dense, *layers]
+        shape = nn.Unflatten(1, (per_element, x.shape[0]))
     elif body == "recurrent":
-        _series(x)
-        length, channels = x.shape
-        layers, last = [Repeat(length), Recurrent(inputs, hidden)], nn.Linear(hidden[-1], per_element * channels)
+        length, channels_of_x = _series(x)
+        features, last = [Repeat(length), Recurrent(inputs, hidden)], nn.Linear(hidden[-1], per_element * channels_of_x)
         shape = ParametersFirst(per_element)
     else:
-        layers, last = _dense((inputs, *hidden), active), nn.Linear(hidden[-1], per_element * x.size)
-        shape = nn.Unflatten(1, (per_element, *x.shape))
-    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), last=last, shape=shape))
+        features, last = _dense((inputs, *hidden), active), nn.Linear(hidden[-1], per_element * x.size)
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*features), last=last, shape=shape))
 
 
 def _dense(sizes: tuple[int, ...], active: type[nn.Module]) -> list[nn.Module]:
-    return [layer for a, b in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(a, b), active())]
+    return [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), active())]
 
 
-def _halvings(x: Kind, times: int) -> list[tuple[int, int, int]]:
-    """The shape of x, and its channels, height and width after each of `times` halvings, rounded up."""
+def _halvings(x: Kind, times: int) -> list[tuple[int, ...]]:
+    """The shape of x, and what each of `times` halvings, rounded up, makes of its height and width."""
     if len(x.shape) != 3:
         raise UserError(f"body conv needs pictures (channels, height, width), not x of shape {x.shape}: use body mlp")
+    if times == 0:
+        raise UserError("body conv needs channels and then units in hidden, such as 32 64 256")
     channels, height, width = x.shape
     return [(channels, -(-height // 2**i), -(-width // 2**i)) for i in range(times + 1)]
 
 
-def _series(x: Kind) -> None:
+def _series(x: Kind) -> tuple[int, int]:
     if not isinstance(x, Series):
-        raise UserError(f"body recurrent needs a Series, not {type(x).__name__}: use body mlp" + (" or conv" if len(x.shape) == 3 else ""))
+        raise UserError(f"body recurrent needs a Series, not {type(x).__name__}: use body mlp")
+    return x.length, x.channels
 
 
 class Residual(nn.Module):
-    """h + conv(act(conv(act(h)))), 3x3 convolutions of the same number of channels; close to the identity at first (the second starts at zero).
+    """h + conv(act(conv(act(h)))) with 3x3 convolutions; the identity at first, as the second one starts at zero.
 
     References:
         Identity Mappings in Deep Residual Networks (He et al., 2016), arXiv 1603.05027, without its batch normalisation
@@ -129,17 +138,36 @@ class Residual(nn.Module):
         super().__init__()
         last = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # it has one
         self.branch = nn.Sequential(active(), nn.Conv2d(channels, channels, 3, padding=1), active(), last)
 
     def forward(self, h_BCHW: Tensor) -> Tensor:
         return h_BCHW + self.branch(h_BCHW)
 
 
-class Doubling(nn.ConvTranspose2d):
-    """A transposed convolution of stride 2 to exactly `size` (height, width): twice that of its input, or one less."""
+class Doubling(nn.Module):
+    """A transposed convolution, 6x6 of stride 2, to `height` x `width`: twice its input's, or one less.
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, size: tuple[int, ...]):
-        super().__init__(c_in, c_out, kernel, stride=2, padding=kernel // 2, output_padding=tuple(1 - s % 2 for s in size))
+    It is computed as a 3x3 convolution to four times the channels, one for each corner of a 2x2 square, which is the same map.
+
+    References:
+        Is the deconvolution layer the same as a convolutional layer? (Shi et al., 2016), arXiv 1609.07009
+    """
+
+    def __init__(self, c_in: int, c_out: int, height: int, width: int):
+        super().__init__()
+        self.corners = nn.Conv2d(c_in, 4 * c_out, 3, padding=1)
+        self.height, self.width = height, width
+
+    def forward(self, h_BCHW: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.corners(h_BCHW), 2)[:, :, : self.height, : self.width]
+
+
+class ChannelsLast(nn.Module):
+    """The same numbers with the channels next to each other in memory, which convolutions are twice as fast with."""
+
+    def forward(self, h_BCHW: Tensor) -> Tensor:
+        return h_BCHW.contiguous(memory_format=torch.channels_last)
 
 
 class Recurrent(nn.Module):
@@ -148,7 +176,7 @@ class Recurrent(nn.Module):
     def __init__(self, channels: int, hidden: tuple[int, ...]):
         super().__init__()
         sizes = (channels, *hidden)
-        self.layers = nn.ModuleList(nn.GRU(a, b, batch_first=True) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.GRU(a, b, batch_first=True) for a, b in pairwise(sizes))
 
     def forward(self, h_BTU: Tensor) -> Tensor:
         for layer in self.layers:

@@ -60,7 +60,7 @@ class VAE(Model):
 
     paper: ClassVar = ("Kingma & Welling", 2013, "1312.6114")
     density: ClassVar = "bound"
-    small: ClassVar = dict(latent=2, hidden=(6,))
+    small: ClassVar = {"latent": 2, "hidden": (6,)}
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class VAE(Model):
 
     def q(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """q(z | x): mean and log standard deviation, (B, Z) each."""
-        mean_BZ, log_std_BZ = self.encoder(x).chunk(2, dim=1)
+        mean_BZ, log_std_BZ = self.encoder(x).to(x.dtype).chunk(2, dim=1)  # under autocast it is bfloat16
         return mean_BZ, log_std_BZ
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
@@ -120,7 +120,7 @@ class VAE(Model):
     def log_likelihood(self, x: Tensor, z_BKZ: Tensor, u_BK: Tensor | None) -> Tensor:
         """log p(x | z) of x (B, *shape) under each of its K codes, (B, K)."""
         B, K, _ = z_BKZ.shape
-        params_NP = self.decoder(z_BKZ.flatten(0, 1))
+        params_NP = self.decoder(z_BKZ.flatten(0, 1)).to(x.dtype)
         x_N = x if K == 1 else x[:, None].expand(B, K, *self.shape).flatten(0, 1)
         return self.likelihood.log_prob(params_NP, x_N, None if u_BK is None else u_BK.flatten(0, 1)).view(B, K)
 
