@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pofx.verbs.look import ARXIV
 
 if TYPE_CHECKING:
     from pofx.run import Run
@@ -61,8 +64,7 @@ def card(run: Run) -> str:
 def _link(reference: str) -> str:
     if reference.startswith("doi:"):
         return f"[{reference}](https://doi.org/{reference.removeprefix('doi:')})"
-    arxiv = reference.replace(".", "").replace("/", "").isalnum() and reference[:4].isdigit()
-    return f"[arXiv {reference}](https://arxiv.org/abs/{reference})" if arxiv else reference
+    return f"[arXiv {reference}](https://arxiv.org/abs/{reference})" if re.fullmatch(ARXIV, reference) else reference
 
 
 def _cell(value: object) -> str:

@@ -12,12 +12,12 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pofx import __version__
 from pofx.errors import Diverged, Interrupted, UserError, nearest
 from pofx.kinds import check_value
-from pofx.options import REQUIRED, HyperParameter, argument_help, described, from_text
+from pofx.options import REQUIRED, HyperParameter, argument_help, from_text, limits
 from pofx.verbs import VERBS, Verb
 from pofx.verbs.flags import Flags
 
@@ -105,7 +105,7 @@ def _run(words: list[str]) -> int:
         else:
             from pofx.verbs.show import show
 
-            show(report)
+            show(report, verb.long)
     return 0
 
 
@@ -132,15 +132,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(name: str, verb: Verb, *groups: Flags) -> _Parser:
-    doc = inspect.getdoc(verb.function) or ""
+    doc, positional = inspect.getdoc(verb.function) or "", _positional(verb)
     parser = _Parser(
         prog=f"pofx {name}",
+        usage=" ".join(["pofx", name, *(f"{key.upper()} ..." if o.annotation is tuple else key.upper() for key, o in positional.items())])
+        + " [--flag value ...]",
         description=doc.partition("\n\nArgs:")[0].partition("\n\nExample:")[0].replace("%", "%%"),
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32),
         allow_abbrev=False,
         argument_default=None,
     )
-    for key, option in _positional(verb).items():
+    for key, option in positional.items():
         several = option.annotation is tuple
         parser.add_argument(key, metavar=key.upper(), nargs="*" if several else "?", help=option.help.replace("%", "%%"))
     for group in groups:
@@ -153,17 +155,26 @@ def _parser(name: str, verb: Verb, *groups: Flags) -> _Parser:
 
 
 def _add(section: Any, flag: str, option: HyperParameter) -> None:
-    written, many = f"--{flag.replace('_', '-')}", _takes_many(option.annotation)
+    written = f"--{flag.replace('_', '-')}"
     if option.annotation is bool:
-        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if flag not in ("json", "trust") else {"action": "store_true"}
-        form["default"] = None
-        note = "" if not option.default else " (on unless --no-...)"
+        form: dict[str, Any] = {"action": "store_true" if flag in ("json", "trust") else argparse.BooleanOptionalAction, "default": None}
+        notes = ["on by default"] if option.default else []
     else:
-        form = {"metavar": "V", "nargs": "+" if many else None}
+        form = {"metavar": _metavar(option.annotation), "nargs": "+" if _takes_many(option.annotation) else None}
         default = " ".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
-        shown = "required" if option.default is REQUIRED else "" if default is None else f"default {default}"
-        note = f" ({'; '.join(part for part in (described(option.annotation), shown) if part)})"
-    section.add_argument(written, dest=flag, help=(option.help + note).strip().replace("%", "%%"), **form)
+        notes = [limits(option.annotation), "required" if default is REQUIRED else "" if default is None else f"default {default}"]
+    note = "; ".join(filter(None, notes))
+    section.add_argument(written, dest=flag, help=(f"{option.help} ({note})" if note else option.help).replace("%", "%%"), **form)
+
+
+def _metavar(annotation: Any) -> str:
+    """What stands for the value in help: N a whole number, X a number, the words of a choice."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "|".join(map(str, args))
+    if args:  # Annotated, a union with None, a tuple
+        return _metavar(args[0])
+    return {int: "N", float: "X"}.get(annotation, "TEXT")
 
 
 def _takes_many(annotation: Any) -> bool:

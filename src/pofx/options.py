@@ -91,20 +91,18 @@ def from_text(annotation: Any, text: str) -> Any:
     return text
 
 
-def described(annotation: Any) -> str:
-    """What may be written for `annotation`, for help.
+def limits(annotation: Any) -> str:
+    """The range that `annotation` allows, in words; empty when it states none.
 
     Example:
-        >>> described(Annotated[int, Range(1)] | None), described(Literal["mlp", "conv"]), described(tuple[int, ...])
-        ('whole number, 1 or more', 'mlp or conv', 'whole numbers with commas')
+        >>> limits(Annotated[int, Range(1)] | None), limits(tuple[Annotated[float, Range(0, 1)], ...]), limits(str)
+        ('1 or more', 'each between 0 and 1', '')
     """
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return ", ".join([described(args[0]), *(str(limit) for limit in args[1:] if isinstance(limit, Range))])
-    if origin in (Union, types.UnionType):
-        return " or ".join(described(option) for option in args if option is not types.NoneType)
-    if origin is Literal:
-        return " or ".join(map(str, args))
+        return ", ".join(str(limit) for limit in args[1:] if isinstance(limit, Range))
     if origin is tuple:
-        return described(args[0]).replace("number", "numbers", 1) + " with commas"
-    return {int: "whole number", float: "number", str: "text", bool: "yes or no"}.get(annotation, getattr(annotation, "__name__", "text"))
+        return f"each {inner}" if (inner := limits(args[0])) else ""
+    if origin in (Union, types.UnionType):
+        return " or ".join(filter(None, map(limits, args)))
+    return ""

@@ -43,10 +43,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Verb:
-    """A function, and all its flags where some of them depend on its positional arguments."""
+    """A function, all its flags where some of them depend on its positional arguments, and what of its report is for --json only."""
 
     function: Callable[..., dict[str, Any]]
     flags: Known | None = None
+    long: tuple[str, ...] = ()
 
     def own(self) -> Flags:
         """The flags that are known before anything is read."""
@@ -54,16 +55,16 @@ class Verb:
 
 
 VERBS = {
-    "models": Verb(models),
-    "data": Verb(data, look_flags),
+    "models": Verb(models, long=("required", "density")),
+    "data": Verb(data, look_flags, long=("splits", "record")),
     "train": Verb(train, train_flags),
     "resume": Verb(resume),
     "sample": Verb(sample, sample_flags),
-    "score": Verb(score, score_flags),
+    "score": Verb(score, score_flags, long=("rows",)),
     "embed": Verb(embed, embed_flags),
     "reconstruct": Verb(reconstruct, reconstruct_flags),
-    "evaluate": Verb(evaluate, evaluate_flags),
-    "compare": Verb(compare),
+    "evaluate": Verb(evaluate, evaluate_flags, long=("protocol",)),
+    "compare": Verb(compare, long=("scores",)),
     "traverse": Verb(traverse, codes_flags(traverse)),
     "interpolate": Verb(interpolate, codes_flags(interpolate)),
     "attribute": Verb(attribute, codes_flags(attribute)),

@@ -120,14 +120,18 @@ def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: S
         if not own:
             raise UserError(f"{path} has no scores yet: pofx evaluate {path}")
     names = list(dict.fromkeys(score.what for own in scores.values() for score in own))
-    rows: list[dict[str, Any]] = [{"run": path, "model": run.config["model"]["name"]} for path, run in found.items()]
-    for what in names:
-        chosen = _comparable(what, scores, any_protocol)
-        for row in rows:
-            score = chosen.get(row["run"])
-            row[f"{what} ({next(iter(chosen.values())).unit})"] = None if score is None else _number(score)
+    chosen = {what: _comparable(what, scores, any_protocol) for what in names}
+    table = []
+    for what, by_run in chosen.items():
+        unit = next(iter(by_run.values())).unit
+        table.append({"what": what, "unit": unit, **{path: _number(by_run[path]) if path in by_run else None for path in runs}})
     write_picture(file, _side_by_side(found, n, trust))
-    return {"scores": rows, "picture": str(file)}
+    return {
+        "table": table,
+        "scores": {what: {path: score.to_json() for path, score in by_run.items()} for what, by_run in chosen.items()},
+        "models": {path: run.config["model"]["name"] for path, run in found.items()},
+        "picture": str(file),
+    }
 
 
 def _number(score: Score) -> str:

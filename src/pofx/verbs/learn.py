@@ -76,12 +76,15 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
     from pofx.card import write_card
     from pofx.verbs.illustrate import illustrate
 
-    rows = run.metrics()
-    last: dict[str, Any] = {}
-    for row in rows:
-        last |= {f"{row['split']} {k}" if "split" in row else k: v for k, v in row.items() if k != "split"}
-    report = {"run": str(run.path), "model": run.config["model"]["name"], "data": run.config["data"]["spec"], "last": last}
+    last: dict[str, dict[str, Any]] = {"train": {}, "valid": {}}
+    for row in run.metrics():
+        last[row.get("split", "train")] |= {name: value for name, value in row.items() if "." in name or name == "step"}
+    model = run.config["model"]
+    report = {"run": str(run.path), "model": model["name"], "data": run.config["data"]["spec"], **last}
     if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
         report["card"] = str(write_card(run))
+        can, trust = run.blank(trust=True).capabilities(), " --trust" if model["file"] else ""
+        verbs = {"sample": "samples", "score": "scores", "embed": "encodes", "reconstruct": "decodes", "evaluate": None}
+        report["next"] = [f"pofx {verb} {run.path}{trust}" for verb, needed in verbs.items() if needed is None or needed in can]
     return report

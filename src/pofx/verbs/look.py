@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pofx.kinds import Size
 from pofx.verbs.flags import Flags, data_flags, sort, together
+
+ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
 
 
 def models() -> dict[str, Any]:
@@ -16,18 +19,23 @@ def models() -> dict[str, Any]:
     for name in files():
         cls = find(name)
         authors, year, reference = cls.paper
-        kind_of_p = {"exact": "explicit, exact", "bound": "explicit, bounded"}.get(cls.density or "")
-        can = cls.capabilities()
+        arxiv = re.fullmatch(ARXIV, reference)
+        can, implicit = cls.capabilities(), "samples" in cls.capabilities()
         rows.append(
             {
                 "name": name,
                 "family": cls.family(),
                 "capabilities": list(can),
                 "density": cls.density,
-                "p(x)": kind_of_p or ("implicit" if "samples" in can else "none"),
+                "p(x)": {"exact": "explicit", "bound": "bounded", None: "implicit" if implicit else "none"}[cls.density],
                 "data": {field: [kind.__name__ for kind in kinds] for field, (kinds, _) in cls.needs().items()},
                 "required": [field for field, (_, required) in cls.needs().items() if required],
-                "paper": {"authors": authors, "year": year, "reference": reference},
+                "paper": {
+                    "authors": authors,
+                    "year": year,
+                    "reference": reference,
+                    "arxiv": arxiv[0] if arxiv else None,
+                },
             }
         )
     return {"models": rows}
@@ -47,37 +55,32 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
         n: how many of them
         options: how the data are read, as in `pofx.data.load`
     """
-    import numpy as np
-    import torch
-
-    from pofx.data import load
-    from pofx.kinds import Category
+    from pofx.data import describe, load
     from pofx.verbs.files import destination, write_picture
 
     _, loading = sort("data", options, look_flags(spec))
     file = destination(out, (".png",)) if out else None
     found = load(spec, **loading)
-    labels = {}
-    for name, kind in found.fields.items():
-        if isinstance(kind, Category):
-            every = [split.columns[name].read(torch.arange(len(split))) for split in found.splits.values()]
-            counts = torch.bincount(torch.cat(every), minlength=kind.classes).tolist()
-            labels[name] = dict(zip(kind.names or map(str, range(kind.classes)), counts, strict=True))
+    account = describe(found)
     report: dict[str, Any] = {
         "spec": found.record["spec"],
         "fields": {name: str(kind) for name, kind in found.fields.items()},
         "counts": {name: len(split) for name, split in found.splits.items()},
-        "rows of each label": labels,
-        "problems": found.problems,
-        "sha256": found.record["sha256"],
+        "train": {name: _brief(about) for name, about in account["splits"]["train"]["fields"].items()},
+        "splits": account["splits"],
+        "problems": account["problems"],
+        "record": account["record"],
     }
-    if not labels:
-        del report["rows of each label"]
     if file is not None:
         from pofx.pictures import grid
 
         split = found.splits["train"]
-        x = split.read(np.arange(min(n, len(split))))["x"]
+        x = split.read(range(min(n, len(split))))["x"]
         write_picture(file, grid(x.numpy(), found.fields["x"]))
         report["picture"] = str(file)
     return report
+
+
+def _brief(about: dict[str, Any]) -> dict[str, Any]:
+    """Rows of each class, or the range of the numbers."""
+    return about["classes"] if "classes" in about else {name: about[name] for name in ("min", "max", "mean")}

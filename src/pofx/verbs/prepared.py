@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pofx.errors import UserError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 Part = Literal["all", "train", "valid", "test"]
-PREPARATION = ("binarize", "size", "channels")
+PREPARATION = ("binarize", "size", "channels", "label", "columns")
+PERHAPS_DONE = ("binarize", "size", "channels", "label")  # new data may be as wanted without these: bits already, of the right size
 
 
 def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) -> Data:
@@ -26,6 +28,7 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
         UserError: the data are not of the kinds that the model was made for; both are named
     """
     from pofx.data import load
+    from pofx.options import options
 
     record = run.config.get("data")
     if record is None:
@@ -33,14 +36,18 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
             raise UserError(f"{run.path} does not say what it was trained on: say --data SPEC")
         record = {}
     own = spec is None or spec == record.get("spec")
-    stored = {name: record[name] for name in _options() if name in record and (own or name in PREPARATION)}
+    known = [option.name for option in options(load, load.__doc__)] if own else PREPARATION
+    stored = {name: record[name] for name in known if name in record}
     spec = record["spec"] if spec is None else spec
     try:
         data = load(spec, **{**stored, **given})
     except UserError:
-        if "binarize" in given or stored.get("binarize", "none") == "none":
-            raise
-        data = load(spec, **{**stored, **given, "binarize": "none"})  # bits already, which cannot be made binary once more
+        stored = {name: value for name, value in stored.items() if name not in PERHAPS_DONE}
+        with suppress(UserError):
+            data = load(spec, **{**stored, **given})
+            if all(data.fields.get(name) == kind for name, kind in model.inputs.items()):
+                return data
+        raise
     for name, kind in model.inputs.items():
         if name not in data.fields:
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)}")
@@ -48,13 +55,6 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
             size = f"; say --size {kind.shape[-1]}" if len(kind.shape) == 3 == len(data.fields[name].shape) else ""
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {data.fields[name]}{size}")
     return data
-
-
-def _options() -> list[str]:
-    from pofx.data import load
-    from pofx.options import options
-
-    return [option.name for option in options(load, load.__doc__)]
 
 
 class Rows:

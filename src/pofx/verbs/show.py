@@ -1,4 +1,4 @@
-"""A report on a terminal: tables for lists of records, one line for the rest. What is under "rows" is for files and --json."""
+"""A report on a terminal: tables for lists of records, one line for the rest."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ import sys
 from typing import Any
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print a verb's report for people."""
+def show(report: dict[str, Any], without: tuple[str, ...] = ()) -> None:
+    """Print a verb's report for people.
+
+    Args:
+        report: what the verb gave
+        without: keys and columns that are for machines
+    """
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else 200, highlight=False, markup=False)
     for key, value in report.items():
-        if key == "rows" or value is None:
+        if key in without or value is None or value == {}:
             continue
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            table = Table(*value[0], box=None, pad_edge=False, header_style="bold")
+            columns = [column for column in value[0] if column not in without]
+            table = Table(*map(_words, columns), box=None, pad_edge=False, header_style="bold")
             for row in value:
-                table.add_row(*(_cell(cell) for cell in row.values()))
-            console.print(_words(key) if len(report) > 1 else "", end="\n" if len(report) > 1 else "")
+                table.add_row(*(_cell(row[column]) for column in columns))
+            if len(report) > 1:
+                console.print(f"{_words(key)}:")
             console.print(table)
-        elif isinstance(value, list) and value:
-            console.print(f"{_words(key)}:")
-            for line in value:
-                console.print(f"  {_cell(line)}")
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            console.print(f"{_words(key)}:", *value, sep="\n  ", soft_wrap=True)
+        elif isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+            console.print(f"{_words(key)}:", *(f"{name}: {_cell(item)}" for name, item in value.items()), sep="\n  ", soft_wrap=True)
         else:
-            console.print(f"{_words(key)}: {_cell(value)}")
+            console.print(f"{_words(key)}: {_cell(value)}", soft_wrap=True)
 
 
 def _words(key: str) -> str:
@@ -37,7 +45,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+        if {"authors", "year"} <= value.keys():
+            return f"{value['authors']}, {value['year']}, {value['reference']}"
+        return ", ".join(f"{_words(key)} {_cell(item)}" for key, item in value.items() if item is not None)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_cell, value)) or "none"
     return "-" if value is None else str(value)
