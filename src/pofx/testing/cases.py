@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
@@ -31,7 +32,7 @@ EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {
 TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
 
 Check = Callable[["Case"], None]
-CHECKS: dict[str, tuple[Callable[["Case"], bool], Check]] = {}  # name -> when it applies, the check
+CHECKS: dict[str, tuple[Callable[[Case], bool], Check]] = {}  # name -> when it applies, the check
 
 
 def check(applies: Callable[[Case], bool] = lambda case: True) -> Callable[[Check], Check]:
@@ -80,7 +81,7 @@ class Case:
         source = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for p in model.parameters():
-                p += 0.2 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(dtype)
+                p.add_(0.2 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(dtype))
         return model.eval()
 
     def data(self) -> Data:
@@ -141,6 +142,11 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
     if not found:
         raise refused
     return found + ([Case(cls, {**found[0].kinds, **optional})] if optional else [])
+
+
+def close(found: Tensor, expected: Tensor, what: str, *, rtol: float = 1e-9, atol: float = 1e-9) -> None:
+    """Fail, naming `what`, unless the numbers are equal up to rounding."""
+    assert_close(found, expected, rtol=rtol, atol=atol, msg=lambda m: f"{what}: {m}")
 
 
 def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -7,11 +7,10 @@ import inspect
 import torch
 from scipy.stats import chi2
 from torch import Tensor
-from torch.testing import assert_close
 
 from pofx.game import generator
 from pofx.kinds import Binary
-from pofx.testing.cases import BATCH, Case, check, every
+from pofx.testing.cases import BATCH, Case, check, close, every
 
 
 def _countable(case: Case) -> bool:
@@ -26,9 +25,10 @@ def _takes(case: Case, method: str, argument: str) -> bool:
 @check(lambda case: _countable(case) and case.cls.density == "exact")
 def sums_to_one(case: Case) -> None:
     """The probabilities of all binary pictures sum to 1."""
+    model = case.trained()
     with torch.no_grad():
-        total = case.trained().log_prob(every(case.x)).exp().sum()
-    assert_close(total, torch.ones_like(total), rtol=1e-9, atol=1e-9)
+        total = model.log_prob(every(case.x)).exp().sum()
+    close(total, torch.ones_like(total), "the probabilities of all x")
 
 
 @check(lambda case: _countable(case) and case.cls.density == "exact" and case.can("samples"))
@@ -52,9 +52,9 @@ def samples_follow_the_density(case: Case) -> None:
 @check(lambda case: _countable(case) and case.cls.density == "bound")
 def bound_stays_below(case: Case) -> None:
     """No set of lower bounds on all log p(x) sums to more than probability 1, and unbiased estimates of p(x) sum to 1 on average."""
-    x = every(case.x)
+    x, trained = every(case.x), case.trained()
     with torch.no_grad():
-        assert case.trained().log_prob(x).exp().sum() <= 1.05, "the bounds of all x sum to more than probability 1"
+        assert trained.log_prob(x).exp().sum() <= 1.05, "the bounds of all x sum to more than probability 1"
         if _takes(case, "log_prob", "samples") and _takes(case, "log_prob", "generator"):
             # E exp(importance-weighted bound) = p(x) for any number of samples (Burda et al., 2015). Few samples usually fall short of the
             # mean, the more so the narrower the posterior: so the model is taken as constructed, and more is allowed below than above.
@@ -75,7 +75,7 @@ def conditionals_see_what_they_may(case: Case) -> None:
     with torch.no_grad():
         before = model.conditionals(x)
         assert before.shape == (BATCH, D), f"conditionals have shape {tuple(before.shape)}, not {(BATCH, D)}"
-        assert_close(before.sum(1), model.log_prob(x), rtol=1e-9, atol=1e-9)
+        close(before.sum(1), model.log_prob(x), "the sum of the conditionals is not log_prob")
         for j in range(D):
             changed = x.flatten(1).clone()
             changed[:, j] = _other(changed[:, j])
@@ -86,7 +86,7 @@ def conditionals_see_what_they_may(case: Case) -> None:
 
 def _other(values: Tensor) -> Tensor:
     """Other numbers of the same kind."""
-    return 1 - values if ((0 <= values) & (values <= 1)).all() else values.roll(1) + 1
+    return 1 - values if ((values >= 0) & (values <= 1)).all() else values.roll(1) + 1
 
 
 @check(lambda case: case.can("samples") and _takes(case, "sample", "cached"))
@@ -94,4 +94,4 @@ def cached_sampler(case: Case) -> None:
     """The sampler with its cache draws what the naive one draws under the same generator."""
     model = case.trained()
     fast, naive = (model.sample(BATCH, generator=generator("cached"), cached=cached) for cached in (True, False))
-    assert_close(fast, naive, rtol=1e-10, atol=1e-10)
+    close(fast, naive, "the cached sampler", rtol=1e-10, atol=1e-10)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.testing import assert_close
 
 from pofx.game import generator
 from pofx.model import CAPABILITIES
 from pofx.run import load, save
-from pofx.testing.cases import BATCH, Case, answers, check, global_generator_untouched
+from pofx.testing.cases import BATCH, Case, answers, check, close, global_generator_untouched
 
 
 @check(lambda case: case.can("scores") or case.can("encodes") or case.can("classifies") or case.can("hashes"))
@@ -25,7 +24,7 @@ def cutting_the_batch(case: Case) -> None:
             ask = getattr(model, CAPABILITIES[capability][1])
             with torch.no_grad():
                 whole, cut = ask(x), torch.cat([ask(part) for part in x.split((1, 3, BATCH - 4))])
-            assert_close(cut, whole, rtol=1e-9, atol=1e-9, msg=lambda m, c=capability: f"{c}: {m}")
+            close(cut, whole, f"what {capability} depends on how the batch is cut")
 
 
 @check()
@@ -53,7 +52,8 @@ def copies(case: Case) -> None:
     _equal(answers(clone, case, torch.float32), before, "copied")
     with tempfile.TemporaryDirectory() as folder:
         loaded = load(save(model, Path(folder) / "run"), trust=True)
-    assert loaded.config == model.config and not loaded.training
+    assert loaded.config == model.config
+    assert not loaded.training, "a loaded model is in training mode"
     _equal(answers(loaded, case, torch.float32), before, "saved and loaded")
 
 

@@ -22,12 +22,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.testing import assert_close
 
 from pofx import models
 from pofx.kinds import Kind
 from pofx.run import read_tensors, write_tensors
-from pofx.testing.cases import BATCH, Case, check
+from pofx.testing.cases import BATCH, Case, check, close
 from pofx.testing.learning import STEPS, batch_statistics
 from pofx.train import Training
 from pofx.train.trainer import Trainer
@@ -43,7 +42,7 @@ def replicas(case: Case) -> None:
     assert first.keys() == alone.keys()
     for name, value in alone.items():
         assert torch.equal(first[name], second[name]), f"{name} differs between the replicas"
-        assert_close(first[name], value, rtol=1e-9, atol=1e-12, msg=lambda m, n=name: f"{n} is not that of one process: {m}")
+        close(first[name], value, f"{name} is not that of one process", atol=1e-12)
     assert len(first_rows) == len(rows)
     for found, expected in zip(map(json.loads, first_rows), map(json.loads, rows), strict=True):
         assert found.keys() == expected.keys()
