@@ -8,7 +8,7 @@ from typing import Any
 DYNAMIC: dict[str, Any] = {"spec": "mnist", "binarize": "dynamic"}  # 50,000 / 10,000 / 10,000
 FIXED: dict[str, Any] = {"spec": "binarized-mnist"}
 PLAIN: dict[str, Any] = {"spec": "mnist"}
-CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32), "latent": 50}
+CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "latent": 40, "samples": 3}
 MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "tanh"}  # Burda et al., 2016
 
 
@@ -30,17 +30,22 @@ class Recipe:
 
 
 COSINE: dict[str, Any] = {"seed": 0, "batch_size": 100, "schedule": "cosine"}
+CONV_TRAINING = COSINE | {"lr": 2e-3, "warmup": 0.01, "ema": 0.999, "precision": "bf16"}
 
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
-    "vae_conv": Recipe("vae", CONV, DYNAMIC, COSINE | {"epochs": 60, "lr": 2e-3, "ema": 0.999, "precision": "bf16"}),
+    "vae_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 70}),
     "fixed_mlp": Recipe("vae", MLP, FIXED, COSINE | {"epochs": 100, "lr": 2e-3}),
-    "fixed_conv": Recipe("vae", CONV, FIXED, COSINE | {"epochs": 40, "lr": 2e-3, "ema": 0.999, "precision": "bf16"}),
+    "fixed_conv": Recipe("vae", CONV, FIXED, CONV_TRAINING | {"epochs": 40}),
     "pca_10": Recipe("pca", {"latent": 10}, PLAIN),
     "pca_32": Recipe("pca", {"latent": 32}, PLAIN),
-    "autoencoder_10": Recipe("autoencoder", {"latent": 10, "body": "conv", "hidden": (16, 32)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}),
-    "autoencoder_32": Recipe("autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}),
+    "autoencoder_10": Recipe(
+        "autoencoder", {"latent": 10, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}
+    ),
+    "autoencoder_32": Recipe(
+        "autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}
+    ),
     "stacked_denoising": Recipe("stacked_denoising", {"hidden": (1000, 1000, 1000)}, PLAIN, COSINE | {"epochs": 40, "lr": 1e-3}),
-    "gpu_conv": Recipe("vae", CONV, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3, "ema": 0.999, "precision": "bf16"}),
+    "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
 }
