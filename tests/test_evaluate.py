@@ -315,6 +315,7 @@ def test_active_units_are_those_whose_mean_varies_over_the_data():
     assert str(collapsed.warning).startswith("posterior collapse: 2 of 3 code dimensions")
     np.testing.assert_allclose(collapsed.kl, (0.5 * Collapsed(Vector(3)).encode(x).double() ** 2).mean(0), rtol=1e-6)
     assert str(collapsed.score()) == "active units: 1 of 3 code dimensions"
+    assert collapsed.score().note == collapsed.warning
 
 
 def data_of(splits, **fields):

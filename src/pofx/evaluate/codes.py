@@ -142,8 +142,8 @@ class CodeReport:
         )
 
     def score(self) -> Score:
-        """The number of active dimensions."""
-        return Score("active units", float(self.active), f"of {len(self.variance)} code dimensions", None, self.protocol)
+        """The number of active dimensions, with the warning as its note."""
+        return Score("active units", float(self.active), f"of {len(self.variance)} code dimensions", None, self.protocol, self.warning)
 
 
 ACTIVE_ABOVE = 0.01

@@ -31,6 +31,7 @@ class Score:
         unit: of the value, such as "nats per example"
         standard_error: of the value as an estimate of its mean over the data, or None where there is none
         protocol: how it was made, in plain JSON: data and its hash, split, rows, seed, options, density, weights, versions
+        note: one line about what the number shows, where it should worry someone
 
     Example:
         >>> print(Score("log p", -86.764, "nats per example", 0.21, {"split": "test"}))
@@ -42,6 +43,7 @@ class Score:
     unit: str
     standard_error: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
 
     def __str__(self) -> str:
         if self.standard_error is None:
@@ -65,7 +67,7 @@ class Score:
         for key in record:
             if key not in known:
                 raise UserError(f"unknown key {key!r} in a score: {nearest(key, known)}")
-        if missing := [key for key in known if key not in record]:
+        if missing := [key for key in known if key not in record and key != "note"]:
             raise UserError(f"a score lacks {', '.join(missing)}")
         return Score(**record)
 

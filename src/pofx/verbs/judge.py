@@ -71,6 +71,7 @@ def evaluate(
         "scores": [
             {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
         ],
+        "notes": [score.note for score in scores if score.note] or None,
         "out": str(file),
     }
 
@@ -168,8 +169,9 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
     samples: dict[str, Any] = {}
     restored: dict[str, Any] = {}
     lines: dict[str, Any] = {}
+    short = len({Path(path).name for path in runs}) == len(runs)
     for path, run in runs.items():
-        model, name = run.model(trust=trust), Path(path).name
+        model, name = run.model(trust=trust), Path(path).name if short else path
         kind, can = model.inputs["x"], model.capabilities()
         with evaluating(model):
             if "samples" in can:
@@ -185,7 +187,7 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
         lines |= {f"{name}: {label}": line for label, line in curve.items() if "(valid)" in label}
     parts = [labelled_rows(rows, title) for rows, title in ((samples, "Samples"), (restored, "Reconstructions")) if rows]
     if lines:
-        parts.append(curves(lines, title="Loss on the validation split", x="step", y="loss"))
+        parts.append(curves(lines, title="Loss on the validation split, each model's own", x="step", y="loss"))
     if not parts:
         raise UserError("these runs have nothing to draw: neither samples nor reconstructions nor losses")
     return stacked(parts)
