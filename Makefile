@@ -29,15 +29,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev,docs,datasets]'
 	@touch $@
 
-RUN := runs/demo
+DEMO := runs/demo
 demo: install ## train a VAE on real digits, then sample, reconstruct and score with it
-	rm -rf $(RUN)
-	$(BIN)/pofx train vae --data digits --out $(RUN)
-	$(BIN)/pofx sample $(RUN) --n 64 --out $(RUN)/demo/samples.png
-	$(BIN)/pofx reconstruct $(RUN) --data digits --out $(RUN)/demo/reconstructions.png
-	$(BIN)/pofx score $(RUN) --data digits --out $(RUN)/demo/scores.csv
-	$(BIN)/pofx evaluate $(RUN) --data digits
-	@ls $(RUN)/demo/*
+	rm -rf $(DEMO)
+	$(BIN)/pofx train vae --data digits --steps 1500 --out $(DEMO)
+	$(BIN)/pofx sample $(DEMO) --n 64 --out $(DEMO)/samples/drawn.png
+	$(BIN)/pofx reconstruct $(DEMO) --data digits --out $(DEMO)/samples/reconstructed.png
+	$(BIN)/pofx score $(DEMO) --data digits --out $(DEMO)/scores.csv
+	$(BIN)/pofx evaluate $(DEMO) --data digits
+	@printf '\nDone. Look at:\n  samples          %s\n  reconstructions  %s\n  scores           %s\n  model card       %s\n' \
+	  $(DEMO)/samples/drawn.png $(DEMO)/samples/reconstructed.png $(DEMO)/scores.csv $(DEMO)/README.md
 
 test: install ## run every test and every example in the documentation
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
@@ -57,7 +58,8 @@ docs: install ## build the documentation into site/
 
 bench: install ## measure every number in benchmarks/ (hours) and check it: needs POFX_DATA
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[benchmarks]'
-	$(BIN)/python -m benchmarks all
+	for name in $$($(BIN)/python -m benchmarks list | cut -d' ' -f1); do $(BIN)/python -m benchmarks $$name; done
+	$(BIN)/python docs/refresh.py
 	$(BIN)/python -m benchmarks report --check
 
 constraints: ## find the newest versions and write them down

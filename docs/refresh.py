@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
+KOREAN = ROOT / "README.ko.md"  # the examples of README.md again, so they are compared and not run twice
 
 WORDS = {
     "ko": {
@@ -120,31 +121,34 @@ def refreshed(page: Path) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: its language, its text, and the line it begins at."""
+    """A fenced block of a page: its language, its text, the line it begins at, and the file that it is the content of, if any."""
 
     language: str
     text: str
     line: int
+    file: str | None
 
 
 def blocks(page: Path) -> list[Block]:
     """Every fenced block of `page`, in order."""
     text = page.read_text()
-    fences = re.finditer(r"^```(\S*)[^\n]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [Block(fence[1], fence[2], text.count("\n", 0, fence.start()) + 1) for fence in fences]
+    fences = re.finditer(r"^```(\S*)(?: file=(\S+))?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [Block(fence[1], fence[3], text.count("\n", 0, fence.start()) + 1, fence[2]) for fence in fences]
 
 
 def run(page: Path, folder: Path) -> None:
     """Run the examples of `page` in order, in `folder`; an error names the page and the line.
 
-    Python blocks share their names; one with `>>>` is checked against the output it shows.
+    Python blocks share their names; one with `>>>` is checked against the output it shows; one with `file=NAME` is written to that file.
     """
     names: dict[str, object] = {"__name__": "__main__"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with contextlib.chdir(folder):
         for block in blocks(page):
             where = f"{page.relative_to(ROOT)}:{block.line}"
-            if block.language == "sh":
+            if block.file is not None:
+                Path(block.file).write_text(block.text)
+            elif block.language == "sh":
                 done = subprocess.run(
                     ["sh", "-eu", "-c", block.text],
                     env=os.environ | {"PATH": path},
@@ -169,6 +173,11 @@ def run(page: Path, folder: Path) -> None:
                     raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
 
 
+def drawn(folder: Path, picture: Path) -> Path | None:
+    """The file of that name which the examples run in `folder` drew."""
+    return next(folder.rglob(picture.name), None)
+
+
 def pictures(page: Path) -> list[Path]:
     """The pictures that `page` shows."""
     return [page.parent / shown for shown in re.findall(r"!\[[^]]*\]\(([^):]+\.png)\)", page.read_text())]
@@ -188,12 +197,15 @@ def main() -> int:
         if not asked.check:
             page.write_text(refreshed(page))
     for page in PAGES if asked.pictures else []:
-        if not pictures(page):
+        if page == KOREAN or not pictures(page):
             continue
         with tempfile.TemporaryDirectory() as folder:
             run(page, Path(folder))
             for picture in pictures(page):
-                shutil.copyfile(Path(folder) / picture.name, picture)
+                file = drawn(Path(folder), picture)
+                if file is None:
+                    raise SystemExit(f"{page.relative_to(ROOT)} shows {picture.name}, which its commands do not draw")
+                shutil.copyfile(file, picture)
                 print(f"{picture.resolve().relative_to(ROOT)}: drawn")
     return int(bool(stale) and asked.check)
 

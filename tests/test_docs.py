@@ -15,6 +15,10 @@ def name(page: Path) -> str:
     return str(page.relative_to(refresh.ROOT))
 
 
+def has_examples(page: Path) -> bool:
+    return any(block.language in {"python", "sh"} for block in refresh.blocks(page))
+
+
 @pytest.mark.parametrize("page", refresh.PAGES, ids=name)
 def test_blocks_are_run_or_said_to_be_text(page: Path) -> None:
     for block in refresh.blocks(page):
@@ -29,7 +33,16 @@ def test_examples_run_and_draw_the_pictures_shown(page: Path, tmp_path: Path) ->
     refresh.run(page, tmp_path)
     for picture in refresh.pictures(page):
         assert picture.is_file(), f"{name(page)} shows {picture.name}: python docs/refresh.py --pictures"
-        assert (tmp_path / picture.name).is_file(), f"{name(page)} shows {picture.name}, which its commands do not draw"
+        assert refresh.drawn(tmp_path, picture), f"{name(page)} shows {picture.name}, which its commands do not draw"
+
+
+def test_the_korean_page_has_the_examples_of_the_english_one_and_make_demo_runs_them() -> None:
+    readme = refresh.ROOT / "README.md"
+    korean, english = ([re.sub(r"#.*", "", b.text) for b in refresh.blocks(page)] for page in (refresh.KOREAN, readme))
+    assert korean == english
+    demo = (refresh.ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$(DEMO)", "runs/demo")
+    commands = next(block for block in refresh.blocks(readme) if block.language == "sh").text.splitlines()
+    assert [line.strip() for line in demo.splitlines() if line.startswith("\tpofx ")] == commands
 
 
 @pytest.mark.parametrize("page", refresh.PAGES, ids=name)
