@@ -232,7 +232,8 @@ def explained(path: Path) -> Iterator[None]:
 
 def write_tensors(file: Path, tensors: dict[str, Tensor], record: dict[str, str] | None = None) -> None:
     """Write `tensors` as safetensors, with `record` as its metadata, whole or not at all."""
-    packed = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    # copies, for the format refuses tensors that share memory, as tied weights do
+    packed = {name: tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     with explained(file):
         write_whole(file, to_bytes(packed, record or {}))
 

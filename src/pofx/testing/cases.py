@@ -160,7 +160,7 @@ def moves(model: Model) -> Iterator[Player]:
     model.train()
     for number, stage in enumerate(model.stages()):
         if stage.on_enter is not None:
-            with seeded(number):
+            with seeded(1 + number):
                 stage.on_enter()
         yield from stage.players
 

@@ -31,7 +31,7 @@ from pofx.testing.learning import STEPS, batch_statistics
 from pofx.train import Training
 from pofx.train.trainer import Trainer
 
-PATIENCE = 120  # seconds that the pair may take for one answer
+PATIENCE = 200  # seconds that the pair may take for one answer
 
 
 @check(lambda case: not batch_statistics(case.model()))

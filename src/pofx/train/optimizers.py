@@ -60,18 +60,21 @@ class Gradient:
         if isinstance(kind, Adam):
             cls = torch.optim.AdamW if kind.weight_decay else torch.optim.Adam
             self.inner = cls(self.parameters, lr=self.lr, betas=kind.betas, eps=kind.eps, weight_decay=kind.weight_decay, fused=fused)
-        else:
-            self.inner = torch.optim.SGD(self.parameters, lr=self.lr, momentum=kind.momentum, weight_decay=kind.weight_decay, fused=fused)
+        else:  # not fused: that wants a momentum of every parameter or of none, and one may take part later than another
+            self.inner = torch.optim.SGD(self.parameters, lr=self.lr, momentum=kind.momentum, weight_decay=kind.weight_decay)
 
     def gradients(self) -> list[Tensor]:
-        """The gradients that the last loss gave, summed over the replicas. A parameter that took no part has none."""
+        """The gradients that the last loss gave, summed over the replicas. A parameter that took no part in any has none."""
         if self.replicas.active:  # every replica must exchange the same tensors
+            took_part = torch.tensor([p.grad is not None for p in self.parameters], dtype=torch.float32, device=self.parameters[0].device)
             for p in self.parameters:
                 if p.grad is None:
                     p.grad = torch.zeros_like(p)
-        found = [p.grad for p in self.parameters if p.grad is not None]
-        self.replicas.sum(found)
-        return found
+            self.replicas.sum([*(p.grad for p in self.parameters if p.grad is not None), took_part])
+            for p, count in zip(self.parameters, took_part.tolist(), strict=True):
+                if not count:
+                    p.grad = None
+        return [p.grad for p in self.parameters if p.grad is not None]
 
     def step(self, gradients: Sequence[Tensor], done: float) -> None:
         """Move once; `done` is the share of the stage that is behind."""
@@ -99,8 +102,11 @@ class Gradient:
         by_name = dict(zip(self.names, self.parameters, strict=True))
         for key, value in state.items():
             name, _, slot = key.rpartition("/")
+            if name not in by_name:  # of another stage, whose player owned more
+                continue
             p = by_name[name]
-            like = torch.empty_like(p) if value.shape == p.shape else torch.empty_like(value)  # in the parameter's memory layout
+            # in the parameter's memory layout, and beside it: fused optimizers count their steps there
+            like = torch.empty_like(p) if value.shape == p.shape else torch.empty_like(value, device=p.device)
             self.inner.state[p][slot] = like.copy_(value)
 
 
@@ -122,16 +128,19 @@ class Closed:
         with torch.no_grad():
             found = self.form.statistics({name: values[:mine] for name, values in batch.items()})
         self.replicas.sum(found.values())
-        self.sums = {name: self.sums[name] + value if self.sums else value for name, value in found.items()}
+        self.sums = {name: self.sums[name].to(value.device) + value if self.sums else value for name, value in found.items()}
         self.seen += total
         if self.seen >= self.examples:
-            self.solve()
+            self._solve()
 
-    def solve(self) -> None:
-        """Set the player's parameters and buffers from the sums so far."""
-        if self.sums:
-            with torch.no_grad():
-                self.form.solve(self.sums)
+    def end(self) -> None:
+        """The stage is over: solve from the sums so far, if the pass was not complete."""
+        if self.seen < self.examples:
+            self._solve()
+
+    def _solve(self) -> None:
+        with torch.no_grad():
+            self.form.solve(self.sums)
 
     def state(self) -> dict[str, Tensor]:
         """What resume needs."""

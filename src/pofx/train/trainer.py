@@ -20,7 +20,7 @@ from torch import Tensor
 from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
 from pofx.model import Model
-from pofx.run import write_tensors
+from pofx.run import seeded, write_tensors
 from pofx.train.diagnosis import diagnose, finite
 from pofx.train.metrics import Metrics
 from pofx.train.optimizers import Closed, Gradient, rate
@@ -68,6 +68,8 @@ class Trainer:
         self.trainable = [p for p in model.parameters() if p.requires_grad]
         self.examples = len(data.splits["train"])
         self.total = training.total(self.examples, closed=all(isinstance(p.optimizer, ClosedForm) for s in self.stages for p in s.players))
+        if len(data.splits["valid"]) < self.replicas.world:
+            raise UserError(f"{self.replicas.world} replicas need as many validation examples, and there are {len(data.splits['valid'])}")
         self.rate = rate(training.schedule, training.warmup)
 
         self.step = 0  # steps done
@@ -122,13 +124,14 @@ class Trainer:
             if self.replicas.any(self.stop_asked):
                 self.save()
                 break
+        self._give_gradients_to_all()
         self.model.eval()
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing left to do: all steps are done, or early stopping says so."""
-        patience = self.training.patience
-        return self.step >= self.total or (patience is not None and self.worse >= patience)
+        patience, last = self.training.patience, self.stage == len(self.stages) - 1
+        return self.step >= self.total or (last and patience is not None and self.worse >= patience)
 
     def _enter(self) -> None:
         """Enter the stage that the coming step belongs to, if it is a new one."""
@@ -143,19 +146,19 @@ class Trainer:
     def _begin(self, number: int, *, fresh: bool) -> None:
         stage, before = self.stages[number], getattr(self, "optimizers", {})
         if fresh and stage.on_enter is not None:
-            stage.on_enter()
-        for p in self.trainable:
-            p.requires_grad_(True)
-        self.stage, self.mover = number, ""
+            with seeded(self.training.seed + 1 + number):  # what it draws is a function of the seed, like all else
+                stage.on_enter()
+        self._give_gradients_to_all()
+        self.stage = number
         self.optimizers: dict[str, Gradient | Closed] = {}
         for player in stage.players:
-            if fresh and stage.keep_optimizers and player.name in before:
-                self.optimizers[player.name] = before[player.name]
-            elif isinstance(player.optimizer, ClosedForm):
+            if isinstance(player.optimizer, ClosedForm):
                 self.optimizers[player.name] = Closed(player, self.examples, self.replicas)
             else:
                 t = self.training
                 self.optimizers[player.name] = Gradient(player, self.names, lr=t.lr, factor=self.rate, clip=t.clip, replicas=self.replicas)
+            if fresh and stage.keep_optimizers and player.name in before:
+                self.optimizers[player.name].load(before[player.name].state())
         if fresh and number > 0:  # what was best in another stage is not comparable
             self.best, self.best_loss, self.best_step, self.worse = {}, math.inf, 0, 0
 
@@ -172,6 +175,10 @@ class Trainer:
                     batches.append(self._batch(self.batches + repeat))
                 self._move(player, batches[repeat], repeat, done)
         self.batches += len(batches)
+        if self.step + 1 == self._end(self.stage):
+            for optimizer in self.optimizers.values():
+                if isinstance(optimizer, Closed):
+                    optimizer.end()
         if self.average and self.training.ema is not None:
             torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.names], 1 - self.training.ema)
 
@@ -216,6 +223,11 @@ class Trainer:
             return part.total.sum() / count
         values = part.values.detach() if isinstance(part, Watched) else part
         return values.sum() / total
+
+    def _give_gradients_to_all(self) -> None:
+        for p in self.trainable:
+            p.requires_grad_(True)
+        self.mover = ""
 
     def _give_gradients_to(self, name: str, optimizer: Gradient) -> None:
         """The player's parameters alone take gradients while it moves."""
@@ -371,9 +383,9 @@ class Trainer:
                     own = {k.removeprefix(prefix): t for k, t in groups["optimizer"].items() if k.startswith(prefix)}
                     if own:
                         optimizer.load(own)
-            self.metrics.cut(found["metrics"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(f"the training state is not of this model: {error}") from error
+        self.metrics.cut(found["metrics"])
 
     def save(self) -> None:
         """Save the state and the weights to use, each whole or not at all; rank 0 alone writes. A bad state is never saved."""
