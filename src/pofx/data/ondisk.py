@@ -35,7 +35,7 @@ class OnDisk:
     @staticmethod
     def can(values: np.ndarray) -> TypeGuard[np.memmap]:
         """Whether `values` is such a view."""
-        if not isinstance(values, np.memmap) or min(values.strides) <= 0:
+        if not isinstance(values, np.memmap) or min(values.strides) < 0:
             return False
         low, high = byte_bounds(values[0])
         return high - low == values[0].nbytes == values.strides[0]
