@@ -81,7 +81,8 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
             )
         return Image(*shape), arrays
     for part, array in arrays.items() if small and some.dtype.kind == "f" else ():
-        finite = np.isfinite(array.astype(np.float32))  # a float64 may be too large for float32
+        with np.errstate(over="ignore"):  # a float64 that is too large for float32 is not finite either
+            finite = np.isfinite(array.astype(np.float32))
         if not finite.all():
             row, *where = np.argwhere(~finite)[0].tolist()
             column = ", ".join(str(i + 1) for i in where) or "1"
