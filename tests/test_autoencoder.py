@@ -60,7 +60,7 @@ def test_pictures_and_bits_are_decoded_within_their_range():
 
 def test_a_linear_autoencoder_is_pca():
     """Baldi & Hornik (1989): its only minimum spans the leading components, so gradient descent must end at PCA's error, from anywhere."""
-    x = torch.from_numpy(load_digits().data)[:500] / 16
+    x = torch.from_numpy(load_digits().data)[:200] / 16
     pca = PCA(Vector(64), latent=3).double()
     pca.solve(pca.statistics({"x": x}))
     least = F.mse_loss(pca.decode(pca.encode(x)), x)
@@ -70,7 +70,7 @@ def test_a_linear_autoencoder_is_pca():
     model.encoder = nn.Sequential(nn.Linear(64, 3))
     model.decoder = nn.Sequential(nn.Linear(3, 64), nn.Unflatten(1, (1, 64)))
     model.double()
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=500, history_size=20, tolerance_change=0, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=250, history_size=20, tolerance_change=0, line_search_fn="strong_wolfe")
 
     def closure():
         optimizer.zero_grad()
@@ -82,7 +82,7 @@ def test_a_linear_autoencoder_is_pca():
     reached = closure()
     assert least <= reached <= least * (1 + 1e-5)
     spanned = torch.linalg.qr(model.decoder[0].weight)[0]  # and its columns span the same subspace
-    assert_close(spanned @ spanned.T, pca.components.T @ pca.components, rtol=0, atol=1e-2)
+    assert_close(spanned @ spanned.T, pca.components.T @ pca.components, rtol=0, atol=1e-3)
 
 
 def test_recurrent_body_reads_the_sequence_in_order():

@@ -128,20 +128,22 @@ def reached(model, loss):
     return {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-12}
 
 
+def owned(model, player):
+    """Names of the parameters that the player moves."""
+    moved = {id(p) for module in player.modules for p in module.parameters()}
+    return {name for name, p in model.named_parameters() if id(p) in moved}
+
+
 def test_each_stage_moves_its_layer_and_tuning_moves_all_of_them():
     model = stack()
-    *pretraining, tune = model.stages()
-    assert [stage.until for stage in pretraining] == pytest.approx([1 / 6, 1 / 3, 1 / 2])
-    names = {name for name, _ in model.named_parameters()}
-    for k, stage in enumerate(pretraining):
+    stages = model.stages()
+    assert [stage.until for stage in stages] == pytest.approx([1 / 6, 1 / 3, 1 / 2, 1])
+    prefixes = [*((f"encoders.{k}.", f"decoders.{k}.") for k in range(3)), ("encoders.", "classifier.")]
+    for stage, prefix in zip(stages, prefixes, strict=True):
         (player,) = stage.players
-        layer = {name for name in names if name.startswith((f"encoders.{k}.", f"decoders.{k}."))}
-        assert reached(model, player.loss(batch(), noise(8))) == layer
-        owned = {id(p) for module in player.modules for p in module.parameters()}
-        assert owned == {id(p) for name, p in model.named_parameters() if name in layer}
-    (player,) = tune.players
-    assert tune.until == 1.0
-    assert reached(model, player.loss(batch(), noise(8))) == {name for name in names if name.startswith(("encoders.", "classifier."))}
+        expected = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
+        assert reached(model, player.loss(batch(), noise(8))) == expected
+        assert owned(model, player) == expected
 
 
 @pytest.mark.parametrize("kind", [Image(1, 4, 4), Vector(6)])

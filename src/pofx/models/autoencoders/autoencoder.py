@@ -36,8 +36,8 @@ class AutoEncoder(Model):
         x: pictures, bits, vectors or sequences
         latent: numbers in the code
         body: mlp, conv (pictures) or recurrent (sequences)
-        hidden: units of each layer (mlp), channels after each halving (conv) or units of each GRU (recurrent), from x to the code; the
-            decoder has them in reverse
+        hidden: units of each layer (mlp); channels after each halving of the picture, then units of a dense layer (conv); or units of each
+            GRU (recurrent); the decoder has them in reverse, and where left out they are the body's own
         activation: of the hidden layers; the body's own where left out
         reconstruction: mse or bernoulli; where left out, bernoulli for bits and mse for the rest
 

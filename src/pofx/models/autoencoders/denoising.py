@@ -25,8 +25,8 @@ class DenoisingAutoEncoder(AutoEncoder):
         x: pictures, bits, vectors or sequences
         latent: numbers in the code
         body: mlp, conv (pictures) or recurrent (sequences)
-        hidden: units of each layer (mlp), channels after each halving (conv) or units of each GRU (recurrent), from x to the code; the
-            decoder has them in reverse
+        hidden: units of each layer (mlp); channels after each halving of the picture, then units of a dense layer (conv); or units of each
+            GRU (recurrent); the decoder has them in reverse, and where left out they are the body's own
         activation: of the hidden layers; the body's own where left out
         reconstruction: mse or bernoulli; where left out, bernoulli for bits and mse for the rest
         corruption: masking (numbers become 0), gaussian (normal noise is added) or salt_and_pepper (pictures and bits: 0 or 1)
