@@ -1,18 +1,21 @@
 """p(x | z): what a decoder's parameters say about x. Every likelihood has the same four things:
 
 - `per_element`: parameters for each number of x
-- `log_prob(params_BP, x_B)`: nats, summed over the example, (B,)
+- `log_prob(params_BP, x_B)`: nats, summed over the numbers of x, (B,)
 - `mean(params_BP)`: the mean of x, (B, *shape)
 - `draw(params_BP, generator)`: one draw of x, (B, *shape)
 
 Shapes: B examples, P parameters for each number of x, K mixture components, L levels; `params_BP` is (B, P, *shape), `x_B` is (B, *shape).
+N codes of one x, H features of each, D numbers of x, G groups of them.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,32 +24,27 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Kind
 
+LEAST_LOG_SCALE = -7.0  # a learned scale below this would only chase an unbounded density
 Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture"]
 
 
-class Likelihood:
-    """The base of the likelihoods: the interface above."""
+class Likelihood(ABC):
+    """What a decoder's parameters say about x; `dequantised` where `log_prob` takes uniform noise `u_B` in training."""
 
-    per_element: int
-    dequantised: ClassVar[bool | property] = False
+    dequantised: bool = False
 
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
-        """log p(x | params) in nats, (B,).
+    @property
+    @abstractmethod
+    def per_element(self) -> int: ...
 
-        Args:
-            params_BP: (B, P, *shape)
-            x_B: (B, *shape), numbers as the data has them
-            u_B: where `dequantised`, uniform noise in [0, 1) of x's shape; left out elsewhere
-        """
-        raise TypeError(f"{type(self).__name__} defines no log_prob")
+    @abstractmethod
+    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor: ...
 
-    def mean(self, params_BP: Tensor) -> Tensor:
-        """The mean of x, (B, *shape)."""
-        raise TypeError(f"{type(self).__name__} defines no mean")
+    @abstractmethod
+    def mean(self, params_BP: Tensor) -> Tensor: ...
 
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of x for each row, (B, *shape)."""
-        raise TypeError(f"{type(self).__name__} defines no draw")
+    @abstractmethod
+    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
 
 
 def likelihood(x: Kind, name: Name | None = None, *, components: int = 5, scale: float | None = None) -> Likelihood:
@@ -86,12 +84,38 @@ class Bernoulli(Likelihood):
         tensor([-3.])
     """
 
-    per_element: ClassVar[int] = 1
+    @property
+    def per_element(self) -> int:
+        return 1
 
     def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
-        # x log sigmoid(l) + (1 - x) log sigmoid(-l) = x l - softplus(l), for every x in [0, 1]
+        # x log sigmoid(l) + (1 - x) log sigmoid(-l) = x l - softplus(l)
         logits_B = params_BP.squeeze(1)
         return (x_B * logits_B - F.softplus(logits_B)).flatten(1).sum(1)
+
+    def log_prob_of_features(self, weight_DH: Tensor, bias_D: Tensor, x_D: Tensor) -> Callable[[Tensor], Tensor]:
+        """log p of one x of bits, from what the decoder's last, affine layer takes in: h (N, H) of N codes to (N,), in the product's time.
+
+        log p(x_d) = log sigmoid((2 x_d - 1) l_d). The sign goes into the layer, and one logarithm serves the product of a group of numbers.
+        Where a product leaves the range of floats, at tens of nats a group, the row is done again number by number.
+        """
+        D = len(x_D)
+        G = -(-D // 100)
+        width = -(-D // G)
+        sign_D = 2 * x_D - 1
+        signed_HD = F.pad(weight_DH * sign_D[:, None], (0, 0, 0, G * width - D)).T
+        signed_D = F.pad(bias_D * sign_D, (0, G * width - D), value=math.inf)  # the padding has probability 1
+        tiny = torch.finfo(x_D.dtype).tiny
+
+        def log_prob(h_NH: Tensor) -> Tensor:
+            product_NG = torch.addmm(signed_D, h_NH, signed_HD).sigmoid_().view(-1, G, width).prod(2)
+            log_p_N = product_NG.log().sum(1)
+            lost_N = (product_NG < tiny).any(1)
+            if lost_N.any():
+                log_p_N[lost_N] = F.logsigmoid(torch.addmm(signed_D, h_NH[lost_N], signed_HD)).sum(1)
+            return log_p_N
+
+        return log_prob
 
     def mean(self, params_BP: Tensor) -> Tensor:
         return params_BP.squeeze(1).sigmoid()
@@ -104,9 +128,13 @@ class Bernoulli(Likelihood):
 class Gaussian(Likelihood):
     """Normal numbers: of standard deviation `scale`, or, where that is None, of one learned for each number (params: mean, log scale).
 
-    Pictures of whole levels (`levels` L) are **dequantised**: the density is that of y = (x (L - 1) + u) / L in [0, 1) with u uniform, and
-    `log_prob` is log p(y) - D log L for D numbers. Its mean over u is a lower bound on log P(x), P(x) being the density's mass in the
-    cell of x, so that bits per dimension compare with those of a discrete likelihood (Theis et al., 2016, arXiv 1511.01844).
+    Pictures of whole levels (`levels` L) are **dequantised**: the density is that of y = (x (L - 1) + u) / L in [0, 1], u being uniform
+    noise in [0, 1), so P(x) is the density's mass in the cell of x. Given `u_B`, `log_prob` is log p(y) - D log L for D numbers, whose mean
+    over u is a lower bound on log P(x), what training needs; without, it is log P(x) itself. Both compare with a discrete likelihood, in
+    nats and in bits per dimension.
+
+    References:
+        A note on the evaluation of generative models (Theis, van den Oord & Bethge, 2016), arXiv 1511.01844
 
     Args:
         scale: in the units of y (of x where there are no levels)
@@ -121,37 +149,44 @@ class Gaussian(Likelihood):
     scale: float | None = None
     levels: int | None = None
 
-    @property
-    def per_element(self) -> int:  # type: ignore[override]
-        return 1 if self.scale else 2
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dequantised", self.levels is not None)
 
     @property
-    def dequantised(self) -> bool:  # type: ignore[override]
-        return self.levels is not None
+    def per_element(self) -> int:
+        return 2 if self.scale is None else 1
 
     def _mean_and_log_scale(self, params_BP: Tensor) -> tuple[Tensor, Tensor]:
-        if self.scale:
+        if self.scale is not None:
             return params_BP.squeeze(1), params_BP.new_tensor(math.log(self.scale))
         mean_B, log_scale_B = params_BP.unbind(1)
-        # below a hundredth of a level nothing is left to gain but an unbounded density of the noise-free numbers
-        return mean_B, log_scale_B.clamp(min=-7.0)
+        return mean_B, log_scale_B.clamp(min=LEAST_LOG_SCALE)
 
     def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         mean_B, log_scale_B = self._mean_and_log_scale(params_BP)
-        volume = 0.5 * math.log(2 * math.pi)
-        if self.levels is not None:
-            if u_B is None:
-                raise TypeError("a Gaussian over whole levels is dequantised: give u_B, uniform noise of x's shape")
+        if self.levels is not None and u_B is None:
+            return self._log_mass(mean_B, log_scale_B, x_B).flatten(1).sum(1)
+        volume = 0.0
+        if self.levels is not None and u_B is not None:
             x_B = (x_B * (self.levels - 1) + u_B) / self.levels
-            volume += math.log(self.levels)
-        log_density_B = -0.5 * ((x_B - mean_B) * (-log_scale_B).exp()).square() - log_scale_B - volume
-        return log_density_B.flatten(1).sum(1)
+            volume = math.log(self.levels)
+        distance_B = (x_B - mean_B) * (-log_scale_B).exp()
+        return (-0.5 * distance_B.square() - log_scale_B - 0.5 * math.log(2 * math.pi) - volume).flatten(1).sum(1)
 
-    def _to_x(self, y_B: Tensor) -> Tensor:
-        return y_B if self.levels is None else ((y_B * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
+    def _log_mass(self, mean_B: Tensor, log_scale_B: Tensor, x_B: Tensor) -> Tensor:
+        """log of the mass in the cell of each x, in float64 inside: it is a difference of near-equal numbers where the scale is large."""
+        assert self.levels is not None
+        cell_B = (x_B * (self.levels - 1)).round().double()
+        inverse_B = (-log_scale_B.double()).exp()
+        low_B, high_B = (cell_B / self.levels - mean_B) * inverse_B, ((cell_B + 1) / self.levels - mean_B) * inverse_B
+        right_B = low_B + high_B > 0  # mirrored to the left of the mean, where log Phi keeps its digits
+        low_B, high_B = torch.where(right_B, -high_B, low_B), torch.where(right_B, -low_B, high_B)
+        log_high_B = torch.special.log_ndtr(high_B)
+        return (log_high_B + torch.log(-torch.expm1(torch.special.log_ndtr(low_B) - log_high_B))).to(x_B.dtype)
 
     def mean(self, params_BP: Tensor) -> Tensor:
-        return self._to_x(self._mean_and_log_scale(params_BP)[0])
+        y_B = self._mean_and_log_scale(params_BP)[0]
+        return y_B if self.levels is None else ((y_B * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
 
     def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mean_B, log_scale_B = self._mean_and_log_scale(params_BP)
@@ -172,7 +207,7 @@ class Categorical(Likelihood):
     levels: int
 
     @property
-    def per_element(self) -> int:  # type: ignore[override]
+    def per_element(self) -> int:
         return self.levels
 
     def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
@@ -208,12 +243,12 @@ class LogisticMixture(Likelihood):
     levels: int
 
     @property
-    def per_element(self) -> int:  # type: ignore[override]
+    def per_element(self) -> int:
         return 3 * self.components
 
     def _parts(self, params_BP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits_BK, mean_BK, log_scale_BK = params_BP.unflatten(1, (3, self.components)).unbind(1)
-        return logits_BK, mean_BK, log_scale_BK.clamp(min=-7.0)
+        return logits_BK, mean_BK, log_scale_BK.clamp(min=LEAST_LOG_SCALE)
 
     def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         logits_BK, mean_BK, log_scale_BK = self._parts(params_BP)

@@ -20,8 +20,22 @@ from pofx.kinds import Kind, Series
 Body = Literal["mlp", "conv", "recurrent"]
 Activation = Literal["tanh", "relu", "elu", "silu", "gelu", "leaky_relu"]
 
+
+class Tanh(nn.Tanh):
+    """The hyperbolic tangent; where no gradient is wanted, by way of the sigmoid, several times as fast on a CPU.
+
+    Example:
+        >>> with torch.no_grad():
+        ...     Tanh()(torch.tensor([0.0, 100.0]))
+        tensor([0., 1.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.tanh(input) if torch.is_grad_enabled() else (2 * input).sigmoid_().mul_(2).sub_(1)
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh,
+    "tanh": Tanh,
     "relu": nn.ReLU,
     "elu": nn.ELU,
     "silu": nn.SiLU,

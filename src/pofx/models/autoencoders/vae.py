@@ -9,16 +9,18 @@ import math
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Watched
 from pofx.game import generator as generator_of
 from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
 from pofx.model import Model
-from pofx.nn.likelihoods import Name
+from pofx.nn.likelihoods import Bernoulli, Name
 from pofx.nn.likelihoods import likelihood as likelihood_of
 from pofx.nn.networks import Activation, decoder, encoder
+
+IN_CACHE = 256  # codes whose logits, for a picture of a thousand pixels, fit a core's cache
 
 
 class VAE(Model):
@@ -27,7 +29,7 @@ class VAE(Model):
     log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)), the evidence lower bound (ELBO), which training raises. More samples of z make a
     tighter bound (Burda et al.): log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k | x).
 
-    Integer pictures under a Gaussian likelihood are dequantised (see `pofx.nn.likelihoods.Gaussian`); the bound is one on the integers' log p.
+    Pictures under a gaussian likelihood are dequantised in training; `log_prob` bounds log P of the whole levels (`pofx.nn.likelihoods`).
 
     References:
         Auto-Encoding Variational Bayes (Kingma & Welling, 2013), arXiv 1312.6114
@@ -107,9 +109,7 @@ class VAE(Model):
         z_BKZ = mean_BZ[:, None] + log_std_BZ.exp()[:, None] * e_BKZ
         log_px_BK = self.log_likelihood(x, z_BKZ, u_BK)
         if K > 1:
-            # log p(z) - log q(z | x): the constants of the two Gaussians cancel
-            log_ratio_BK = (0.5 * (e_BKZ.square() - z_BKZ.square())).sum(2) + log_std_BZ.sum(1, keepdim=True)
-            bound_B = torch.logsumexp(log_px_BK + log_ratio_BK, 1) - math.log(K)
+            bound_B = importance_weighted(log_px_BK, e_BKZ, z_BKZ, log_std_BZ)
             return {"bound": -bound_B, "reconstruction": Watched(-log_px_BK.detach().mean(1)), "kl": Watched(kl_B.detach())}
         parts: dict[str, Part] = {"reconstruction": -log_px_BK.view(B), "kl": kl_B}
         if not self.plain:
@@ -117,11 +117,11 @@ class VAE(Model):
             parts["kl_weighting"] = weight * kl_BZ.clamp(min=self.free_bits).sum(1) - kl_B
         return parts
 
-    def log_likelihood(self, x: Tensor, z_BKZ: Tensor, u_BK: Tensor | None) -> Tensor:
+    def log_likelihood(self, x: Tensor, z_BKZ: Tensor, u_BK: Tensor | None = None) -> Tensor:
         """log p(x | z) of x (B, *shape) under each of its K codes, (B, K)."""
         B, K, _ = z_BKZ.shape
         params_NP = self.decoder(z_BKZ.flatten(0, 1)).to(x.dtype)
-        x_N = x if K == 1 else x[:, None].expand(B, K, *self.shape).flatten(0, 1)
+        x_N = x[:, None].expand(B, K, *self.shape).flatten(0, 1)
         return self.likelihood.log_prob(params_NP, x_N, None if u_BK is None else u_BK.flatten(0, 1)).view(B, K)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +163,7 @@ class VAE(Model):
     ) -> Tensor:
         """A lower bound on log p(x) in nats, (B,): the ELBO for one sample, the importance-weighted bound for more.
 
-        Without a generator all examples share one noise, a function of `samples` alone, so that the value does not depend on its neighbours;
+        Without a generator all examples share one noise, a function of `samples` and `latent` alone, so the value depends on no neighbour;
         with one, each example has noise of its own.
 
         Args:
@@ -173,21 +173,68 @@ class VAE(Model):
             memory: megabytes that the decoder's outputs may take at a time
             generator: the source of randomness
         """
-        mean_BZ, log_std_BZ = self.q(x)
-        bound_B = x.new_empty(len(x))
         K, Z = samples, self.codes.dims
-        rows = max(1, int(memory * 1e6 / (x.element_size() * 4 * self.likelihood.per_element * math.prod(self.shape))))
-        for b in range(len(x)):
-            source = generator or generator_of(("vae", K), x.device)
-            e_KZ = torch.randn(K, Z, generator=source, device=x.device, dtype=torch.float64).to(x.dtype)
-            z_KZ = mean_BZ[b] + log_std_BZ[b].exp() * e_KZ
-            log_px_K = torch.cat([self.log_likelihood(x[b : b + 1], z[None], None)[0] for z in z_KZ.split(rows)])
+        mean_BZ, log_std_BZ = self.q(x)
+        shared_KZ = torch.randn(K, Z, generator=generator_of(("vae", K, Z), x.device), device=x.device)
+        rows = max(1, int(memory * 2**20 / self.bytes_a_code(x)))
+        bounds = []
+        for b in range(0, len(x), max(1, rows // K)):  # several examples at a time, or one whose samples are cut
+            block = slice(b, b + max(1, rows // K))
+            x_B, mean_B1Z, log_std_B1Z = x[block], mean_BZ[block, None], log_std_BZ[block, None]
+            own = [shared_KZ if generator is None else torch.randn(K, Z, generator=generator, device=x.device) for _ in x_B]
+            e_BKZ = torch.stack(own).to(x.dtype)
+            z_BKZ = mean_B1Z + log_std_B1Z.exp() * e_BKZ
+            log_px_BK = self._log_px(x_B, z_BKZ, rows)
             if K == 1:
-                bound_B[b] = log_px_K[0] - kl(mean_BZ[b], log_std_BZ[b]).sum()
+                bounds.append(log_px_BK.squeeze(1) - kl(mean_B1Z, log_std_B1Z).sum((1, 2)))
             else:
-                log_ratio_K = (0.5 * (e_KZ.square() - z_KZ.square())).sum(1) + log_std_BZ[b].sum()
-                bound_B[b] = torch.logsumexp(log_px_K + log_ratio_K, 0) - math.log(K)
-        return bound_B
+                bounds.append(importance_weighted(log_px_BK, e_BKZ, z_BKZ, log_std_B1Z.squeeze(1)))
+        return torch.cat(bounds) if bounds else x.new_empty(0)
+
+    def _log_px(self, x: Tensor, z_BKZ: Tensor, rows: int) -> Tensor:
+        """log p(x | z) as in `log_likelihood`, of so many codes at a time as `rows` says."""
+        K, features, last = z_BKZ.shape[1], self.decoder.get_submodule("features"), self.decoder.get_submodule("last")
+        if isinstance(self.likelihood, Bernoulli) and isinstance(last, nn.Linear) and K >= 32 and bool(((x == 0) | (x == 1)).all()):
+            log_px = []
+            for x_D, z_KZ in zip(x.flatten(1), z_BKZ, strict=True):
+                log_px_D = self.likelihood.log_prob_of_features(last.weight, last.bias, x_D)
+                log_px.append(torch.cat([log_px_D(features(z_NZ)) for z_NZ in z_KZ.split(min(rows, IN_CACHE))]))
+            return torch.stack(log_px)
+        return torch.cat([self.log_likelihood(x, z_BNZ) for z_BNZ in z_BKZ.split(rows, dim=1)], dim=1)
+
+    def bytes_a_code(self, x: Tensor) -> int:
+        """What one code's way through decoder and likelihood takes at the most: every layer's output, and a few of the last one's size."""
+        numbers: list[int] = []
+        layers = [layer for layer in self.decoder.modules() if not list(layer.children())]
+        hooks = [layer.register_forward_hook(lambda layer, inputs, output: numbers.append(output.numel())) for layer in layers]
+        self.decoder(x.new_zeros(1, self.codes.dims))
+        for hook in hooks:
+            hook.remove()
+        return x.element_size() * (sum(numbers) + 4 * numbers[-1])
+
+    @torch.no_grad()
+    def diagnose(self, x: Tensor) -> dict[str, float]:
+        """What the code is used for, on examples x (B, *shape), of which there should be many.
+
+        Returns:
+            `latent`: its dimensions; `active_units`: those whose posterior mean varies by more than 0.01 (Burda et al.);
+            `collapsed_units`: those whose posterior is the prior, to 0.01 nats of KL; `kl`: nats in all
+        """
+        mean_BZ, log_std_BZ = self.q(x)
+        kl_Z = kl(mean_BZ, log_std_BZ).mean(0)
+        return {
+            "latent": float(self.codes.dims),
+            "active_units": float((mean_BZ.var(0) > 0.01).sum()),
+            "collapsed_units": float((kl_Z < 0.01).sum()),
+            "kl": float(kl_Z.sum()),
+        }
+
+
+def importance_weighted(log_px_BK: Tensor, e_BKZ: Tensor, z_BKZ: Tensor, log_std_BZ: Tensor) -> Tensor:
+    """log (1/K) sum_k p(x, z_k) / q(z_k | x), (B,), for z = mean + std e."""
+    # log p(z) - log q(z | x): the constants of the two Gaussians cancel
+    log_ratio_BK = 0.5 * (e_BKZ.square() - z_BKZ.square()).sum(2) + log_std_BZ.sum(1, keepdim=True)
+    return torch.logsumexp(log_px_BK + log_ratio_BK, 1) - math.log(log_px_BK.shape[1])
 
 
 def kl(mean_BZ: Tensor, log_std_BZ: Tensor) -> Tensor:
