@@ -299,8 +299,8 @@ class Collapsed(Gaussian):
     def encode(self, x):
         return super().encode(x) * torch.tensor([1.0, 0.0, 0.01])
 
-    def diagnose(self, x):
-        return {"kl": 0.5 * self.encode(x) ** 2}
+    def posterior(self, x):
+        return self.encode(x), torch.tensor([0.5, 1.0, 1.0]).expand(len(x), 3)
 
 
 def test_active_units_are_those_whose_mean_varies_over_the_data():
@@ -313,7 +313,11 @@ def test_active_units_are_those_whose_mean_varies_over_the_data():
     assert collapsed.active == 1
     assert collapsed.kl is not None
     assert str(collapsed.warning).startswith("posterior collapse: 2 of 3 code dimensions")
-    np.testing.assert_allclose(collapsed.kl, (0.5 * Collapsed(Vector(3)).encode(x).double() ** 2).mean(0), rtol=1e-6)
+    normal_of = torch.distributions.Normal
+    mean, std = (moment.double() for moment in Collapsed(Vector(3)).posterior(x))
+    np.testing.assert_allclose(
+        collapsed.kl, torch.distributions.kl_divergence(normal_of(mean, std), normal_of(0.0, 1.0)).mean(0), rtol=1e-6
+    )
     assert str(collapsed.score()) == "active units: 1 of 3 code dimensions"
     assert collapsed.score().note == collapsed.warning
 

@@ -153,7 +153,8 @@ def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = Non
     """Variance, activity and KL of each dimension of the code, over a split.
 
     Args:
-        model: any model that encodes; one that has `diagnose(x)` giving `"kl"`, (B, d) in nats, has its KL reported too
+        model: any model that encodes; one with a `posterior(x)`, the mean and standard deviation (B, d) of a Gaussian code whose prior is
+            N(0, 1), has its KL reported too
         split: a split of a data set
         rows: so many rows from the first, or the rows' numbers; by default all
         about: what the caller knows of the data and the weights, stored in the protocol
@@ -168,8 +169,9 @@ def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = Non
     with evaluating(model):
         for _, batch in blocks(split, chosen, device_of(model)):
             codes.append(model.encode(batch["x"]).flatten(1).double().cpu())
-            if hasattr(model, "diagnose") and "kl" in (found := model.diagnose(batch["x"])):
-                kls.append(found["kl"].double().cpu())
+            if hasattr(model, "posterior"):
+                mean_Bd, std_Bd = (moment.double().cpu() for moment in model.posterior(batch["x"]))
+                kls.append(0.5 * (mean_Bd.square() + std_Bd.square() - 1) - std_Bd.log())
     protocol = {**(about or {}), **rows_record(chosen), "active above": ACTIVE_ABOVE, **environment(model)}
     variance = torch.cat(codes).var(0)
     return CodeReport(tuple(variance.tolist()), tuple(torch.cat(kls).mean(0).tolist()) if kls else None, protocol)
