@@ -39,7 +39,7 @@ def digits() -> Contents:
 def npy(path: Path) -> Contents:
     """One array, memory-mapped: never copied, and never read whole when it is long."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OSError) as error:
         raise UserError(f"{path} is not a .npy file that can be read ({error}); write it with numpy.save") from None
     if array.ndim == 0 or len(array) == 0:
@@ -65,6 +65,8 @@ def hash_file(path: Path) -> tuple[str, str]:
 def npz(path: Path) -> Contents:
     """Named arrays. `x` and `label`, or `train`, `valid`, `test`, or both as in `train_x`, `x_train`, `train_labels`."""
     try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("it is no zip archive, or its end is missing")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
@@ -94,9 +96,8 @@ def named(found: dict[str, dict[str, np.ndarray]], source: str) -> Contents:
         for part, array in arrays.items():
             parts[part][name] = array
             if len(array) != len(found["x"][part]) or len(array) == 0:
-                raise UserError(
-                    f"{source}: {part} has {len(found['x'][part])} rows of x and {len(array)} of {name}; it needs one of each a row"
-                )
+                rows = f"{len(found['x'][part])} rows of x and {len(array)} of {name}{'' if part == 'all' else ' in ' + part}"
+                raise UserError(f"{source}: {rows}; every row needs one of each")
     if "all" not in parts and "train" not in parts:
         raise UserError(f"{source} has {', '.join(parts)} but no train")
     if "all" in parts and len(parts) > 1:

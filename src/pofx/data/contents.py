@@ -86,8 +86,8 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
         if not finite.all():
             row, *where = np.argwhere(~finite)[0].tolist()
             column = ", ".join(str(i + 1) for i in where) or "1"
-            value = array[row][tuple(where)]
-            raise UserError(f"{source}: {name!r} of {part} has {value} at row {row + 1}, column {column}: mend it or leave the row out")
+            value = f"{array[row][tuple(where)]} at row {row + 1}, column {column}{'' if part == 'all' else ' of ' + part}"
+            raise UserError(f"{source}: {name!r} has {value}: mend it or leave the row out")
     if len(shape) == 2:
         return Series(*shape), arrays
     if len(shape) > 3:

@@ -228,7 +228,10 @@ def _colours(picture: PIL.Image.Image) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return "not a picture" if isinstance(error, PIL.UnidentifiedImageError) else " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "not a picture"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
 
 
 def _listed(bad: dict[str, str]) -> str:
@@ -237,5 +240,5 @@ def _listed(bad: dict[str, str]) -> str:
 
 
 def _unreadable(source: str, bad: dict[str, str]) -> UserError:
-    files = "1 file" if len(bad) == 1 else f"{len(bad)} files"
-    return UserError(f"{source}: {files} that cannot be read ({_listed(bad)}); mend or remove, or leave out with --skip-bad")
+    files, them = ("1 file", "it") if len(bad) == 1 else (f"{len(bad)} files", "them")
+    return UserError(f"{source}: {files} cannot be read ({_listed(bad)}); mend or remove {them}, or leave {them} out with --skip-bad")

@@ -102,11 +102,9 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         row, column = (int(i) for i in np.argwhere(bad)[0])
         name = [*columns, label][column]
         if not chosen["skip_bad"]:
-            cell = table[name][row].as_py()
-            found = "is empty" if cell is None else f"is {cell}"
             more = f" ({bad.any(1).sum()} such rows)" if bad.any(1).sum() > 1 else ""
-            where = _where(row, name, first_line)
-            raise UserError(f"{source}: {where} {found}{more}; fill it in, or leave such rows out with --skip-bad")
+            where = f"{_where(row, name, first_line)} {'is empty' if name == label else 'has no number'}{more}"
+            raise UserError(f"{source}: {where}; fill it in, or leave such rows out with --skip-bad")
         problems = [f"row {i + 1}: left out, {[*columns, label][int(bad[i].argmax())]!r} has no number" for i in np.flatnonzero(bad.any(1))]
         table, x = table.filter(pa.array(~bad.any(1))), x[~bad.any(1)]
         if len(table) == 0:
