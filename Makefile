@@ -58,7 +58,7 @@ docs: install ## build the documentation into site/
 
 bench: install ## measure every number in benchmarks/ (hours) and check it: needs POFX_DATA
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[benchmarks]'
-	for name in $$($(BIN)/python -m benchmarks list | cut -d' ' -f1); do $(BIN)/python -m benchmarks $$name; done
+	$(BIN)/python -m benchmarks all
 	$(BIN)/python docs/refresh.py
 	$(BIN)/python -m benchmarks report --check
 

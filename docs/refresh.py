@@ -13,6 +13,7 @@ import doctest
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,18 +58,35 @@ def models(language: str = "en") -> str:
             model["family"],
             ", ".join(word(capability) for capability in model["capabilities"]),
             word(model["density"] or "none"),
+            "; ".join(f"{field}: {', '.join(kinds)}" for field, kinds in model["data"].items()),
             f"{paper['authors']}, {paper['year']}",
         ])  # fmt: skip
-    return _table([word(title) for title in ("model", "family", "can", "density", "paper")], rows)
+    return _table([word(title) for title in ("model", "family", "can", "density", "data", "paper")], rows)
+
+
+def taxonomy() -> str:
+    """Which models know what of p(x)."""
+    from pofx import verbs
+
+    what = {
+        "explicit, exact": "log p(x) is computed",
+        "explicit, bounded": "log p(x) is bounded from below",
+        "implicit": "x can be drawn, but log p(x) cannot be computed",
+        "none": "neither: codes, or labels",
+    }
+    zoo = verbs.models()["models"]
+    return _table(
+        ["p(x)", "what that means", "models"],
+        [[kind, meaning, ", ".join(m["name"] for m in zoo if m["p(x)"] == kind) or "none yet"] for kind, meaning in what.items()],
+    )
 
 
 def options(model: str) -> str:
     """The hyper-parameters of a model, as `pofx train MODEL --help` lists them."""
     from pofx.models import find
-    from pofx.options import described
 
     rows = [
-        [f"`--{option.name.replace('_', '-')}`", described(option.annotation), _default(option.default), option.help]
+        [f"`--{option.name.replace('_', '-')}`", _values(option.annotation), _default(option.default), option.help]
         for option in find(model).hyper_parameters()
     ]
     return _table(["flag", "values", "default", "what it is"], rows)
@@ -92,6 +111,15 @@ def numbers(*names: str) -> str:
     return rows.table({name: importlib.import_module(f"benchmarks.{name}").ROWS for name in names or NAMES})
 
 
+def _values(annotation: Any) -> str:
+    from pofx.options import limits
+
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, get_args(annotation)))
+    choices = next((_values(part) for part in get_args(annotation) if get_origin(part) is Literal), None)
+    return choices or limits(annotation)
+
+
 def _default(value: object) -> str:
     return "" if value is None else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -101,7 +129,7 @@ def _table(titles: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-PARTS: dict[str, Callable[..., str]] = {"models": models, "options": options, "help": help, "numbers": numbers}
+PARTS: dict[str, Callable[..., str]] = {"models": models, "taxonomy": taxonomy, "options": options, "help": help, "numbers": numbers}
 PART = re.compile(r"(<!-- made: (\w+)(.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -136,28 +164,35 @@ def blocks(page: Path) -> list[Block]:
     return [Block(fence[1], fence[3], text.count("\n", 0, fence.start()) + 1, fence[2]) for fence in fences]
 
 
+def command(line: str) -> tuple[int, str]:
+    """Exit status and output of a line of shell; `pofx` by itself runs in this process, which spares it the import of torch."""
+    from pofx.cli import main as pofx
+
+    words = shlex.split(line, comments=True)
+    if words[:1] == ["pofx"] and "||" not in words:
+        with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
+            return pofx(words[1:]), output.getvalue()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(["sh", "-c", line], env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
 def run(page: Path, folder: Path) -> None:
     """Run the examples of `page` in order, in `folder`; an error names the page and the line.
 
     Python blocks share their names; one with `>>>` is checked against the output it shows; one with `file=NAME` is written to that file.
     """
     names: dict[str, object] = {"__name__": "__main__"}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with contextlib.chdir(folder):
         for block in blocks(page):
             where = f"{page.relative_to(ROOT)}:{block.line}"
             if block.file is not None:
                 Path(block.file).write_text(block.text)
             elif block.language == "sh":
-                done = subprocess.run(
-                    ["sh", "-eu", "-c", block.text],
-                    env=os.environ | {"PATH": path},
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                )
-                if done.returncode:
-                    raise AssertionError(f"{where}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+                for line in block.text.replace("\\\n", " ").splitlines():
+                    status, output = command(line)
+                    if status:
+                        raise AssertionError(f"{where}: {line}: exit status {status}\n{output}")
             elif block.language == "python" and ">>> " in block.text:
                 report = io.StringIO()
                 test = doctest.DocTestParser().get_doctest(block.text, names, where, str(page), block.line)
