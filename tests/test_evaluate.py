@@ -117,6 +117,7 @@ def test_a_bound_is_called_a_bound_and_states_its_samples(pictures):
 def test_chosen_rows_are_scored_and_named_by_their_hash():
     x = normal(250, 3)
     every, _ = log_probs(Gaussian(Vector(3)), Rows(x=x))
+    assert log_probs(Gaussian(Vector(3)), Rows(x=x[:1]))[0] == every[:1]  # one row has a log p, though no standard error
     score = log_likelihood(Gaussian(Vector(3)), Rows(x=x), rows=np.array([7, 3, 240]))
     assert score.value == pytest.approx(every[[7, 3, 240]].mean(), rel=1e-12)
     other = log_likelihood(Gaussian(Vector(3)), Rows(x=x), rows=3)
@@ -174,6 +175,17 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_number(tmp_path, picture
     assert got == want
     assert done == [(250, 250)]  # only the last block was computed
     assert not list(tmp_path.iterdir())
+
+
+def test_an_evaluation_killed_after_its_last_block_ends_at_once(tmp_path, pictures):
+    def kill(done, total):
+        if done == total:
+            raise KeyboardInterrupt
+
+    model = Bound(Image(1, 4, 4))
+    with pytest.raises(KeyboardInterrupt):
+        log_likelihood(model, pictures, unfinished=tmp_path, progress=kill)
+    assert log_likelihood(model, pictures, unfinished=tmp_path, progress=kill) == log_likelihood(model, pictures)
 
 
 def test_finished_blocks_of_other_weights_or_data_are_not_taken(tmp_path):
@@ -357,7 +369,7 @@ def test_evaluate_says_what_to_write_instead(pictures):
         evaluate(Gaussian(Vector(3)), data, split="valid")
     with pytest.raises(UserError, match="rows must be between 2 and the split's 250, not 251"):
         evaluate(Gaussian(Vector(3)), data, split="train", rows=251)
-    with pytest.raises(UserError, match="rows must be two or more row numbers from 0 to 249"):
+    with pytest.raises(UserError, match="rows must be 2 or more row numbers from 0 to 249"):
         log_likelihood(Gaussian(Vector(3)), data.splits["train"], rows=np.array([0, 250]))
     with pytest.raises(UserError, match=r"made for x: Vector\(dims=2\), but the data has x: Vector\(dims=3\)"):
         evaluate(Gaussian(Vector(2)), data, split="train")
@@ -374,7 +386,11 @@ def test_evaluate_says_what_to_write_instead(pictures):
 def test_a_row_that_is_not_finite_is_named():
     x = normal(250, 3)
     x[130] = math.nan
-    with pytest.raises(UserError, match="log p of row 130 is nan"):
+    with pytest.raises(UserError, match="log p of row 130 is not a number"):
+        log_probs(Gaussian(Vector(3)), Rows(x=x))
+    x[130] = math.inf
+    assert log_probs(Gaussian(Vector(3)), Rows(x=x))[0][130] == -math.inf
+    with pytest.raises(UserError, match="log p of row 130 is -inf, so there is no mean"):
         log_likelihood(Gaussian(Vector(3)), Rows(x=x))
 
 

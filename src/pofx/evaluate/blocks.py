@@ -16,8 +16,8 @@ from pofx.errors import UserError
 BLOCK = 100
 
 
-def chosen_rows(split: Any, rows: int | np.ndarray | None) -> np.ndarray:
-    """The rows' numbers, int64: all, the first so many, or those given. At least two, because every score has a standard error.
+def chosen_rows(split: Any, rows: int | np.ndarray | None, *, least: int = 2) -> np.ndarray:
+    """The rows' numbers, int64: all, the first so many, or those given. At least two, where the score has a standard error.
 
     Example:
         >>> chosen_rows(range(10), 3)
@@ -26,12 +26,12 @@ def chosen_rows(split: Any, rows: int | np.ndarray | None) -> np.ndarray:
     total = len(split)
     if rows is None or isinstance(rows, int):
         count = total if rows is None else rows
-        if not 2 <= count <= total:
-            raise UserError(f"rows must be between 2 and the split's {total}, not {count}")
+        if not least <= count <= total:
+            raise UserError(f"rows must be between {least} and the split's {total}, not {count}")
         return np.arange(count, dtype=np.int64)
     chosen = np.asarray(rows, dtype=np.int64)
-    if chosen.ndim != 1 or len(chosen) < 2 or chosen.min() < 0 or chosen.max() >= total:
-        raise UserError(f"rows must be two or more row numbers from 0 to {total - 1}")
+    if chosen.ndim != 1 or len(chosen) < least or chosen.min() < 0 or chosen.max() >= total:
+        raise UserError(f"rows must be {least} or more row numbers from 0 to {total - 1}")
     return chosen
 
 

@@ -54,10 +54,16 @@ def log_likelihood(
     Raises:
         UserError: the model does not score; `log_prob` has no such argument; fewer than two rows; log p is not finite for some row
     """
+    chosen = chosen_rows(split, rows)
     values, keywords = log_probs(model, split, seed=seed, rows=rows, unfinished=unfinished, progress=progress, **asked)
+    if not np.isfinite(values).all():
+        row = chosen[~np.isfinite(values)][0]
+        raise UserError(
+            f"log p of row {row} is {values[~np.isfinite(values)][0]:g}, so there is no mean: leave that row out, or train further"
+        )
     protocol = {
         **(about or {}),
-        **rows_record(chosen_rows(split, rows)),
+        **rows_record(chosen),
         "density": model.density,
         "dequantised": bool(getattr(getattr(model, "likelihood", None), "dequantised", False)),
         "seed": seed,
@@ -77,23 +83,24 @@ def log_probs(
     progress: Progress | None = None,
     **asked: Any,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """log p of each row in nats, float64 (n,), and the keyword arguments of `log_prob` that were in force. See `log_likelihood`."""
+    """log p of each row in nats, float64 (n,), and the keyword arguments of `log_prob` that were in force.
+
+    Arguments as in `log_likelihood`. A row that the model holds for impossible has -inf; one that is not a number is a UserError.
+    """
     require(model, "scores")
     keywords = _keywords(model, asked)
     takes_generator = "generator" in inspect.signature(model.log_prob).parameters
-    chosen = chosen_rows(split, rows)
+    chosen = chosen_rows(split, rows, least=1)
     file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords)}.json"
-    values = _finished(file)
+    values = _finished(file, len(chosen))
     with evaluating(model):
-        for number, batch in blocks(split, chosen, device_of(model), start=len(values) // BLOCK):
+        for number, batch in blocks(split, chosen, device_of(model), start=-(-len(values) // BLOCK)):
             x = batch["x"]
             noise = {"generator": generator(("evaluate", seed, number), x.device)} if takes_generator else {}
             log_p = model.log_prob(x, **noise, **keywords).double().cpu()
-            if not log_p.isfinite().all():
-                row = int(chosen[number * BLOCK + int((~log_p.isfinite()).nonzero()[0])])
-                raise UserError(
-                    f"log p of row {row} is {log_p[~log_p.isfinite()][0]:g}: no mean can be taken; look at that row, or train further"
-                )
+            if log_p.isnan().any():
+                row = chosen[number * BLOCK + int(log_p.isnan().nonzero()[0])]
+                raise UserError(f"log p of row {row} is not a number: look at that row, or train the model again with a lower lr")
             values += log_p.tolist()
             if file is not None:
                 _write(file, values)
@@ -149,7 +156,7 @@ def _key(model: Model, split: Any, chosen: np.ndarray, seed: int, keywords: dict
     return digest.hexdigest()[:16]
 
 
-def _finished(file: Path | None) -> list[float]:
+def _finished(file: Path | None, total: int) -> list[float]:
     if file is None or not file.is_file():
         return []
     try:
@@ -158,8 +165,8 @@ def _finished(file: Path | None) -> list[float]:
         values = None
     if (
         not isinstance(values, list)
-        or len(values) % BLOCK
-        or not all(isinstance(value, float) and math.isfinite(value) for value in values)
+        or (len(values) % BLOCK and len(values) != total)
+        or not all(isinstance(value, float) for value in values)
     ):
         raise UserError(f"{file} is damaged: delete it, and the evaluation starts again")
     return values
