@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,25 @@ def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cache, m
     assert len(load(pictures).splits["train"]) == 16
     (pack,) = packs(cache)
     assert pack != left_over
+
+
+def test_processes_that_start_together_pack_once(pictures, cache, tmp_path, monkeypatch):
+    write = packing.write
+
+    def slow(*options):
+        with (tmp_path / "log").open("a") as log:
+            log.write("packed\n")
+        time.sleep(0.3)
+        write(*options)
+
+    monkeypatch.setattr(packing, "write", slow)
+    together = [multiprocessing.get_context("fork").Process(target=load, args=(pictures,)) for _ in range(3)]
+    for process in together:
+        process.start()
+    for process in together:
+        process.join()
+    assert [process.exitcode for process in together] == [0, 0, 0]
+    assert (tmp_path / "log").read_text() == "packed\n"
 
 
 def test_failed_packing_leaves_nothing(pictures, cache):
