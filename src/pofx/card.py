@@ -52,7 +52,8 @@ def card(run: Run) -> str:
     else:
         lines += [f"None yet: `pofx evaluate {run.path}` measures what the model allows and writes them here."]
 
-    lines += ["", "## Use", "", "```python", "import pofx", "", f'model = pofx.load("{run.path}")', "```", ""]
+    trust = ", trust=True" if model["file"] else ""
+    lines += ["", "## Use", "", "```python", "import pofx", "", f'model = pofx.load("{run.path}"{trust})', "```", ""]
     sections = {"Model": model["arguments"], "Training": training, "Data": {k: v for k, v in data.items() if k not in ("fields", "spec")}}
     for title, table in sections.items():
         if table:

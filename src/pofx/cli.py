@@ -10,6 +10,7 @@ import inspect
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -35,11 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _stop(1, str(error))
     except Interrupted as error:
         return _stop(130, str(error))
+    except OSError as error:  # a disk that is full, a file that may not be read
+        if isinstance(error, BrokenPipeError):  # `pofx models | head`: whoever read has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        return _stop(2, f"{error.filename or 'the system says'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return _stop(130, "interrupted")
-    except BrokenPipeError:  # `pofx models | head`: whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
 
 
 def _stop(status: int, message: str) -> int:
@@ -57,8 +60,9 @@ def _run(words: list[str]) -> int:
         return 0
     name, rest = words[0], words[1:]
     if name not in VERBS:
-        what = "flag comes before the verb; write pofx VERB --flag" if name.startswith("-") else nearest(name, VERBS)
-        raise UserError(f"pofx has no verb {name!r}: {what}")
+        if name.startswith("-"):
+            raise UserError(f"{name} comes before the verb: write pofx VERB ... {name}")
+        raise UserError(f"pofx has no verb {name!r}: {nearest(name, VERBS)}")
     verb = VERBS[name]
     positional = _positional(verb)
     asked_help = "-h" in rest or "--help" in rest
@@ -71,11 +75,11 @@ def _run(words: list[str]) -> int:
     if not complete and not asked_help:
         missing = next(key for key in positional if key not in given)
         raise UserError(f"pofx {name} needs {missing.upper()}: {positional[missing].help}; pofx {name} --help says more")
-    groups = verb.flags(**given, **settled) if verb.flags and complete else [verb.own()]
+    groups = verb.flags(**given, **settled) if verb.flags else [verb.own()]
     parser = _parser(name, verb, *groups)
     if asked_help:
         if verb.flags and not complete:
-            parser.epilog = f"with {' and '.join(key.upper() for key in positional)} named, the flags that depend on it are shown too"
+            parser.epilog = f"With {' and '.join(key.upper() for key in positional)} named, what depends on it is shown too."
         parser.print_help()
         return 0
 
@@ -128,6 +132,8 @@ def _overview() -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if match := re.match(r"argument (--[\w-]+): expected (?:at least )?one argument", message):
+            message = f"{match[1]} needs a value after it"
         raise UserError(f"{message} ({self.prog} --help shows what can be written)")
 
 

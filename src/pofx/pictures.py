@@ -107,8 +107,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, titl
     for label, (positions, values) in lines.items():
         axes.plot(positions, values, label=label, linewidth=1.5, marker="." if len(positions) < 3 else None)
     axes.set(title=title, xlabel=x, ylabel=y)
-    if len(lines) > 1:
-        axes.legend(frameon=False)
+    axes.legend(frameon=False)
     return _drawn(figure)
 
 

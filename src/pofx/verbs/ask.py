@@ -28,6 +28,7 @@ def sample(
         trust: execute the model file that the run carries
         asked: further arguments of the model's `sample`
     """
+    from pofx.evaluate.blocks import evaluating
     from pofx.game import generator
     from pofx.model import require
     from pofx.pictures import grid
@@ -39,7 +40,8 @@ def sample(
     _, own = sort("sample", asked, sample_flags(run, trust))
     file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
     noise = generator(("sample", seed))
-    x = _joined([model.sample(min(BLOCK, n - done), generator=noise, **own) for done in range(0, n, BLOCK)])
+    with evaluating(model):
+        x = _joined([model.sample(min(BLOCK, n - done), generator=noise, **own) for done in range(0, n, BLOCK)])
     if file.suffix.lower() == ".png":
         write_picture(file, grid(x, model.inputs["x"], columns=columns))
     else:

@@ -86,15 +86,16 @@ def training_flags() -> Flags:
 def asking_flags(verb: Callable[..., Any], *methods: str, data: bool = True) -> Known:
     """All flags of `verb`, which calls `methods` of a run's model: its own, the methods' keyword arguments, and how data are read."""
 
-    def flags(run: str, trust: bool = False) -> list[Flags]:
+    def flags(run: str | None = None, trust: bool = False) -> list[Flags]:
         from pofx.run import Run
 
-        cls = type(Run(run).blank(trust=trust))
-        own: dict[str, HyperParameter] = {}
-        for method in methods:
-            if hasattr(cls, method):
-                own |= Flags.of("", getattr(cls, method), without=("given", "generator")).options
-        asked = Flags(f"what {cls.title()} can be asked", own, "model")
-        return together(Flags.of("flags", verb), asked, *([data_flags()] if data else []))
+        groups, own = [Flags.of("flags", verb)], dict[str, HyperParameter]()
+        if run is not None:
+            cls = type(Run(run).blank(trust=trust))
+            for method in methods:
+                if hasattr(cls, method):
+                    own |= Flags.of("", getattr(cls, method), without=("given", "generator")).options
+            groups.append(Flags(f"what {cls.title()} can be asked", own, "model"))
+        return together(*groups, *([data_flags()] if data else []))
 
     return flags

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 
-def train_flags(model: str) -> list[Flags]:
-    """All flags of `pofx train MODEL`: its own, training, data, and the model's hyper-parameters."""
+def train_flags(model: str | None = None) -> list[Flags]:
+    """All flags of `pofx train MODEL`: its own, training, data, and, with a model named, its hyper-parameters."""
     from pofx.models import find
 
-    cls = find(model)
-    hyper = Flags(f"the model {cls.title()}", {p.name: p for p in cls.hyper_parameters()}, "model")
-    return together(Flags.of("flags", train), training_flags(), data_flags(), hyper)
+    groups = [Flags.of("flags", train), training_flags(), data_flags()]
+    if model is not None:
+        cls = find(model)
+        groups.append(Flags(f"the model {cls.title()}", {p.name: p for p in cls.hyper_parameters()}, "model"))
+    return together(*groups)
 
 
 def train(model: str, *, data: str = "digits", out: str | None = None, **options: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def models() -> dict[str, Any]:
     return {"models": rows}
 
 
-def look_flags(spec: str) -> list[Flags]:
+def look_flags(spec: str | None = None) -> list[Flags]:
     """All flags of `pofx data`."""
     return together(Flags.of("flags", data), data_flags())
 
