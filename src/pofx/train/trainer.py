@@ -397,6 +397,7 @@ class Trainer:
             )
         if self.state_folder is not None and self.replicas.rank == 0:
             self.metrics.sync()
-            write_tensors(self.state_folder / "training.safetensors", *self.state())
+            # the state last: whoever stops in between goes on from the state before, and writes the weights again
             write_tensors(self.state_folder.parent / "model.safetensors", self.weights())
+            write_tensors(self.state_folder / "training.safetensors", *self.state())
         self.saved = self.step
