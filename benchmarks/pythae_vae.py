@@ -14,7 +14,7 @@ from benchmarks.recipes import MLP
 
 
 def vae() -> nn.Module:
-    """784-200-200-50 with tanh, as in `MLP`, with pythae's Bernoulli loss."""
+    """784-200-200-50 with ELUs, as in `MLP`, with pythae's Bernoulli loss."""
     with contextlib.redirect_stdout(io.StringIO()):
         from pythae.models import VAE, VAEConfig
         from pythae.models.base.base_utils import ModelOutput
@@ -26,7 +26,7 @@ def vae() -> nn.Module:
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, first), nn.Tanh(), nn.Linear(first, second), nn.Tanh())
+            self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, first), nn.ELU(), nn.Linear(first, second), nn.ELU())
             self.out = nn.Linear(second, 2 * latent)
 
         def forward(self, x: Tensor) -> Any:
@@ -36,7 +36,7 @@ def vae() -> nn.Module:
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.body = nn.Sequential(nn.Linear(latent, second), nn.Tanh(), nn.Linear(second, first), nn.Tanh())
+            self.body = nn.Sequential(nn.Linear(latent, second), nn.ELU(), nn.Linear(second, first), nn.ELU())
             self.out = nn.Sequential(nn.Linear(first, 784), nn.Sigmoid())
 
         def forward(self, z: Tensor) -> Any:

@@ -9,7 +9,7 @@ DYNAMIC: dict[str, Any] = {"spec": "mnist", "binarize": "dynamic"}  # 50,000 / 1
 FIXED: dict[str, Any] = {"spec": "binarized-mnist"}
 PLAIN: dict[str, Any] = {"spec": "mnist"}
 CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "latent": 40, "samples": 3}
-MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "tanh"}  # Burda et al., 2016
+MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "elu"}  # the sizes of Burda et al., 2016
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "vae_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 70}),
-    "fixed_mlp": Recipe("vae", MLP, FIXED, COSINE | {"epochs": 100, "lr": 2e-3}),
-    "fixed_conv": Recipe("vae", CONV, FIXED, CONV_TRAINING | {"epochs": 40}),
+    "fixed_mlp": Recipe("vae", MLP, FIXED, COSINE | {"epochs": 60, "lr": 2e-3}),
+    "fixed_conv": Recipe("vae", CONV, FIXED, CONV_TRAINING | {"epochs": 25}),
     "pca_10": Recipe("pca", {"latent": 10}, PLAIN),
     "pca_32": Recipe("pca", {"latent": 32}, PLAIN),
     "autoencoder_10": Recipe(

@@ -11,12 +11,13 @@ from typing import Any
 from benchmarks.protocol import digest, machine
 from benchmarks.recipes import RECIPES, Recipe
 from pofx import models
-from pofx.data import Split, load
+from pofx.data import Split, load, reload
 from pofx.errors import UserError
 from pofx.evaluate.likelihood import log_likelihood
 from pofx.model import Model, bind
 from pofx.run import Run, read_tensors, seeded
 from pofx.train import Training, resume, train
+from pofx.train.trainer import Trainer
 
 RUNS = Path("runs/benchmarks")
 
@@ -66,10 +67,19 @@ def protocol_of(run: Run) -> dict[str, Any]:
     }
 
 
+def processor_seconds(run: Run, steps: int = 40) -> float:
+    """Processor time of the run's whole schedule on this machine, from a few steps of it."""
+    data = reload(run.config["data"])
+    trainer = Trainer(run.blank(), data, Training(**run.config["training"]))
+    trainer.run(5)
+    began = time.process_time()
+    trainer.run(5 + steps)
+    return round((time.process_time() - began) / steps * trainer.total, 1)
+
+
 def bound(run: Run, split: str, samples: int) -> tuple[float, dict[str, Any]]:
     """Minus the importance-weighted bound on log p over every row of a split, in nats, and how it was made."""
-    data = load(**{key: run.config["data"][key] for key in ("spec", "binarize")})
-    rows: Split = data.splits[split]
+    rows: Split = reload(run.config["data"]).splits[split]
     began = time.monotonic()
     score = log_likelihood(run.model(), rows, samples=samples, unfinished=run.path / "state", progress=_counted)
     assert score.standard_error is not None
