@@ -64,7 +64,7 @@ def encoder(
         >>> encoder(Image(3, 9, 7), "conv", 10)(torch.zeros(2, 3, 9, 7)).shape
         torch.Size([2, 10])
     """
-    hidden, active = hidden or HIDDEN[body], ACTIVATIONS[activation or ACTIVATION[body]]
+    hidden, active = _layers(body, hidden), ACTIVATIONS[activation or ACTIVATION[body]]
     if body == "conv":
         *channels, units = hidden
         sizes = _halvings(x, len(channels))
@@ -77,7 +77,7 @@ def encoder(
     if body == "recurrent":
         _, channels_of_x = _series(x)
         return nn.Sequential(Recurrent(channels_of_x, hidden), Last(), nn.Linear(hidden[-1], outputs))
-    return nn.Sequential(nn.Flatten(), *_dense((x.size, *hidden), active), nn.Linear(hidden[-1], outputs))
+    return nn.Sequential(nn.Flatten(), *_dense((x.size, *hidden), active), nn.Linear((x.size, *hidden)[-1], outputs))
 
 
 def decoder(
@@ -99,7 +99,7 @@ def decoder(
         >>> decoder(Image(3, 9, 7), "conv", 10, per_element=2)(torch.zeros(4, 10)).shape
         torch.Size([4, 2, 3, 9, 7])
     """
-    hidden, active = tuple(reversed(hidden or HIDDEN[body])), ACTIVATIONS[activation or ACTIVATION[body]]
+    hidden, active = _layers(body, hidden)[::-1], ACTIVATIONS[activation or ACTIVATION[body]]
     shape: nn.Module = nn.Unflatten(1, (per_element, *x.shape))
     if body == "conv":
         units, *channels = hidden
@@ -117,8 +117,17 @@ def decoder(
         features, last = [Repeat(length), Recurrent(inputs, hidden)], nn.Linear(hidden[-1], per_element * channels_of_x)
         shape = ParametersFirst(per_element)
     else:
-        features, last = _dense((inputs, *hidden), active), nn.Linear(hidden[-1], per_element * x.size)
+        features, last = _dense((inputs, *hidden), active), nn.Linear((inputs, *hidden)[-1], per_element * x.size)
     return nn.Sequential(OrderedDict(features=nn.Sequential(*features), last=last, shape=shape))
+
+
+def _layers(body: Body, hidden: tuple[int, ...] | None) -> tuple[int, ...]:
+    hidden = HIDDEN[body] if hidden is None else tuple(hidden)
+    if body == "conv" and len(hidden) < 2:
+        raise UserError(f"body conv needs channels and then units in hidden, such as 32 64 256, not {hidden}")
+    if body == "recurrent" and not hidden:
+        raise UserError("body recurrent needs units in hidden, such as 128")
+    return hidden
 
 
 def _dense(sizes: tuple[int, ...], active: type[nn.Module]) -> list[nn.Module]:
@@ -129,8 +138,6 @@ def _halvings(x: Kind, times: int) -> list[tuple[int, ...]]:
     """The shape of x, and what each of `times` halvings, rounded up, makes of its height and width."""
     if len(x.shape) != 3:
         raise UserError(f"body conv needs pictures (channels, height, width), not x of shape {x.shape}: use body mlp")
-    if times == 0:
-        raise UserError("body conv needs channels and then units in hidden, such as 32 64 256")
     channels, height, width = x.shape
     return [(channels, -(-height // 2**i), -(-width // 2**i)) for i in range(times + 1)]
 

@@ -20,7 +20,7 @@ from pofx.nn.likelihoods import Bernoulli, Name
 from pofx.nn.likelihoods import likelihood as likelihood_of
 from pofx.nn.networks import Activation, decoder, encoder
 
-IN_CACHE = 256  # codes whose logits, for a picture of a thousand pixels, fit a core's cache
+IN_CACHE = 512  # codes whose logits, for a picture of a thousand pixels, fit the cores' caches
 
 
 class VAE(Model):
@@ -175,14 +175,17 @@ class VAE(Model):
         """
         K, Z = samples, self.codes.dims
         mean_BZ, log_std_BZ = self.q(x)
-        shared_KZ = torch.randn(K, Z, generator=generator_of(("vae", K, Z), x.device), device=x.device)
+
+        def noise_KZ(source: torch.Generator) -> Tensor:
+            return torch.randn(K, Z, generator=source, device=x.device, dtype=torch.float32).to(x.dtype)
+
+        shared_KZ = noise_KZ(generator_of(("vae", K, Z), x.device))
         rows = max(1, int(memory * 2**20 / self.bytes_a_code(x)))
         bounds = []
         for b in range(0, len(x), max(1, rows // K)):  # several examples at a time, or one whose samples are cut
             block = slice(b, b + max(1, rows // K))
             x_B, mean_B1Z, log_std_B1Z = x[block], mean_BZ[block, None], log_std_BZ[block, None]
-            own = [shared_KZ if generator is None else torch.randn(K, Z, generator=generator, device=x.device) for _ in x_B]
-            e_BKZ = torch.stack(own).to(x.dtype)
+            e_BKZ = torch.stack([shared_KZ if generator is None else noise_KZ(generator) for _ in x_B])
             z_BKZ = mean_B1Z + log_std_B1Z.exp() * e_BKZ
             log_px_BK = self._log_px(x_B, z_BKZ, rows)
             if K == 1:
