@@ -46,6 +46,11 @@ RECIPES = {
     "autoencoder_32": Recipe(
         "autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}
     ),
-    "stacked_denoising": Recipe("stacked_denoising", {"hidden": (1000, 1000, 1000)}, PLAIN, COSINE | {"epochs": 40, "lr": 1e-3}),
+    "stacked_denoising": Recipe(
+        "stacked_denoising",
+        {"hidden": (1000, 1000, 1000), "level": 0.25, "pretrain": 0.4, "tune_level": 0.1, "dropout": 0.3},
+        PLAIN,
+        COSINE | {"epochs": 50, "lr": 1e-3},
+    ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
 }
