@@ -19,7 +19,7 @@ def stop_in_step(number: int, which: signal.Signals) -> None:
         if self.step == number:
             os.kill(os.getpid(), which)
 
-    Trainer._move = stopping
+    Trainer._move = stopping  # type: ignore[method-assign]
 
 
 def stop_while_writing(name: str, number: int, which: signal.Signals) -> None:

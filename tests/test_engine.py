@@ -209,10 +209,12 @@ def test_the_best_weights_are_kept_and_they_are_the_average_where_one_is(ema):
         game(lambda m: [Stage("s", [Player("p", [m], m.loss, SGD(0.4, momentum=0.9))])]), eval_every=1, keep="best", ema=ema, steps=12
     )
     seen, validate = [], t._validate
-    t._validate = lambda: (  # type: ignore[method-assign]
-        seen.append({n: t.average.get(n, p).detach().clone() for p, n in t.names.items()}),
-        validate(),
-    )
+
+    def remembered():
+        seen.append({n: t.average.get(n, p).detach().clone() for p, n in t.names.items()})
+        validate()
+
+    t._validate = remembered  # type: ignore[method-assign]
     t.run()
     losses = [row["p.loss"] for row in rows(t, "valid")]
     assert t.best_step == 1 + losses.index(min(losses)) < 12, "the last is the best: nothing is shown here"
@@ -306,7 +308,12 @@ def test_stages_begin_at_their_share_of_all_steps_and_schedules_run_within_them(
 
     t = trainer(game(play), steps=10, schedule="linear", lr=1e-3, eval_every=100, log_every=1)
     play_step = t._play
-    t._play = lambda: (play_step(), rates.append(t.optimizers["p"].inner.param_groups[0]["lr"]))  # type: ignore[method-assign,union-attr]
+
+    def remembered():
+        play_step()
+        rates.append(t.optimizers["p"].inner.param_groups[0]["lr"])  # type: ignore[union-attr]
+
+    t._play = remembered  # type: ignore[method-assign]
     t.run()
     assert entered == [("one", 0), ("none", 2), ("two", 2)]
     assert [row["stage"] for row in rows(t)] == ["one"] * 2 + ["two"] * 8
@@ -368,7 +375,7 @@ class Mean(Model):
     def __init__(self, x: Vector):
         super().__init__()
         self.register_buffer("mean", torch.full((x.dims,), torch.nan))
-        self.solved = []
+        self.solved: list[int] = []
 
     def stages(self):
         return [Stage("solve", [Player("mean", [self], no_loss, ClosedForm(self.statistics, self.solve))])]

@@ -1,0 +1,142 @@
+"""Kinds are values that survive JSON; ranges refuse in one line."""
+
+import json
+import math
+from typing import Annotated, Literal
+
+import pytest
+
+from pofx.errors import UserError, nearest
+from pofx.kinds import (
+    Binary,
+    Category,
+    Count,
+    Fraction,
+    Image,
+    Kind,
+    NonNegative,
+    Positive,
+    Range,
+    Seed,
+    Series,
+    Size,
+    Vector,
+    check_value,
+    kinds_in,
+)
+
+KINDS = [
+    (Image(3, 8, 6), (3, 8, 6)),
+    (Image(1, 4, 4, levels=2), (1, 4, 4)),
+    (Binary(784), (784,)),
+    (Binary(1, 28, 28), (1, 28, 28)),
+    (Vector(5), (5,)),
+    (Series(6, 2), (6, 2)),
+    (Series(6), (6, 1)),
+    (Category(10), ()),
+    (Category(2, ("cat", "dog")), ()),
+]
+
+
+@pytest.mark.parametrize(("kind", "shape"), KINDS)
+def test_a_kind_has_a_shape_and_survives_json(kind, shape):
+    assert kind.shape == shape
+    assert kind.size == math.prod(shape)
+    copy = Kind.from_json(json.loads(json.dumps(kind.to_json())))
+    assert copy == kind
+    assert hash(copy) == hash(kind)
+    assert type(copy) is type(kind)
+
+
+def test_kinds_that_differ_are_not_equal():
+    assert len({kind for kind, _ in KINDS}) == len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Image(0, 8, 8), "Image: channels must be a whole number of 1 or more, not 0"),
+        (lambda: Image(1, 8, 8, levels=1), "Image: levels must be 2 or more, not 1"),
+        (lambda: Binary(), "Binary: needs at least one dimension"),
+        (lambda: Binary(3, -1), "Binary: dimension 1 must be a whole number of 1 or more, not -1"),
+        (
+            lambda: Vector(2.5),  # type: ignore[arg-type]
+            "Vector: dims must be a whole number of 1 or more, not 2.5",
+        ),
+        (lambda: Vector(True), "Vector: dims must be a whole number of 1 or more, not True"),
+        (lambda: Series(0), "Series: length must be"),
+        (lambda: Category(3, ("a", "b")), "Category: 2 names for 3 classes"),
+        (lambda: Kind.from_json({"kind": "Imag"}), "unknown kind of data 'Imag': did you mean Image?"),
+        (lambda: Kind.from_json({"kind": "Vector", "dim": 3}), "unknown key 'dim' in kind Vector: did you mean dims?"),
+    ],
+)
+def test_what_is_no_kind_is_refused(build, message):
+    with pytest.raises(UserError, match=r"^[^\n]*$") as found:
+        build()
+    assert message in str(found.value)
+
+
+GOOD = [
+    (Size, 1),
+    (Count, 0),
+    (Positive, 1e-9),
+    (Positive, 3),
+    (NonNegative, 0),
+    (Fraction, 1.0),
+    (Seed, 2**63 - 1),
+    (Size | None, None),
+    (Fraction | None, 0.5),
+    (tuple[Size, ...], (3, 4)),
+    (tuple[Size, ...] | None, None),
+    (tuple[int, float], (1, 2.5)),
+    (Literal["mlp", "conv"], "conv"),
+    (bool, True),
+    (str, "text"),
+    (Annotated[float, Range(0, 1, above=True)], 1),
+]
+BAD = [
+    (Size, 0, "must be 1 or more, not 0"),
+    (Size, 1.0, "must be a whole number, not 1.0"),
+    (Size, True, "must be a whole number, not True"),
+    (Size, "3", "must be a whole number, not '3'"),
+    (Positive, 0, "must be above 0, not 0"),
+    (Positive, float("nan"), "must be a number, not nan"),
+    (NonNegative, float("inf"), "must be a number, not inf"),
+    (Fraction, 1.1, "must be between 0 and 1, not 1.1"),
+    (Seed, -1, "must be between 0 and"),
+    (Size | None, 0, "must be 1 or more, not 0"),
+    (tuple[Size, ...], (3, 0), "must be 1 or more, not 0"),
+    (tuple[Size, ...], 3, "must be several values, not 3"),
+    (tuple[int, float], (1,), "must be 2 values, not 1"),
+    (Literal["mlp", "conv"], "con", "must be one of mlp, conv, not 'con': did you mean conv?"),
+    (bool, 1, "must be bool, not 1"),
+    (Image, Vector(3), "must be Image, not Vector(dims=3)"),
+    (Annotated[float, Range(0, 1, above=True)], 0, "must be between 0 (not included) and 1, not 0"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value"), GOOD)
+def test_values_in_range_pass(annotation, value):
+    check_value("name", annotation, value)
+
+
+@pytest.mark.parametrize(("annotation", "value", "message"), BAD)
+def test_values_out_of_range_are_refused_in_one_line(annotation, value, message):
+    with pytest.raises(UserError) as found:
+        check_value("name", annotation, value)
+    assert str(found.value).startswith(f"name {message}")
+    assert "\n" not in str(found.value)
+
+
+def test_the_kinds_that_an_annotation_names():
+    assert kinds_in(Image | Vector | None) == (Image, Vector)
+    assert kinds_in(Image) == (Image,)
+    assert kinds_in(int | None) == ()
+    assert kinds_in(tuple[Size, ...]) == ()
+
+
+def test_nearest():
+    assert nearest("denoisng", ["vae", "denoising"]) == "did you mean denoising?"
+    assert nearest("xyz", ["vae", "pca"]) == "known: pca, vae"
+    assert nearest("xyz", []) == "none is known"
+    assert nearest("xyz", [f"m{k:02}" for k in range(20)]).endswith("m11, ...")
