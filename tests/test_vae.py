@@ -75,7 +75,7 @@ def test_kl_in_closed_form():
     mean, log_std = torch.randn(3, 4), torch.randn(3, 4)
     q, p = Normal(mean, log_std.exp()), Normal(0, 1)
     torch.testing.assert_close(kl(mean, log_std), kl_divergence(q, p))
-    z = q.sample((100_000,))
+    z = q.sample((20_000,))
     difference = q.log_prob(z) - p.log_prob(z)
     assert ((kl(mean, log_std) - difference.mean(0)).abs() < 5 * difference.std(0) / math.sqrt(len(z))).all()
 
@@ -134,7 +134,7 @@ def test_a_linear_vae_learns_the_principal_subspace():
     x = torch.randn(60, 4) @ torch.diag(torch.tensor([3.0, 2.0, 0.6, 0.5])) @ torch.linalg.qr(torch.randn(4, 4))[0]
     vae = linear(4, 2)
     batch = {"x": x.repeat_interleave(4, 0)}
-    optimizer = torch.optim.LBFGS(vae.parameters(), max_iter=400, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(vae.parameters(), max_iter=120, tolerance_grad=1e-8, tolerance_change=0, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
@@ -215,7 +215,8 @@ def made(request):
 def test_the_bound_is_the_plain_formula_however_it_is_cut(made, samples):
     """By one code at a time, by several examples at a time, and by the fast way that bits have."""
     vae, x = made
-    e = torch.stack([torch.randn(samples, 2, generator=source, dtype=torch.float32) for source in [torch.Generator().manual_seed(3)] * 4])
+    source = torch.Generator().manual_seed(3)
+    e = torch.stack([torch.randn(samples, 2, generator=source, dtype=torch.float32) for _ in x]).double()
     mean, std = vae.posterior(x)
     z = mean[:, None] + std[:, None] * e
     log_px = vae.log_likelihood(x, z)

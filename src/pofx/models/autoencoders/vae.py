@@ -174,13 +174,13 @@ class VAE(Model):
             generator: the source of randomness
         """
         K, Z = samples, self.codes.dims
-        mean_BZ, log_std_BZ = self.q(x)
+        rows = max(1, int(memory * 2**20 / self.bytes_a_code(x)))
+        mean_BZ, log_std_BZ = map(torch.cat, zip(*[self.q(x_B) for x_B in x.split(rows)], strict=True))
 
         def noise_KZ(source: torch.Generator) -> Tensor:
             return torch.randn(K, Z, generator=source, device=x.device, dtype=torch.float32).to(x.dtype)
 
         shared_KZ = noise_KZ(generator_of(("vae", K, Z), x.device))
-        rows = max(1, int(memory * 2**20 / self.bytes_a_code(x)))
         bounds = []
         for b in range(0, len(x), max(1, rows // K)):  # several examples at a time, or one whose samples are cut
             block = slice(b, b + max(1, rows // K))
