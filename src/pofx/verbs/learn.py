@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,9 +53,10 @@ def train(model: str, *, data: str = "digits", out: str | None = None, **options
     loaded = load(data, **loading)
     with seeded(training.seed):
         built = cls(**bind(cls, loaded.fields), **hyper)
-    with TrainingProgress() as progress:
-        run = engine.train(built, loaded, training, folder, report=progress)
-    return _finished(run, loaded)
+    with _replicas():
+        with TrainingProgress() as progress:
+            run = engine.train(built, loaded, training, folder, report=progress)
+        return _finished(run, loaded)
 
 
 def resume(run: str, *, steps: Size | None = None, trust: bool = False) -> dict[str, Any]:
@@ -68,9 +71,25 @@ def resume(run: str, *, steps: Size | None = None, trust: bool = False) -> dict[
     from pofx.data import reload
     from pofx.verbs.progress import TrainingProgress
 
-    with TrainingProgress() as progress:
-        done = engine.resume(run, steps=steps, trust=trust, report=progress)
-    return _finished(done, reload(done.config["data"]))
+    with _replicas():
+        with TrainingProgress() as progress:
+            done = engine.resume(run, steps=steps, trust=trust, report=progress)
+        return _finished(done, reload(done.config["data"]))
+
+
+@contextmanager
+def _replicas() -> Iterator[None]:
+    """Leave the process group that training joined, if it joined one, when every replica is done: the first draws pictures meanwhile."""
+    from torch import distributed
+
+    joined_before = distributed.is_initialized()
+    try:
+        yield
+        if distributed.is_initialized() and not joined_before:
+            distributed.barrier()
+    finally:
+        if distributed.is_initialized() and not joined_before:
+            distributed.destroy_process_group()  # a process that ends within its group is aborted
 
 
 def _finished(run: Run, data: Any) -> dict[str, Any]:
