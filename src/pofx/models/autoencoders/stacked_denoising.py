@@ -105,11 +105,9 @@ class StackedDenoisingAutoEncoder(Model):
         for encoder in self.encoders:
             h_BH = noise.dropout(encoder(h_BH), self.dropout if self.training else 0.0)
         logits_BC = self.classifier(h_BH)
+        nll_B = F.cross_entropy(logits_BC, batch["label"], reduction="none")
         wrong_B = logits_BC.argmax(1) != batch["label"]
-        return {
-            "cross_entropy": F.cross_entropy(logits_BC, batch["label"], reduction="none"),
-            "error": Watched(wrong_B.to(logits_BC.dtype)),
-        }
+        return {"cross_entropy": nll_B, "error": Watched(wrong_B.to(nll_B.dtype))}
 
     def encode(self, x: Tensor) -> Tensor:
         """The top code of `x` (B, *shape), numbers in [0, 1], (B, hidden[-1])."""
