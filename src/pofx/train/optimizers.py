@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from pofx.errors import Diverged
 from pofx.game import SGD, Adam, Batch, ClosedForm, Player
+from pofx.train.diagnosis import finite
 from pofx.train.replicas import Replicas
 
 Rate = Callable[[float], float]
@@ -115,7 +117,7 @@ class Closed:
 
     def __init__(self, player: Player, examples: int, replicas: Replicas):
         assert isinstance(player.optimizer, ClosedForm)
-        self.form, self.examples, self.replicas = player.optimizer, examples, replicas
+        self.player, self.form, self.examples, self.replicas = player.name, player.optimizer, examples, replicas
         self.sums: dict[str, Tensor] = {}
         self.seen = 0
 
@@ -139,6 +141,11 @@ class Closed:
             self._solve()
 
     def _solve(self) -> None:
+        for name, value in self.sums.items():
+            if not finite(value):
+                raise Diverged(
+                    f"player {self.player}: the sum of {name} over the training split is not finite: look for odd values in the data"
+                )
         with torch.no_grad():
             self.form.solve(self.sums)
 
