@@ -30,7 +30,7 @@ def pictures(tmp_path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i in range(20):
-        Pillow.new("L", (4, 4), i).save(folder / f"{i:02}.png")
+        Pillow.new("L", (4, 4), i).save(folder / f"{i:02}.bmp")
     return folder
 
 
@@ -43,8 +43,8 @@ def test_packed_once_and_anew_when_the_source_changes(pictures, cache, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(packing, "write", lambda *_: pytest.fail("packed again"))
         assert load(pictures, split_seed=3).record["sha256"] == first.record["sha256"]
-    Pillow.new("L", (4, 4), 200).save(pictures / "00.png")
-    os.utime(pictures / "00.png", (0, 0))
+    Pillow.new("L", (4, 4), 200).save(pictures / "00.bmp")
+    os.utime(pictures / "00.bmp", (0, 0))  # of the length that it had, so that its time alone tells
     assert load(pictures).record["sha256"] != first.record["sha256"]
     with pytest.raises(UserError, match="has changed"):
         reload(first.record)
@@ -81,7 +81,7 @@ def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cache, m
     pixels = images.pixels
 
     def dying(picture, *options):
-        if picture.filename.endswith("15.png"):
+        if picture.filename.endswith("15.bmp"):
             os.kill(os.getpid(), signal.SIGKILL)
         return pixels(picture, *options)
 
