@@ -20,7 +20,7 @@ from pofx.nn.likelihoods import Bernoulli, Name
 from pofx.nn.likelihoods import likelihood as likelihood_of
 from pofx.nn.networks import Activation, decoder, encoder
 
-IN_CACHE = 512  # codes whose logits, for a picture of a thousand pixels, fit the cores' caches
+IN_CACHE = 1024  # codes at a time: their logits, for a picture of a thousand pixels, stay in the cache
 
 
 class VAE(Model):
