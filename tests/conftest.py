@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: sums are cut by threads, so promises bit for bit hold at one thread count
 os.environ["POFX_CACHE"] = tempfile.mkdtemp(prefix="pofx-cache-")  # for the processes that tests start, too
+atexit.register(shutil.rmtree, os.environ["POFX_CACHE"], ignore_errors=True)
 os.environ["MPLBACKEND"] = "Agg"
 
 
