@@ -28,6 +28,11 @@ def pofx_json(capsys, line):
     return json.loads(capsys.readouterr().out)
 
 
+def pofx_done(line):
+    """Run a command line to its end."""
+    assert main(line.split()) == 0
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with a VAE and a PCA of the digits, trained by real commands, as the working directory."""
@@ -41,7 +46,7 @@ def runs(tmp_path_factory):
     assert report["run"] == "runs/vae"
     assert report["train"]["step"] == 60
     assert "step 60/60" in done.stderr  # plain lines where there is no terminal
-    assert main(["train", "pca", "--out", "runs/pca", "--latent", "3"]) == 0
+    pofx_done("train pca --out runs/pca --latent 3")
     yield folder
     os.chdir(before)
 
@@ -105,9 +110,25 @@ def test_scoring_an_anomaly_ranks_it_first(runs, capsys):
     x = load_digits().images.astype(np.uint8)[:40]
     x[17] = 16 - x[17]
     np.save("odd.npy", (x * 255 // 16).astype(np.uint8))
-    report = main(["train", "vae", "--data", "odd.npy", "--out", "runs/odd", "--steps", "60", "--likelihood", "gaussian"])
-    assert report == 0
+    pofx_done("train vae --data odd.npy --out runs/odd --steps 60 --likelihood gaussian")
     assert pofx_json(capsys, "score runs/odd --data odd.npy")["most_unusual"][0]["row"] == 17
+
+
+def test_an_item_that_is_a_file_is_called_by_its_name(runs, capsys):
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits().images, load_digits().target
+    for i in range(40):
+        Path(f"folder/{labels[i]}").mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray((images[i] * 255 // 16).astype(np.uint8)).save(f"folder/{labels[i]}/{i:02}.png")
+    pofx_done("train vae --data folder --out runs/folder --steps 3 --likelihood gaussian")
+    rows = pofx_json(capsys, "score runs/folder")["rows"]
+    assert sorted(row["file"] for row in rows) == sorted(f"{labels[i]}/{i:02}.png" for i in range(40))
+    assert all(row["file"].split("/")[0] == str(row["label"]) for row in rows)
+    pofx_json(capsys, "embed runs/folder --split test --out files.parquet")
+    table = parquet.read_table("files.parquet")
+    scored = {row["row"]: row["file"] for row in rows if row["split"] == "test"}
+    assert dict(zip(table["row"].to_pylist(), table["file"].to_pylist(), strict=True)) == scored
 
 
 def test_codes_are_written_one_row_an_item(runs, capsys):
@@ -157,7 +178,7 @@ def test_compare_refuses_scores_of_different_protocols(runs, capsys):
     assert "split" in error
     assert "--any-protocol" in error
     assert not os.path.exists("c.png")
-    assert main(["compare", "runs/pca", "runs/other", "--out", "c.png", "--any-protocol"]) == 0
+    pofx_done("compare runs/pca runs/other --out c.png --any-protocol")
     pofx_json(capsys, "evaluate runs/pca")
     report = pofx_json(capsys, "compare runs/pca runs/other runs/vae --out c.png")
     mse = report["scores"]["reconstruction MSE"]
@@ -170,7 +191,7 @@ def test_compare_refuses_scores_of_different_protocols(runs, capsys):
 def test_walks_through_codes(runs, capsys, line):
     pofx_json(capsys, f"{line} --out walk.npy")
     assert np.load("walk.npy").shape == (2, 5, 1, 8, 8)
-    assert main(f"{line} --out walk.png".split()) == 0
+    pofx_done(f"{line} --out walk.png")
 
 
 def test_attribute_arithmetic_moves_a_digit_to_the_other_label(runs, capsys):
@@ -194,7 +215,7 @@ def test_data_says_what_is_there(runs, capsys):
 
 
 def test_new_data_are_prepared_as_the_run_s_own_were(runs, capsys):
-    assert main(["train", "vae", "--out", "runs/bits", "--steps", "20", "--binarize", "threshold", "--latent", "2"]) == 0
+    pofx_done("train vae --out runs/bits --steps 20 --binarize threshold --latent 2")
     capsys.readouterr()
     from sklearn.datasets import load_digits
 
@@ -240,7 +261,7 @@ def test_interrupting_saves_and_says_how_to_resume(runs):
     assert "pofx resume runs/long" in error
     assert "Traceback" not in error
     step = int(error.split("stopped at step ")[1].split()[0])
-    assert main(f"resume runs/long --steps {step + 10}".split()) == 0
+    pofx_done(f"resume runs/long --steps {step + 10}")
     assert pofx.Run("runs/long").metrics()[-1]["step"] == step + 10
 
 
@@ -260,7 +281,7 @@ def test_a_model_of_one_s_own_is_carried_and_runs_only_if_trusted(runs, capsys):
     os.remove("own.py")
     assert main(["sample", "runs/own"]) == 2
     assert "--trust" in capsys.readouterr().err
-    assert main(["sample", "runs/own", "--trust"]) == 0
+    pofx_done("sample runs/own --trust")
 
 
 def test_several_processes_train_one_model_and_one_of_them_speaks(runs):

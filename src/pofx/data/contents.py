@@ -25,6 +25,7 @@ class Contents:
         sha256_of: what exactly the hash was taken of
         problems: by file name
         shuffled: whether train comes in no particular order, so that by custom its end is the validation split
+        names: part -> the file that each row is from, where every row is a file
         pack: the folder that the arrays are memory-mapped from, if they are packed
     """
 
@@ -35,6 +36,7 @@ class Contents:
     problems: list[str] = field(default_factory=list)
     shuffled: bool = False
     pack: Path | None = None
+    names: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
         """Adds a field, from its array in each part."""

@@ -57,6 +57,7 @@ def folder_of_pictures(folder: Path, files: Sequence[Path], chosen: dict[str, An
     pictures = {part: [Picture(str(path.relative_to(folder)), _opener(path)) for path in paths] for part, paths in parts.items()}
     kind, x, kept, problems = decode(pictures, str(folder), chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in parts}, problems=problems)
+    contents.names = {part: [pictures[part][i].name for i in kept[part]] for part in parts}
     below = {part: [paths[i].relative_to(folder).parts[own:] for i in kept[part]] for part, paths in parts.items()}
     classes = {names[0] for part in below.values() for names in part}
     if len(classes) > 1 and all(len(names) > 1 for part in below.values() for names in part):
@@ -73,6 +74,7 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
     pictures = [Picture(line["image"], _opener(path.parent / line["image"])) for line in lines]
     kind, x, kept, problems = decode({"all": pictures}, str(path), chosen, store)
     contents = Contents({"x": kind}, {"all": {"x": x["all"]}}, problems=problems)
+    contents.names = {"all": [pictures[i].name for i in kept["all"]]}
     label = chosen["label"] or "label"
     having = [label in line for line in lines]
     if chosen["label"] and not all(having):

@@ -84,7 +84,7 @@ def load(
 
     splits = {}
     for name, (part, rows) in cut(contents, valid, test, split_seed, spec).items():
-        splits[name] = Split({
+        held = {
             field: Column(
                 kind,
                 contents.parts[part][field],
@@ -94,7 +94,9 @@ def load(
                 levels=levels if field == "x" else None,
             )
             for field, kind in fields.items()
-        })  # fmt: skip
+        }
+        names = contents.names.get(part, [])
+        splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
     record = {
         "spec": spec,
         **chosen,

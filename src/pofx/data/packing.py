@@ -20,7 +20,7 @@ from pofx.data.contents import Contents
 from pofx.errors import UserError
 from pofx.kinds import Kind, Series, Vector
 
-VERSION = 1  # of the form; packs of another version are not read, but written anew
+VERSION = 2  # of the form; packs of another version are not read, but written anew
 T = TypeVar("T")
 
 
@@ -109,6 +109,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "arrays": arrays,
             "shuffled": contents.shuffled,
             "problems": contents.problems,
+            "names": contents.names,
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
@@ -161,7 +162,14 @@ def opened(folder: Path) -> Contents:
         parts.setdefault(array["part"], {})[array["field"]] = stored[: array["rows"]]  # what was skipped leaves unused rows at the end
     fields = {name: Kind.from_json(kind) for name, kind in manifest["fields"].items()}
     return Contents(
-        fields, parts, manifest["sha256"], manifest["sha256_of"], manifest["problems"], shuffled=manifest["shuffled"], pack=folder
+        fields,
+        parts,
+        manifest["sha256"],
+        manifest["sha256_of"],
+        manifest["problems"],
+        shuffled=manifest["shuffled"],
+        pack=folder,
+        names=manifest["names"],
     )
 
 

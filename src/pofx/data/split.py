@@ -143,6 +143,7 @@ class Split:
 
     Args:
         columns: name -> column
+        names: the file that each row is from, where every row is a file
 
     Example:
         >>> from pofx.kinds import Vector
@@ -154,8 +155,8 @@ class Split:
         [0.0, 2.0, 4.0, 6.0]
     """
 
-    def __init__(self, columns: Mapping[str, Column]):
-        self.columns = dict(columns)
+    def __init__(self, columns: Mapping[str, Column], names: Sequence[str] = ()):
+        self.columns, self.names = dict(columns), names
         self.groups: dict[str, int] = {}
         for name, column in self.columns.items():
             if self.groups.setdefault(column.group, len(column)) != len(column):

@@ -85,12 +85,14 @@ class Rows:
         return len(self.source)
 
     def about(self) -> dict[str, list[Any]]:
-        """What each row is, as columns: its number in the source, its split, and its label where there is one."""
+        """What each row is, as columns: its number in the source, its split, its file and its label where it has them."""
         import torch
 
         from pofx.kinds import Category
 
         about: dict[str, list[Any]] = {"row": self.source.tolist(), "split": self.parts}
+        if all(split.names for split in self.splits):
+            about["file"] = [self.splits[i].names[row] for i, row in zip(self.number, self.within, strict=True)]
         for name, kind in self.data.fields.items():
             if isinstance(kind, Category):
                 numbers = [split.columns[name].read(torch.arange(len(split))).numpy() for split in self.splits]

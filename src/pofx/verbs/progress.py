@@ -40,7 +40,7 @@ class TrainingProgress:
             self.printed = now
             speed = row["steps_a_second"]
             left = f"  {(row['total'] - row['step']) / speed:.0f} s left" if speed and row["step"] < row["total"] else ""
-            print(f"step {row['step']}/{row['total']}  {losses}{self.valid}{left}", file=sys.stderr, flush=True)
+            print(f"step {row['step']}/{row['total']}  {losses}{self.valid}{left}".rstrip(), file=sys.stderr, flush=True)
 
 
 class Counting:
