@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 _HOMES = {"load": "pofx.run", "Run": "pofx.run", "Training": "pofx.train", "Model": "pofx.model", "UserError": "pofx.errors"}
 _ROOMS = ("data", "evaluate", "kinds", "models", "pictures", "testing", "train", "verbs")
-__all__ = ["Model", "Run", "Training", "UserError", "__version__", "load", *_ROOMS]  # noqa: F822, PLE0604  (fetched by __getattr__)
+__all__ = ["Model", "Run", "Training", "UserError", "__version__", "load", *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:
