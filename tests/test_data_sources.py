@@ -146,6 +146,8 @@ def test_folder_of_pictures(tmp_path):
     np.testing.assert_array_equal(stored(data), np.stack(list(made.values())).transpose(0, 3, 1, 2))
     assert all_rows(data, "label").tolist() == [int(name.startswith("dogs")) for name in made]
     assert data.problems == []
+    for split in data.splits.values():
+        assert split.names == [list(made)[row] for row in split.columns["x"].rows]
     assert load(tmp_path / "cats").fields["label"].names == ("0", "1")
     assert "label" not in load(tmp_path / "cats" / "0").fields
 
@@ -173,6 +175,7 @@ def test_mixed_folder_with_a_truncated_file(tmp_path):
     assert len(x) == 29
     np.testing.assert_array_equal(x[4], pixels(PIL.Image.open(tmp_path / good), 6, "grey"))
     assert all_rows(data, "label").tolist() == [int(name.startswith("dogs")) for name in made if name != bad]
+    assert {name for split in data.splits.values() for name in split.names} == set(made) - {bad}
 
 
 def test_pixels():
