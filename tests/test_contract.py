@@ -1,13 +1,16 @@
-"""Every model in the zoo keeps the contract, one test for each model and check; and the contract notices what is broken."""
+"""Every model in the zoo keeps the contract, one test for each model and check; and each check notices a model that is broken."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pofx import models
-from pofx.testing import checks
+from pofx.testing import Case, check_model, checks
+from pofx.testing.cases import CHECKS
 
-GAMES = [f"{file}" for file in sorted((Path(__file__).parent / "games").glob("*.py"))]
+HERE = Path(__file__).parent
+GAMES = [str(file) for file in sorted((HERE / "games").glob("*.py"))]
 CONTRACT = [
     pytest.param(check, id=f"{Path(model).stem} {name}")
     for model in [*models.files(), *GAMES]
@@ -18,3 +21,34 @@ CONTRACT = [
 @pytest.mark.parametrize("check", CONTRACT)
 def test_contract(check):
     check()
+
+
+BROKEN = [name for name in re.findall(r"^class (\w+)", (HERE / "broken.py").read_text(), re.M) if name != "Sound"]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_model_is_noticed(name):
+    cls = models.find(f"{HERE / 'broken.py'}:{name}")
+    check = getattr(cls, "check", re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower())
+    applies, function = CHECKS[check]
+    case = Case(cls, cls.kinds)
+    assert applies(case)
+    with pytest.raises(AssertionError):
+        function(case)
+
+
+def test_every_check_has_a_model_that_it_notices():
+    noticed = {
+        getattr(models.find(f"{HERE / 'broken.py'}:{name}"), "check", None) or re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+        for name in BROKEN
+    }
+    assert noticed == set(CHECKS)
+
+
+def test_a_sound_model_keeps_the_contract_and_the_first_failure_of_another_is_named():
+    sound = models.find(f"{HERE / 'broken.py'}:Sound")
+    check_model(sound, kinds=sound.kinds)
+    with pytest.raises(
+        AssertionError, match=r"^Gradients: documentation x=Binary\(dims=\(1, 3, 3\)\): the docstring has no block References"
+    ):
+        check_model(models.find(f"{HERE / 'broken.py'}:Gradients"), kinds=sound.kinds)

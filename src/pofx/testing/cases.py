@@ -78,11 +78,7 @@ class Case:
         """A small instance in evaluation mode after a few steps, its weights moved at random: no zero hides an error."""
         model = self.model(dtype)
         Trainer(model, self.data(), Training(steps=4, batch_size=BATCH, device="cpu")).run()
-        source = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for p in model.parameters():
-                p.add_(0.2 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(dtype))
-        return model.eval()
+        return stirred(model).eval()
 
     def data(self) -> Data:
         """Random numbers of the case's kinds as a data set."""
@@ -147,6 +143,15 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
 def close(found: Tensor, expected: Tensor, what: str, *, rtol: float = 1e-9, atol: float = 1e-9) -> None:
     """Fail, naming `what`, unless the numbers are equal up to rounding."""
     assert_close(found, expected, rtol=rtol, atol=atol, msg=lambda m: f"{what}: {m}")
+
+
+def stirred(model: Model) -> Model:
+    """The model with its weights moved at random."""
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(p.dtype))
+    return model
 
 
 def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -216,4 +221,6 @@ def refuses(build: Callable[[], Any], what: str) -> str:
         message = str(error)
         assert "\n" not in message, f"{what}: the error takes more than one line: {message}"
         return message
+    except Exception as error:
+        raise AssertionError(f"{what}: {type(error).__name__} instead of a UserError: {error}") from error
     raise AssertionError(f"{what}: no UserError")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pofx.game import ClosedForm, Player, Ratio
 from pofx.model import Model
 from pofx.run import read_tensors, write_tensors
-from pofx.testing.cases import BATCH, Case, check, close, global_generator_untouched, moves, noise, values
+from pofx.testing.cases import BATCH, Case, check, close, global_generator_untouched, moves, noise, stirred, values
 from pofx.train import Training
 from pofx.train.optimizers import Gradient
 from pofx.train.trainer import Trainer
@@ -77,7 +77,7 @@ def gradients(case: Case) -> None:
 @check()
 def loss_parts(case: Case) -> None:
     """A loss draws only from its noise; its parts are per example, and a row's part depends on that row alone."""
-    model, whole = case.model(), case.batch()
+    model, whole = stirred(case.model()), case.batch()
     independent = not batch_statistics(model)
     if not independent:
         assert "batch" in (case.cls.__doc__ or ""), "a model with batch statistics says so in its docstring"

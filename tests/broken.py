@@ -1,0 +1,218 @@
+"""Models that are broken in one way each, named after the check that must notice: what the contract is worth."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pofx.game import Player, Stage
+from pofx.kinds import Binary, Size, Vector
+from pofx.model import Model
+
+
+class Sound(Model):
+    """A chain of logistic regressions that keeps the contract: the others differ from it in one place.
+
+    References:
+        Does the wake-sleep algorithm produce good density estimators? (Frey, Hinton & Dayan, 1996)
+
+    Args:
+        x: bits
+        latent: numbers in a code
+    """
+
+    paper: ClassVar = ("Frey et al.", 1996, "NIPS 8")
+    density: ClassVar[Literal["exact", "bound"] | None] = "exact"
+    kinds: ClassVar = {"x": Binary(1, 3, 3)}
+
+    def __init__(self, x: Binary | Vector, *, latent: Size = 2):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(x.size, x.size)), nn.Parameter(torch.zeros(x.size))
+        self.shape, self.codes = x.shape, Vector(latent)
+
+    def depends(self):
+        return torch.ones(self.weight.shape, dtype=torch.bool).tril(-1)
+
+    def logits(self, x_BD):
+        return F.linear(x_BD, self.weight.tril(-1), self.bias)
+
+    def conditionals(self, x):
+        x_BD = x.flatten(1)
+        return -F.binary_cross_entropy_with_logits(self.logits(x_BD), x_BD, reduction="none")
+
+    def log_prob(self, x, *, given=None):
+        return self.conditionals(x).sum(1)
+
+    def encode(self, x):
+        return self.logits(x.flatten(1))[:, : self.codes.dims]
+
+    def loss(self, batch, noise):
+        return {"nll": -self.conditionals(batch["x"]).sum(1)}
+
+    @torch.no_grad()
+    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+        x_BD = torch.zeros(n, len(self.bias), dtype=self.bias.dtype)
+        uniform_BD = torch.rand(x_BD.shape, generator=generator, dtype=x_BD.dtype)
+        for d in range(x_BD.shape[1]):
+            x_BD[:, d] = (uniform_BD[:, d] < self.logits(x_BD)[:, d].sigmoid()).to(x_BD.dtype)
+        return x_BD.unflatten(1, self.shape)
+
+
+class SumsToOne(Sound):
+    def logits(self, x_BD):  # a bit sees those after it, too
+        return F.linear(x_BD, self.weight - self.weight.diag().diag(), self.bias)
+
+
+class SamplesFollowTheDensity(Sound):
+    @torch.no_grad()
+    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+        logits = self.bias.expand(n, -1)  # as if the bits were independent
+        return torch.bernoulli(logits.sigmoid(), generator=generator).unflatten(1, self.shape)
+
+
+class BoundStaysBelow(Sound):
+    density = "bound"
+
+    def log_prob(self, x, *, given=None):
+        return super().log_prob(x) + 0.1
+
+
+class ConditionalsSeeWhatTheyMay(SumsToOne):
+    pass
+
+
+class CachedSampler(Sound):
+    @torch.no_grad()
+    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+        x = super().sample(n, generator=generator)
+        return x.flip(2) if cached else x
+
+
+class Gradients(Sound):
+    def __init__(self, x: Binary):
+        super().__init__(x)
+        self.forgotten = nn.Linear(2, 2)
+
+
+class GradientsByAnother(Sound):
+    check = "gradients"
+
+    def __init__(self, x: Binary):
+        super().__init__(x)
+        self.layer = nn.Linear(x.size, 1)
+
+    def stages(self):
+        return [Stage("s", [Player("p", [self.layer], self.loss)])]
+
+    def loss(self, batch, noise):
+        with torch.no_grad():
+            self.bias += 0.1  # of no player
+        return {"l": self.layer(batch["x"].flatten(1)).square().sum(1)}
+
+
+class LossParts(Sound):
+    def loss(self, batch, noise):
+        return {"nll": super().loss(batch, noise)["nll"] + torch.rand(len(batch["x"])).to(self.bias.dtype)}
+
+
+class LossPartsMean(Sound):
+    check = "loss_parts"
+
+    def loss(self, batch, noise):
+        return {"nll": super().loss(batch, noise)["nll"].mean()}
+
+
+class LossPartsMixed(Sound):
+    check = "loss_parts"
+
+    def loss(self, batch, noise):
+        nll_B = super().loss(batch, noise)["nll"]
+        return {"nll": nll_B - nll_B.mean()}
+
+
+class CuttingTheBatch(Sound):
+    def encode(self, x):
+        z = super().encode(x)
+        return z - z.mean(0)
+
+
+class Randomness(Sound):
+    @torch.no_grad()
+    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+        return super().sample(n)
+
+
+class Copies(Sound):
+    """References: Args: x: bits"""
+
+    def __init__(self, x: Binary):
+        super().__init__(x)
+        self.seen = 0
+
+    def loss(self, batch, noise):
+        self.seen += 1  # kept nowhere
+        return super().loss(batch, noise)
+
+    def encode(self, x):
+        return super().encode(x) + self.seen
+
+
+class Resume(Copies):
+    def loss(self, batch, noise):
+        return {"nll": super().loss(batch, noise)["nll"] * self.seen}
+
+
+class Replicas(Sound):
+    def loss(self, batch, noise):
+        x = batch["x"] * (torch.rand(batch["x"].shape, generator=torch.Generator().manual_seed(len(batch["x"]))) < 0.9)
+        return {"nll": -self.conditionals(x.to(self.bias.dtype)).sum(1)}
+
+
+class Arguments(Sound):
+    def __init__(self, x: Binary, *, sizes: tuple[Size, ...] = (1,)):
+        super().__init__(x)
+        self.config["sizes"] = list(sizes)
+
+
+class ArgumentsWithoutHelp(Sound):
+    check = "arguments"
+
+    def __init__(self, x: Binary, *, unexplained: Size = 3):
+        super().__init__(x)
+
+
+class Documentation(Sound):
+    """No word on where it is from."""
+
+
+class DocumentationOfDensity(Sound):
+    check = "documentation"
+    __doc__ = Sound.__doc__
+    density = None
+
+
+class Lacks(Sound):
+    without: ClassVar = {"sample": "it has, though"}
+
+
+class Outputs(Sound):
+    def __init__(self, x: Binary):
+        super().__init__(x)
+        self.codes = Vector(len(self.bias) + 1)  # one more than there are
+
+
+class OutputsOutOfRange(Sound):
+    check = "outputs"
+
+    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+        return 2 * super().sample(n, generator=generator)
+
+
+class BadArguments(Sound):
+    def __init__(self, x: Binary, *, latent: Size = 2):
+        super().__init__(x)
+
+    @classmethod
+    def _bind(cls, args, kwargs):  # checks nothing
+        return {"x": args[0] if args else kwargs["x"], "latent": 2}
