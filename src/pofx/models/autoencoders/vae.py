@@ -42,8 +42,8 @@ class VAE(Model):
         x: pictures, bits or vectors
         latent: dimensions of the code
         body: of encoder and decoder: mlp, or conv for pictures
-        hidden: units of each layer of the encoder (mlp) or channels after each halving of the picture (conv), the decoder's in reverse;
-            None: (200, 200) for mlp, (32, 64) for conv
+        hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
+            (conv), the decoder's in reverse; None: (200, 200) for mlp, (32, 64, 256) for conv
         activation: None: tanh for mlp, silu for conv
         likelihood: p(x | z); None: bernoulli for bits, logistic_mixture for pictures, gaussian for vectors
         components: of a logistic_mixture
