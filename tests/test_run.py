@@ -325,6 +325,17 @@ def test_resume_names_a_damaged_state(trained, damage):
     assert the_error(trained, lambda path: resume(path, steps=6)).startswith(f"{state} is damaged or not a safetensors file")
 
 
+def test_a_run_that_early_stopping_ended_goes_on_when_more_steps_are_asked_for(tmp_path):
+    with runs.seeded(0):
+        model = AutoEncoder(Image(1, 8, 8), latent=2, hidden=(4,))
+    options = Training(steps=40, batch_size=10, eval_every=1, patience=1, lr=50.0, log_every=1)
+    run = train(model, load_data("digits"), options, tmp_path / "run")
+    ended = run.metrics()[-1]["step"]
+    assert ended < 40
+    assert "is done" in the_error(run.path, resume)
+    assert resume(run.path, steps=60).metrics()[-1]["step"] > ended
+
+
 def test_resume_of_a_folder_without_state_is_refused(folder):
     assert "no training state to resume from" in the_error(folder, resume)
 
@@ -346,9 +357,21 @@ def test_a_run_carries_the_users_own_file_and_executes_it_only_when_trusted(own,
     capsys.readouterr()
     (tmp_path / "mine.py").unlink()
     assert "carries its own code (model.py): if you trust it, say --trust" in the_error(folder)
+    assert "carries its own code" in the_error(folder, lambda path: runs.Run(path).model())
     assert capsys.readouterr().out == ""
     assert torch.equal(pofx.load(folder, trust=True).encode(torch.eye(3)), model.encode(torch.eye(3)))
     assert capsys.readouterr().out == "executed\n"
+
+
+@pytest.mark.parametrize("read", [pofx.load, runs.Run])
+def test_a_file_that_the_configuration_names_elsewhere_is_never_executed(own, tmp_path, capsys, read):
+    """The name of a model of pofx's own is a name, and not a path to code."""
+    folder, _ = own
+    edit(folder, lambda c: c["model"].update(name=f"{tmp_path / 'mine.py'}:Mine", file=None, sha256=None))
+    capsys.readouterr()
+    pofx.models.sys.modules.pop(pofx.models.find(f"{tmp_path / 'mine.py'}:Mine").__module__)
+    assert "no model is called" in the_error(folder, read)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_users_file_that_was_changed_is_refused(own):
