@@ -69,8 +69,8 @@ def taxonomy() -> str:
     from pofx import verbs
 
     what = {
-        "explicit, exact": "log p(x) is computed",
-        "explicit, bounded": "log p(x) is bounded from below",
+        "explicit": "log p(x) is computed exactly",
+        "bounded": "log p(x) is bounded from below",
         "implicit": "x can be drawn, but log p(x) cannot be computed",
         "none": "neither: codes, or labels",
     }
@@ -94,12 +94,11 @@ def options(model: str) -> str:
 
 def help(*words: str) -> str:  # named as the flag is
     """What `pofx WORDS --help` prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pofx", *words, "--help"], capture_output=True, text=True, env=os.environ | {"COLUMNS": "110"}
-    )
-    if done.returncode:
-        raise RuntimeError(f"pofx {' '.join(words)} --help: {done.stderr}")
-    return f"```text\n{done.stdout.strip()}\n```"
+    os.environ["COLUMNS"] = "110"  # what the help is wrapped at
+    status, output = command(shlex.join(["pofx", *words, "--help"]))
+    if status:
+        raise AssertionError(output)
+    return f"```text\n{output.strip()}\n```"
 
 
 def numbers(*names: str) -> str:
@@ -226,11 +225,11 @@ def main() -> int:
     parser.add_argument("--pictures", action="store_true", help="run every page's examples and keep the pictures it shows")
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    stale = [page for page in PAGES if refreshed(page) != page.read_text()]
-    for page in stale:
+    stale = {page: text for page in PAGES if (text := refreshed(page)) != page.read_text()}
+    for page, text in stale.items():
         print(f"{page.relative_to(ROOT)}: {'not current: python docs/refresh.py' if asked.check else 'written'}")
         if not asked.check:
-            page.write_text(refreshed(page))
+            page.write_text(text)
     for page in PAGES if asked.pictures else []:
         if page == KOREAN or not pictures(page):
             continue
