@@ -41,10 +41,10 @@ RECIPES = {
     "pca_10": Recipe("pca", {"latent": 10}, PLAIN),
     "pca_32": Recipe("pca", {"latent": 32}, PLAIN),
     "autoencoder_10": Recipe(
-        "autoencoder", {"latent": 10, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}
+        "autoencoder", {"latent": 10, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}
     ),
     "autoencoder_32": Recipe(
-        "autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 10, "lr": 2e-3}
+        "autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}
     ),
     "stacked_denoising": Recipe(
         "stacked_denoising",
