@@ -97,7 +97,7 @@ def test_scores_are_those_of_the_model_in_the_order_of_the_source(runs, capsys):
     values = [row["log_p"] for row in rows]
     assert report["mean"] == pytest.approx(np.mean(values))
     assert [row["log_p"] for row in report["most_unusual"]] == sorted(values)[:5]
-    assert sorted(row["unusual"] for row in rows) == list(range(1, 1798))
+    assert sorted(row["rank"] for row in rows) == list(range(1, 1798))
     assert Path("scores.csv").read_text().count("\n") == 1798
     more = pofx_json(capsys, "score runs/vae --samples 40 --split test")
     fewer = pofx_json(capsys, "score runs/vae --samples 1 --split test")

@@ -100,7 +100,7 @@ def score(
     order = np.argsort(values, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
-    items: dict[str, Any] = {**rows.about(), "log_p": values.tolist(), "unusual": rank.tolist()}
+    items: dict[str, Any] = {**rows.about(), "log_p": values.tolist(), "rank": rank.tolist()}
     table = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
     report: dict[str, Any] = {
         "run": str(found.path),

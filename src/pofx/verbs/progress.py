@@ -27,20 +27,22 @@ class TrainingProgress:
             self.bar.stop()
 
     def __call__(self, row: dict[str, Any]) -> None:
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if "." in name and isinstance(value, float))
         if "split" in row:
             main = [value for name, value in row.items() if name.endswith(".loss")]
-            self.valid = f"  valid {main[0]:.4g}" if main else ""
+            self.valid = f"valid {main[0]:.4g}" if main else ""
             return
+        parts = [f"{name} {value:.4g}" for name, value in row.items() if "." in name]
+        whole = [part for part in parts if ".loss " in part]
+        losses = "  ".join(filter(None, [*whole, self.valid, *(part for part in parts if part not in whole)]))
         if self.bar is not None:
-            self.bar.update(self.task, completed=row["step"], total=row["total"], losses=losses + self.valid)
+            self.bar.update(self.task, completed=row["step"], total=row["total"], losses=losses)
             return
         now = time.monotonic()
         if now - self.printed >= EVERY or row["step"] >= row["total"]:
             self.printed = now
             speed = row["steps_a_second"]
             left = f"  {(row['total'] - row['step']) / speed:.0f} s left" if speed and row["step"] < row["total"] else ""
-            print(f"step {row['step']}/{row['total']}  {losses}{self.valid}{left}".rstrip(), file=sys.stderr, flush=True)
+            print(f"step {row['step']}/{row['total']}  {losses}{left}".rstrip(), file=sys.stderr, flush=True)
 
 
 class Counting:
@@ -73,8 +75,13 @@ def _bar() -> tuple[Any, Any]:
         return None, None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"), console=Console(stderr=True)
+    columns = (
+        BarColumn(16),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
+        TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
+    bar = Progress(*columns, console=Console(stderr=True), expand=True)
     return bar, bar.add_task("", total=None, losses="")
