@@ -12,11 +12,12 @@ from pofx.train.trainer import Trainer
 
 
 def stop_in_step(number: int, which: signal.Signals) -> None:
-    move = Trainer._move
+    move, sent = Trainer._move, []
 
     def stopping(self, *arguments):
         move(self, *arguments)
-        if self.step == number:
+        if self.step == number and not sent:  # a second signal would stop it at once
+            sent.append(which)
             os.kill(os.getpid(), which)
 
     Trainer._move = stopping  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ def train(game, out, *more):
 def stopped(which, point, arguments):
     """Run the command line in a process of its own that is stopped at `point`."""
     command = [sys.executable, HERE / "stopped.py", which.name, point, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=HERE)
+    return subprocess.run(command, capture_output=True, text=True, timeout=290, cwd=HERE)
 
 
 def resume(out, *more):
