@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from typing import ClassVar
 
@@ -320,6 +321,31 @@ def test_stages_begin_at_their_share_of_all_steps_and_schedules_run_within_them(
     assert_close(rates, [1e-3 * (1 - k / 2) for k in range(2)] + [1e-3 * (1 - k / 8) for k in range(8)])
 
 
+@pytest.mark.parametrize("said", [True, False], ids=["", "by a state that does not say when its stage began"])
+def test_more_steps_asked_for_in_a_later_stage_leave_its_beginning_where_it_was(said):
+    """The second stage began at step 5 of 10; of 40 steps it is 3 / 35 done after 8, and its rate has not gone below zero."""
+
+    def play(model):
+        return [
+            Stage("one", [Player("p", [model.first], model.loss)], until=0.5),
+            Stage("two", [Player("p", [model], model.loss, SGD(1.0))]),
+        ]
+
+    first = trainer(game(play))
+    first.run(until=8)
+    tensors, record = first.state()
+    found = json.loads(record["pofx"])
+    assert found["begun"] == 5
+    if not said:
+        del found["begun"]
+    more = trainer(game(play), steps=40, schedule="linear", lr=1e-3)
+    more.load(tensors, {"pofx": json.dumps(found)})
+    more.run(until=9)
+    assert_close(more.optimizers["p"].inner.param_groups[0]["lr"], 1e-3 * (1 - 3 / 35))  # type: ignore[union-attr]
+    more.run()
+    assert more.step == 40
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_optimizers_are_kept_between_stages_where_asked(keep):
     def play(model):
@@ -399,7 +425,56 @@ def test_closed_form_sees_each_example_once(steps, counted):
     assert_close(t.model.mean, seen.double().mean(0).float())
 
 
+def test_closed_form_sees_each_example_once_whatever_was_read_before_it():
+    """The first stage ends within an epoch, and another player reads two batches a step beside the closed form."""
+    mean = Mean(Vector(D))
+    mean.layer = nn.Linear(D, 1)
+
+    def play():
+        beside = Player("layer", [mean.layer], lambda batch, noise: {"l": mean.layer(batch["x"]).square().sum(1)}, repeat=2)
+        closed = Player("mean", [mean], no_loss, ClosedForm(mean.statistics, mean.solve))
+        return [Stage("before", [beside], until=0.5), Stage("solve", [beside, closed])]
+
+    mean.stages = play
+    t = trainer(mean, steps=8)
+    t.run()
+    assert t.model.solved == [10]
+    assert_close(t.model.mean, numbers().splits["train"].read(range(10))["x"].mean(0))
+
+
 # No silent failure
+
+
+@pytest.mark.parametrize(
+    ("shape", "of"), [("()", lambda error: error.mean()), (f"({B}, {D})", lambda error: error), (f"({B}, 1)", lambda error: error[:, :1])]
+)
+def test_a_loss_part_that_is_not_per_example_is_named(shape, of):
+    t = trainer(game(lambda m: [Stage("s", [Player("p", [m], lambda b, n: {"l": of((m.second(m.first(b["x"])) - b["x"]).square())})])]))
+    with pytest.raises(UserError, match=re.escape(f"loss part p.l has shape {shape}: give one number an example, ({B},)")):
+        t.run()
+
+
+@pytest.mark.parametrize("device", ["cuda:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(UserError, match=f"no device '{device}' here .*: say --device auto or --device cpu"):
+        trainer(game(), device=device)
+
+
+def test_the_replay_of_a_move_has_its_precision():
+    """What overflows under bf16 alone is named, too."""
+    seen = []
+
+    def play(model):
+        def loss(batch, noise):
+            h = model.first(batch["x"])
+            seen.append(h.dtype)
+            return {"l": h.sum(1) * (math.inf if noise.progress == 0.5 else 1.0)}
+
+        return [Stage("s", [Player("p", [model.first], loss)])]
+
+    with pytest.raises(Diverged, match="loss part l is not finite"):
+        trainer(game(play), precision="bf16", steps=6, eval_every=100).run()
+    assert seen == [torch.bfloat16] * 5  # four moves and the replay of the last
 
 
 class Brittle(nn.Module):
@@ -509,6 +584,7 @@ def test_compiled_layers_learn_the_same():
         ({"lr": 0.0}, "lr must be above 0, not 0.0"),
         ({"lr": math.nan}, "lr must be a number, not nan"),
         ({"schedule": "cosin"}, "did you mean cosine?"),
+        ({"ema": 1.0}, "ema must be between 0 and 0.99999, not 1.0"),  # such an average never leaves the initial weights
         ({"warmup": 1.0}, "warmup must be between 0 and 0.99, not 1.0"),
         ({"epochs": 2, "steps": 3}, "give steps or epochs, not both"),
         ({"device": "tpu"}, "device must be auto, cpu, cuda, cuda:0 or mps, not 'tpu'"),

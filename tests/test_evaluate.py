@@ -1,5 +1,6 @@
 """Measures against closed forms, on models small enough to be worked out by hand."""
 
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -332,6 +333,7 @@ def test_active_units_are_those_whose_mean_varies_over_the_data():
     )
     assert str(collapsed.score()) == "active units: 1 of 3 code dimensions"
     assert collapsed.score().note == collapsed.warning
+    assert dataclasses.replace(collapsed, kl=None).warning is None, "a code without posterior has none that could collapse"
 
 
 def data_of(splits, **fields):

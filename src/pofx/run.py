@@ -179,6 +179,9 @@ def _read_config(path: Path) -> dict[str, Any]:
             for key in keys:
                 if section in config and key not in config[section]:
                     raise UserError(f"section {section!r} lacks the key {key!r}")
+        name = config["model"]["name"]
+        if config["model"]["file"] is None and name not in (known := models.files()):  # a path here would be executed without trust
+            raise UserError(f"no model is called {name!r}: {nearest(str(name), known)}")
         for key in ("kinds", "arguments"):
             if not isinstance(config["model"][key], dict):
                 raise UserError(f"{key!r} in section 'model' is damaged")

@@ -132,9 +132,9 @@ class CodeReport:
 
     @property
     def warning(self) -> str | None:
-        """One line if more than half of the dimensions are inactive, else None."""
+        """One line if the code has a posterior and more than half of its dimensions are inactive, else None."""
         size = len(self.variance)
-        if 2 * self.active >= size:
+        if self.kl is None or 2 * self.active >= size:
             return None
         return (
             f"posterior collapse: {size - self.active} of {size} code dimensions do not vary with x (variance <= {ACTIVE_ABOVE:g});"

@@ -55,7 +55,7 @@ class Training:
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup: Annotated[float, Range(0, 0.99)] = 0.0
     clip: Positive | None = None
-    ema: Annotated[float, Range(0, 1)] | None = None
+    ema: Annotated[float, Range(0, 0.99999)] | None = None
     keep: Literal["best", "last"] = "best"
     patience: Size | None = None
     log_every: Size = 20
@@ -150,6 +150,8 @@ def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, re
     if trainer.replicas.rank == 0:
         trainer.metrics = Metrics(run.path)
     trainer.load(tensors, record)
+    if steps is not None and trainer.step < trainer.total and trainer.ended:
+        trainer.worse = 0  # early stopping ended it, and more steps are asked for
     if trainer.ended:
         raise UserError(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
     if trainer.replicas.rank == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -57,7 +58,7 @@ class Trainer:
         metrics: Metrics | None = None,
         report: Report | None = None,
     ):
-        self.device = torch.device(training.device if training.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        self.device = _device(training.device)
         self.replicas = Replicas(self.device)
         self.model, self.data, self.training = model.to(self.device), data, training
         self.state_folder, self.metrics, self.report = state, metrics or Metrics(None), report
@@ -74,6 +75,7 @@ class Trainer:
 
         self.step = 0  # steps done
         self.stage = -1  # number of the stage entered; none yet
+        self.begun = 0  # step at which it was entered
         self.batches = 0  # batches read
         self.updates = {player.name: 0 for stage in self.stages for player in stage.players}
         self.average: dict[str, Tensor] = {}  # moving average of the weights, if asked for
@@ -122,6 +124,7 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             if self.replicas.any(self.stop_asked):
+                self.stop_asked = True  # in every replica, so that none takes the run for done
                 self.save()
                 break
         self._give_gradients_to_all()
@@ -150,6 +153,8 @@ class Trainer:
                 stage.on_enter()
         self._give_gradients_to_all()
         self.stage = number
+        if fresh:
+            self.begun = self.step
         self.optimizers: dict[str, Gradient | Closed] = {}
         for player in stage.players:
             if isinstance(player.optimizer, ClosedForm):
@@ -164,17 +169,22 @@ class Trainer:
 
     def _play(self) -> None:
         """One step: every player of the stage moves."""
-        stage, batches = self.stages[self.stage], list[Batch]()
-        start = 0 if self.stage == 0 else self._end(self.stage - 1)
-        done = (self.step - start) / max(1, self._end(self.stage) - start)
+        stage, batches, read = self.stages[self.stage], list[Batch](), 0
+        done = (self.step - self.begun) / max(1, self._end(self.stage) - self.begun)
         for player in stage.players:
-            if (self.step - start) % player.every:
+            if (self.step - self.begun) % player.every:
                 continue
+            optimizer = self.optimizers[player.name]
             for repeat in range(player.repeat):
-                if repeat == len(batches):
-                    batches.append(self._batch(self.batches + repeat))
-                self._move(player, batches[repeat], repeat, done)
-        self.batches += len(batches)
+                if isinstance(optimizer, Closed):  # one pass is over batches of its own, from the first, whatever was read before
+                    batch = self._batch(optimizer.seen // self.training.batch_size)
+                else:
+                    if repeat == len(batches):
+                        batches.append(self._batch(self.batches + repeat))
+                    batch = batches[repeat]
+                self._move(player, batch, repeat, done)
+                read = max(read, repeat + 1)
+        self.batches += read
         if self.step + 1 == self._end(self.stage):
             for optimizer in self.optimizers.values():
                 if isinstance(optimizer, Closed):
@@ -196,7 +206,7 @@ class Trainer:
 
         with self._precision():
             parts = player.loss(batch, noise())
-        means = {name: self._mean(part, total) for name, part in parts.items()}
+        means = {name: self._mean(f"{player.name}.{name}", part, total) for name, part in parts.items()}
         moving = [means[name] for name, part in parts.items() if not isinstance(part, Watched)]
         loss = sum(moving[1:], moving[0])
         loss.backward()
@@ -206,7 +216,8 @@ class Trainer:
         numbers = torch.stack([*(mean.detach() for mean in means.values()), *(g.sum() for g in gradients)]).tolist()
         if not math.isfinite(sum(numbers)) and not all(map(finite, [loss, *gradients])):  # a sum of finite numbers may overflow
             kept = self.state_folder if self.replicas.rank == 0 else None
-            raise diagnose(self.model, player, batch, noise, self.step, kept, self.saved)
+            with self._precision():
+                raise diagnose(self.model, player, batch, noise, self.step, kept, self.saved)
         optimizer.step(gradients, done)
         optimizer.clear()
         self.updates[player.name] += 1
@@ -215,13 +226,17 @@ class Trainer:
             entry[0] += value
             entry[1] += 1
 
-    def _mean(self, part: Part, total: int) -> Tensor:
+    def _mean(self, name: str, part: Part, total: int) -> Tensor:
         """This replica's share of the mean over the global batch."""
         if isinstance(part, Ratio):
             count = part.count.sum().to(part.total.dtype)
             self.replicas.sum([count])
             return part.total.sum() / count
-        values = part.values.detach() if isinstance(part, Watched) else part
+        values, mine = part.values.detach() if isinstance(part, Watched) else part, self.replicas.cut(total)
+        if values.shape != (mine.stop - mine.start,):
+            raise UserError(
+                f"loss part {name} has shape {tuple(values.shape)}: give one number an example, ({mine.stop - mine.start},), not their mean"
+            )
         return values.sum() / total
 
     def _give_gradients_to_all(self) -> None:
@@ -352,7 +367,8 @@ class Trainer:
         for player, optimizer in getattr(self, "optimizers", {}).items():
             tensors |= {f"optimizer/{player}/{name}": t for name, t in optimizer.state().items()}
         record = {
-            "step": self.step, "total": self.total, "stage": self.stage, "batches": self.batches, "updates": self.updates,
+            "step": self.step, "total": self.total, "stage": self.stage, "begun": self.begun,
+            "batches": self.batches, "updates": self.updates,
             "best_loss": self.best_loss, "best_step": self.best_step, "worse": self.worse,
             "sums": self.sums, "metrics": self.metrics.length, "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
@@ -377,6 +393,8 @@ class Trainer:
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
             self.saved = self.step
             if found["stage"] >= 0:
+                entered = round(self.stages[found["stage"] - 1].until * found["total"]) if found["stage"] else 0
+                self.begun = found.get("begun", entered)  # states of the first 0.1.0 do not say
                 self._begin(found["stage"], fresh=False)
                 for player, optimizer in self.optimizers.items():
                     prefix = f"{player}/"
@@ -401,3 +419,17 @@ class Trainer:
             write_tensors(self.state_folder.parent / "model.safetensors", self.weights())
             write_tensors(self.state_folder / "training.safetensors", *self.state())
         self.saved = self.step
+
+
+def _device(asked: str) -> torch.device:
+    """The device to train on; with torchrun, each process takes the GPU of its own number."""
+    try:
+        device = torch.device(asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if device.index is None else device.index)
+        torch.empty(0, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+    except (AssertionError, RuntimeError) as error:
+        raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): say --device auto or --device cpu") from error
+    return device
