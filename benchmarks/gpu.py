@@ -30,12 +30,12 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     data = load(**recipe.data)
     device = {"gpu": torch.cuda.get_device_name()}
     with tempfile.TemporaryDirectory() as folder:
-        training = Training(**(recipe.training | {"steps": STEPS, "eval_every": STEPS}))
+        training = Training(**(recipe.training | {"epochs": None, "steps": STEPS, "eval_every": STEPS}))
         marks: list[float] = []
         train(built(recipe, data), data, training, Path(folder) / "run", report=lambda row: marks.append(time.perf_counter()))
     marks = marks[len(marks) // 2 : -1]  # without the start, and without the validation at the end
     rate = training.batch_size * training.log_every * (len(marks) - 1) / (marks[-1] - marks[0])
     run = trained("gpu_conv")
-    value, protocol = bound(run, "test", samples=500)
+    value, protocol = bound(run, "test", samples=500, device="cuda")
     yield RATE, rate, protocol | device
     yield BOUND, value, protocol | device

@@ -77,11 +77,11 @@ def processor_seconds(run: Run, steps: int = 40) -> float:
     return round((time.process_time() - began) / steps * trainer.total, 1)
 
 
-def bound(run: Run, split: str, samples: int) -> tuple[float, dict[str, Any]]:
+def bound(run: Run, split: str, samples: int, device: str = "cpu") -> tuple[float, dict[str, Any]]:
     """Minus the importance-weighted bound on log p over every row of a split, in nats, and how it was made."""
     rows: Split = reload(run.config["data"]).splits[split]
     began = time.monotonic()
-    score = log_likelihood(run.model(), rows, samples=samples, unfinished=run.path / "state", progress=_counted)
+    score = log_likelihood(run.model().to(device), rows, samples=samples, unfinished=run.path / "state", progress=_counted)
     assert score.standard_error is not None
     return -score.value, {
         "score": "minus " + score.what,

@@ -7,7 +7,12 @@ import math
 import pytest
 
 from benchmarks import NAMES, rows
+from benchmarks.recipes import PLAIN, RECIPES
 from benchmarks.rows import Row
+from pofx import models
+from pofx.kinds import Binary, Category, Image
+from pofx.model import bind
+from pofx.train import Training
 
 LOSS = Row("loss", "nats", ("<=", 90.0), "91 (Somebody, 2016)")
 SPEED = Row("speed", "", (">=", 1.5))
@@ -86,3 +91,13 @@ def test_what_was_measured_is_what_is_promised(name):
     assert kept.keys() <= promised
     for row in kept.values():
         assert {"versions", "machine"} <= row["protocol"].keys()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_makes_its_model_and_schedule(name):
+    recipe = RECIPES[name]
+    cls = models.find(recipe.model)
+    x = Image(1, 28, 28) if recipe.data == PLAIN else Binary(1, 28, 28)
+    model = cls(**bind(cls, {"x": x, "label": Category(10)}), **recipe.arguments)
+    assert {key: model.config[key] for key in recipe.arguments} == recipe.arguments
+    Training(**recipe.training)
