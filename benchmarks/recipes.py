@@ -9,6 +9,7 @@ DYNAMIC: dict[str, Any] = {"spec": "mnist", "binarize": "dynamic"}  # 50,000 / 1
 FIXED: dict[str, Any] = {"spec": "binarized-mnist"}
 PLAIN: dict[str, Any] = {"spec": "mnist"}
 CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "latent": 40, "samples": 3}
+CONV_CODER: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "reconstruction": "bernoulli"}
 MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "elu"}  # the sizes of Burda et al., 2016
 
 
@@ -40,12 +41,8 @@ RECIPES = {
     "fixed_conv": Recipe("vae", CONV, FIXED, CONV_TRAINING | {"epochs": 25}),
     "pca_10": Recipe("pca", {"latent": 10}, PLAIN),
     "pca_32": Recipe("pca", {"latent": 32}, PLAIN),
-    "autoencoder_10": Recipe(
-        "autoencoder", {"latent": 10, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}
-    ),
-    "autoencoder_32": Recipe(
-        "autoencoder", {"latent": 32, "body": "conv", "hidden": (16, 32, 256)}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}
-    ),
+    "autoencoder_10": Recipe("autoencoder", CONV_CODER | {"latent": 10}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}),
+    "autoencoder_32": Recipe("autoencoder", CONV_CODER | {"latent": 32}, PLAIN, COSINE | {"epochs": 12, "lr": 2e-3}),
     "stacked_denoising": Recipe(
         "stacked_denoising",
         {"hidden": (1000, 1000, 1000), "level": 0.25, "pretrain": 0.4, "tune_level": 0.1, "dropout": 0.3},
