@@ -22,7 +22,9 @@ def has_examples(page: Path) -> bool:
 @pytest.mark.parametrize("page", refresh.PAGES, ids=name)
 def test_blocks_are_run_or_said_to_be_text(page: Path) -> None:
     for block in refresh.blocks(page):
-        assert block.language in {"python", "sh", "text", "{toctree}"}, f"{name(page)}:{block.line}: a block of {block.language or 'no language'}"
+        assert block.language in {"python", "sh", "text", "{toctree}"}, (
+            f"{name(page)}:{block.line}: a block of {block.language or 'no language'}"
+        )
     assert page.read_text().count("```") == 2 * len(refresh.blocks(page)), "a fence that the examples' reader does not see"
 
 
