@@ -137,7 +137,7 @@ def refreshed(page: Path) -> str:
 
     def make(match: re.Match[str]) -> str:
         made = PARTS[match[2]](*match[3].split())
-        made = made.replace("](docs/", "](" + os.path.relpath(ROOT / "docs", page.parent) + "/") if page.parent != ROOT else made
+        made = re.sub(r"\]\((docs/[^)]+)\)", lambda link: f"]({os.path.relpath(ROOT / link[1], page.parent)})", made)
         return f"{match[1]}{made}\n{match[5]}"
 
     return PART.sub(make, page.read_text())
