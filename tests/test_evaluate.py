@@ -112,7 +112,7 @@ def test_a_bound_is_called_a_bound_and_states_its_samples(pictures):
     assert log_likelihood(model, pictures).what == "log p, evidence lower bound, 1 sample"
     assert log_likelihood(model, pictures).protocol["options"] == {"samples": 1}
     bits = bits_per_dimension(log_likelihood(model, pictures), Image(1, 4, 4))
-    assert bits.what == "bits per dimension, evidence lower bound, 1 sample"
+    assert bits.what == "bits per dimension, upper bound from the evidence lower bound, 1 sample"
 
 
 def test_chosen_rows_are_scored_and_named_by_their_hash():

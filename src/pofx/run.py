@@ -59,7 +59,9 @@ class Run:
         weights = self.path / "model.safetensors"
         if not weights.is_file():
             raise UserError(f"{weights} is not there: the run has saved no weights yet (`pofx resume {self.path}` trains it on)")
-        load_weights(model, read_tensors(weights)[0], weights)
+        tensors, _ = read_tensors(weights)
+        match_precision(model, tensors)
+        load_weights(model, tensors, weights)
         return model.eval()
 
     def blank(self, *, trust: bool = False) -> Model:
@@ -83,9 +85,10 @@ class Run:
                 return cls(**kinds | arguments)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every row of metrics.jsonl, in order."""
+        """Every row of metrics.jsonl, in order. A last line that was cut off in writing is left out; `resume` mends it."""
         file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def load(path: str | Path, *, trust: bool = False) -> Model:
@@ -248,6 +251,13 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file} is damaged or not a safetensors file: {error}") from None
+
+
+def match_precision(model: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give `model` the precision of `tensors`, where all their real numbers have one: what was trained in float64 stays so."""
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(kinds) == 1:
+        model.to(kinds.pop())
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], file: Path) -> None:

@@ -122,7 +122,9 @@ def bits_per_dimension(score: Score, kind: Image) -> Score:
     """
     nats = kind.size * math.log(2)
     error = None if score.standard_error is None else score.standard_error / nats
-    return Score(score.what.replace("log p", "bits per dimension", 1), -score.value / nats, "bits", error, score.protocol)
+    _, _, bound = score.what.partition(", ")
+    what = "bits per dimension" + (f", upper bound from the {bound}" if bound else "")
+    return Score(what, -score.value / nats, "bits", error, score.protocol)
 
 
 def _what(model: Model, keywords: dict[str, Any]) -> str:

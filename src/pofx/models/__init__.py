@@ -48,7 +48,8 @@ def _from_file(name: str) -> type[Model]:
     module_name = f"pofx_file_{path.stem}_{abs(hash(path.resolve()))}"
     if module_name not in sys.modules:
         spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None and spec.loader is not None  # a .py file has both
+        assert spec is not None  # a .py file has one, and a loader
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module  # annotations are looked up there
         try:

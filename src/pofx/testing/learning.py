@@ -94,7 +94,7 @@ def loss_parts(case: Case) -> None:
                 if independent:
                     joined = torch.cat([values(cut[name])[k] for cut in cuts])
                     close(joined, v, f"{player.name}.{name} depends on other rows")
-            assert not isinstance(part, Ratio) or (part.count >= 0).all(), f"{player.name}.{name} counts below zero"
+            assert not isinstance(part, Ratio) or (part.counted >= 0).all(), f"{player.name}.{name} counts below zero"
 
 
 PLANS: dict[str, dict[str, Any]] = {

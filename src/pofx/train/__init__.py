@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pofx.errors import Interrupted, UserError
 from pofx.kinds import Positive, Range, Seed, Size, check_value
-from pofx.run import Run, create, describe, explained, naming, read_tensors, refuse_unknown, write_config
+from pofx.run import Run, create, describe, explained, match_precision, naming, read_tensors, refuse_unknown, write_config
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -70,8 +71,8 @@ class Training:
             check_value(name, annotation, getattr(self, name))
         if self.steps is not None and self.epochs is not None:
             raise UserError("give steps or epochs, not both")
-        if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
-            raise UserError(f"device must be auto, cpu, cuda, cuda:0 or mps, not {self.device!r}")
+        if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda"):
+            raise UserError(f"device must be auto, cpu, cuda or cuda:0, not {self.device!r}")
 
     def total(self, examples: int, *, closed: bool = False) -> int:
         """All steps, for a training split of `examples`; `closed` when every player has a closed form.
@@ -115,12 +116,22 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
     return _finish(trainer, out)
 
 
-def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, report: Report | None = None) -> Run:
+def resume(
+    out: str | Path,
+    *,
+    steps: int | None = None,
+    lr: float | None = None,
+    clip: float | None = None,
+    trust: bool = False,
+    report: Report | None = None,
+) -> Run:
     """Go on with the run in `out`: bit-equal on the CPU (same machine, same threads) to a run that was never stopped.
 
     Args:
         out: the run folder
         steps: train to this many steps in all, instead of the number first asked for; schedules then follow the new total
+        lr: learning rate from here on, instead of the one so far
+        clip: largest norm of a player's whole gradient from here on
         trust: execute the model file that the run carries, if it carries one
         report: as in `train`
 
@@ -134,7 +145,7 @@ def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, re
     run = Run(out)
     file = run.path / "state" / "training.safetensors"
     if not file.is_file():
-        raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing)")
+        raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing): delete the folder and train again")
     tensors, record = read_tensors(file)
     with naming(run.path / "config.json"):
         if missing := [name for name in ("data", "training") if name not in run.config]:
@@ -142,14 +153,17 @@ def resume(out: str | Path, *, steps: int | None = None, trust: bool = False, re
         refuse_unknown(run.config["training"], [field.name for field in fields(Training)], " in section 'training'")
         training = Training(**run.config["training"])
     if steps is not None:
-        check_value("steps", Size, steps)
         training = replace(training, steps=steps, epochs=None)
+    training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
     data = reload(run.config["data"])
     model = run.blank(trust=trust)
+    match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     trainer = Trainer(model, data, training, state=run.path / "state", report=report)
     if trainer.replicas.rank == 0:
         trainer.metrics = Metrics(run.path)
     trainer.load(tensors, record)
+    for note in trainer.notes if trainer.replicas.rank == 0 else ():
+        print(f"note: {note}", file=sys.stderr)
     if steps is not None and trainer.step < trainer.total and trainer.ended:
         trainer.worse = 0  # early stopping ended it, and more steps are asked for
     if trainer.ended:

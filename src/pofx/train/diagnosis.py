@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pofx.errors import Diverged
+from pofx.errors import Diverged, UserError
 from pofx.game import Batch, Noise, Part, Player, Ratio, Watched
 from pofx.run import write_tensors
 
@@ -38,7 +38,8 @@ def diagnose(
 
     hooks = [module.register_forward_hook(watch(name, module)) for name, module in model.named_modules()]
     try:
-        parts = player.loss(batch, noise())
+        with torch.compiler.set_stance("force_eager"):  # hooks see nothing inside compiled modules
+            parts = player.loss(batch, noise())
     finally:
         for handle in hooks:
             handle.remove()
@@ -53,11 +54,14 @@ def diagnose(
     saved = ""
     if kept is not None:
         file = kept / "bad_batch.safetensors"
-        write_tensors(file, batch, {"step": str(step), "player": player.name})
-        saved = f"; the batch is in {file}"
+        try:
+            write_tensors(file, batch, {"step": str(step), "player": player.name})
+            saved = f"; the batch is in {file}"
+        except UserError as error:
+            saved = f"; the batch could not be kept ({error})"
     return Diverged(
         f"step {step}, player {player.name}: {what}; {where}{saved}; the last good state is of step {good}: "
-        "try a lower --lr, --clip 1, or look for odd values in the data"
+        "look for odd values in the data, or resume with a lower --lr or with --clip 1"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -47,6 +48,14 @@ class Replicas:
         if self.active:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Each replica's value, in order of rank: the same list in every replica."""
+        if not self.active:
+            return [value]
+        values = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any replica."""

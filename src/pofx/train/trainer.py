@@ -67,6 +67,9 @@ class Trainer:
         self.stages = list(model.stages())
         self.names = {p: name for name, p in model.named_parameters()}
         self.trainable = [p for p in model.parameters() if p.requires_grad]
+        for stage in self.stages:
+            if len({player.name for player in stage.players}) < len(stage.players):
+                raise UserError(f"{model.title()}: two players of stage {stage.name} have one name; each needs its own")
         self.examples = len(data.splits["train"])
         self.total = training.total(self.examples, closed=all(isinstance(p.optimizer, ClosedForm) for s in self.stages for p in s.players))
         if len(data.splits["valid"]) < self.replicas.world:
@@ -83,6 +86,7 @@ class Trainer:
         self.best_loss, self.best_step, self.worse = math.inf, 0, 0
         self.saved = 0  # step of the last state that was saved
         self.stop_asked = False
+        self.notes: list[str] = []  # what keeps a resumed run from being bit-equal
         self.sums: dict[str, list[float]] = {}  # name -> [sum, count] of logged values since the last row
 
         self.replicas.same(model.state_dict().values())
@@ -120,7 +124,7 @@ class Trainer:
                 due = self.step % every.checkpoint_every == 0
             else:
                 due = self.step % evaluate_every == 0 and time.monotonic() - saved > SAVE_SECONDS
-            if due or self.ended:
+            if self.replicas.any(due) or self.ended:
                 self.save()
                 saved = time.monotonic()
             if self.replicas.any(self.stop_asked):
@@ -229,7 +233,7 @@ class Trainer:
     def _mean(self, name: str, part: Part, total: int) -> Tensor:
         """This replica's share of the mean over the global batch."""
         if isinstance(part, Ratio):
-            count = part.count.sum().to(part.total.dtype)
+            count = part.counted.sum().to(part.total.dtype)
             self.replicas.sum([count])
             return part.total.sum() / count
         values, mine = part.values.detach() if isinstance(part, Watched) else part, self.replicas.cut(total)
@@ -331,7 +335,7 @@ class Trainer:
                 key = (name, isinstance(part, Watched))
                 values = part.total if isinstance(part, Ratio) else part.values if isinstance(part, Watched) else part
                 sums[key] = sums.get(key, 0.0) + values.sum(dtype=torch.float64).item()
-                count[key] = count.get(key, 0.0) + (part.count.sum().item() if isinstance(part, Ratio) else len(values))
+                count[key] = count.get(key, 0.0) + (part.counted.sum().item() if isinstance(part, Ratio) else len(values))
         self.model.train()
         flat = torch.tensor([*sums.values(), *count.values()], dtype=torch.float64, device=self.device)
         self.replicas.sum([flat])
@@ -361,7 +365,7 @@ class Trainer:
     # State
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Everything that resume needs: tensors, and a record of plain values as JSON."""
+        """Everything that resume needs: tensors, and a record of plain values as JSON. All replicas call it together."""
         groups = {"model": self.model.state_dict(), "average": self.average, "best": self.best}
         tensors = {f"{group}/{name}": t.detach() for group, found in groups.items() for name, t in found.items()}
         for player, optimizer in getattr(self, "optimizers", {}).items():
@@ -370,7 +374,8 @@ class Trainer:
             "step": self.step, "total": self.total, "stage": self.stage, "begun": self.begun,
             "batches": self.batches, "updates": self.updates,
             "best_loss": self.best_loss, "best_step": self.best_step, "worse": self.worse,
-            "sums": self.sums, "metrics": self.metrics.length, "threads": torch.get_num_threads(), "torch": torch.__version__,
+            "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length,
+            "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         return tensors, {"pofx": json.dumps(record)}
 
@@ -389,7 +394,9 @@ class Trainer:
             self.model.load_state_dict(groups["model"])
             self.average = {name: groups["average"][name].to(self.device) for name in self.average}
             self.best = {name: t.to(self.device) for name, t in groups["best"].items()}
-            self.step, self.batches, self.updates, self.sums = (found[k] for k in ("step", "batches", "updates", "sums"))
+            self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
+            replicas = found["sums"] if isinstance(found["sums"], list) else [found["sums"]]
+            self.sums = replicas[self.replicas.rank] if len(replicas) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
             self.saved = self.step
             if found["stage"] >= 0:
@@ -404,20 +411,24 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(f"the training state is not of this model: {error}") from error
         self.metrics.cut(found["metrics"])
+        for name, before, now in (("threads", found["threads"], torch.get_num_threads()), ("torch", found["torch"], torch.__version__)):
+            if before != now:
+                self.notes.append(f"{name} was {before} before and is {now} now: the last digits may differ from an unbroken run's")
 
     def save(self) -> None:
         """Save the state and the weights to use, each whole or not at all; rank 0 alone writes. A bad state is never saved."""
         bad = [name for p, name in self.names.items() if not finite(p)]
         if bad:
             raise Diverged(
-                f"step {self.step}: {bad[0]} is not finite after the update though its gradient was: try a lower --lr; "
+                f"step {self.step}: {bad[0]} is not finite after the update though its gradient was: resume with a lower --lr; "
                 f"the last good state is of step {self.saved}"
             )
+        state = self.state()
         if self.state_folder is not None and self.replicas.rank == 0:
             self.metrics.sync()
             # the state last: whoever stops in between goes on from the state before, and writes the weights again
             write_tensors(self.state_folder.parent / "model.safetensors", self.weights())
-            write_tensors(self.state_folder / "training.safetensors", *self.state())
+            write_tensors(self.state_folder / "training.safetensors", *state)
         self.saved = self.step
 
 

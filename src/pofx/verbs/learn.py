@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pofx.kinds import Size
+from pofx.kinds import Positive, Size
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
 if TYPE_CHECKING:
@@ -59,12 +59,16 @@ def train(model: str, *, data: str = "digits", out: str | None = None, **options
         return _finished(run, loaded)
 
 
-def resume(run: str, *, steps: Size | None = None, trust: bool = False) -> dict[str, Any]:
+def resume(
+    run: str, *, steps: Size | None = None, lr: Positive | None = None, clip: Positive | None = None, trust: bool = False
+) -> dict[str, Any]:
     """Go on with a run that was stopped, exactly where it was.
 
     Args:
         run: a run folder
         steps: train to this many steps in all, instead of the number first asked for
+        lr: learning rate from here on, after a run that diverged
+        clip: largest norm of a player's whole gradient from here on, likewise
         trust: execute the model file that the run carries
     """
     from pofx import train as engine
@@ -72,9 +76,21 @@ def resume(run: str, *, steps: Size | None = None, trust: bool = False) -> dict[
     from pofx.verbs.progress import TrainingProgress
 
     with _replicas():
-        with TrainingProgress() as progress:
-            done = engine.resume(run, steps=steps, trust=trust, report=progress)
+        with TrainingProgress() as progress, _old_scores_aside(Path(run)):
+            done = engine.resume(run, steps=steps, lr=lr, clip=clip, trust=trust, report=progress)
         return _finished(done, reload(done.config["data"]))
+
+
+@contextmanager
+def _old_scores_aside(run: Path) -> Iterator[None]:
+    """Scores belong to the weights they were measured on: when those change, scores.json becomes scores-before.json."""
+    weights, scores = run / "model.safetensors", run / "scores.json"
+    before = weights.read_bytes() if scores.exists() else b""
+    try:
+        yield
+    finally:
+        if scores.exists() and weights.read_bytes() != before:
+            scores.replace(run / "scores-before.json")
 
 
 @contextmanager

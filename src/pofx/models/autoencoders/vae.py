@@ -49,7 +49,7 @@ class VAE(Model):
         components: of a logistic_mixture
         scale: standard deviation of a gaussian likelihood; None: learned, one for each number of x
         beta: weight of the KL in training
-        free_bits: nats of KL in each latent dimension that training does not charge for
+        free_bits: nats of KL in each latent dimension of an example that training does not charge for (the paper spares a batch's mean)
         kl_warmup: share of training over which the weight of the KL rises from 0
         samples: trains on the bound of so many samples of z (an IWAE when above 1)
 
@@ -214,23 +214,6 @@ class VAE(Model):
         for hook in hooks:
             hook.remove()
         return x.element_size() * (sum(numbers) + 4 * numbers[-1])
-
-    @torch.no_grad()
-    def diagnose(self, x: Tensor) -> dict[str, float]:
-        """What the code is used for, on examples x (B, *shape), of which there should be many.
-
-        Returns:
-            `latent`: its dimensions; `active_units`: those whose posterior mean varies by more than 0.01 (Burda et al.);
-            `collapsed_units`: those whose posterior is the prior, to 0.01 nats of KL; `kl`: nats in all
-        """
-        mean_BZ, log_std_BZ = self.q(x)
-        kl_Z = kl(mean_BZ, log_std_BZ).mean(0)
-        return {
-            "latent": float(self.codes.dims),
-            "active_units": float((mean_BZ.var(0) > 0.01).sum()),
-            "collapsed_units": float((kl_Z < 0.01).sum()),
-            "kl": float(kl_Z.sum()),
-        }
 
 
 def importance_weighted(log_px_BK: Tensor, e_BKZ: Tensor, z_BKZ: Tensor, log_std_BZ: Tensor) -> Tensor:
