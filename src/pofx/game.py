@@ -27,7 +27,7 @@ class Ratio(NamedTuple):
     """A part of a loss averaged over counted things instead of examples: sum of `total_B` over sum of `counted_B`, as nats a token."""
 
     total: Tensor
-    count: Tensor  # type: ignore[assignment]  # in place of tuple.count
+    counted: Tensor
 
 
 Part = Tensor | Watched | Ratio
