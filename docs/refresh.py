@@ -29,10 +29,10 @@ KOREAN = ROOT / "README.ko.md"  # the examples of README.md again, so they are c
 
 WORDS = {
     "ko": {
-        "model": "모델", "family": "계열", "can": "할 수 있는 일", "density": "확률", "data": "데이터", "paper": "논문",
+        "model": "모델", "family": "계열", "can": "할 수 있는 일", "density": "p(x)", "data": "데이터", "paper": "논문",
         "exact": "정확", "bound": "하한", "none": "없음",
-        "samples": "표본 생성", "scores": "점수", "encodes": "부호화", "decodes": "복호화", "completes": "빈 곳 채우기",
-        "translates": "변환", "classifies": "분류", "hashes": "이진 부호",
+        "samples": "샘플 생성", "scores": "점수 매기기", "encodes": "인코딩", "decodes": "디코딩", "completes": "빈 곳 채우기",
+        "translates": "변환", "classifies": "분류", "hashes": "이진 해시",
     }
 }  # fmt: skip
 
