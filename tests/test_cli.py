@@ -261,8 +261,12 @@ def test_interrupting_saves_and_says_how_to_resume(runs):
     assert "pofx resume runs/long" in error
     assert "Traceback" not in error
     step = int(error.split("stopped at step ")[1].split()[0])
+    pofx_done("evaluate runs/long --rows 2")
     pofx_done(f"resume runs/long --steps {step + 10}")
     assert pofx.Run("runs/long").metrics()[-1]["step"] == step + 10
+    assert not Path("runs/long/scores.json").exists()  # those were of other weights
+    assert Path("runs/long/scores-before.json").exists()
+    assert "None yet" in Path("runs/long/README.md").read_text()
 
 
 def test_a_model_of_one_s_own_is_carried_and_runs_only_if_trusted(runs, capsys):

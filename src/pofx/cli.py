@@ -64,6 +64,24 @@ def _run(words: list[str]) -> int:
             raise UserError(f"{name} comes before the verb: write pofx VERB ... {name}")
         raise UserError(f"pofx has no verb {name!r}: {nearest(name, VERBS)}")
     verb = VERBS[name]
+    read = _read(name, verb, rest)
+    if read is None:
+        return 0
+    arguments, values = read
+    as_json = values.pop("json", False)
+    report = verb.function(*arguments, **values)
+    if os.environ.get("RANK", "0") == "0":
+        if as_json:
+            print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
+        else:
+            from pofx.verbs.show import show
+
+            show(report, verb.long)
+    return 0
+
+
+def _read(name: str, verb: Verb, rest: list[str]) -> tuple[list[Any], dict[str, Any]] | None:
+    """The arguments that the words after a verb spell, by position and by name; None when they ask for help, which is printed."""
     positional = _positional(verb)
     asked_help = "-h" in rest or "--help" in rest
 
@@ -81,7 +99,7 @@ def _run(words: list[str]) -> int:
         if verb.flags and not complete:
             parser.epilog = f"With {' and '.join(key.upper() for key in positional)} named, what depends on it is shown too."
         parser.print_help()
-        return 0
+        return None
 
     flags = {flag: option for group in groups for flag, option in group.options.items()}
     known = [f"--{flag.replace('_', '-')}" for flag in flags] + ["--json"]
@@ -93,24 +111,15 @@ def _run(words: list[str]) -> int:
     if extra:
         raise UserError(f"pofx {name} does not know what to do with {' '.join(extra)!r}; pofx {name} --help shows what can be written")
     values = {key: value for key, value in vars(found).items() if value is not None}
-    as_json = values.pop("json", False)
-    runs = [values.pop(key) for key in positional]
-    arguments = [value for item in runs for value in (item if isinstance(item, list) else [item])]
-    for key, text in values.items():
-        values[key] = _value(flags[key], text)
+    words = [values.pop(key) for key in positional]
+    arguments = [value for item in words for value in (item if isinstance(item, list) else [item])]
+    for key in values.keys() & flags.keys():
+        values[key] = _value(flags[key], values[key])
         check_value(f"--{key.replace('_', '-')}", flags[key].annotation, values[key])
     for key, option in flags.items():
         if option.default is REQUIRED and key not in values:
             raise UserError(f"pofx {name} needs --{key.replace('_', '-')}: {option.help}")
-    report = verb.function(*arguments, **values)
-    if os.environ.get("RANK", "0") == "0":
-        if as_json:
-            print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
-        else:
-            from pofx.verbs.show import show
-
-            show(report, verb.long)
-    return 0
+    return arguments, values
 
 
 def _overview() -> str:

@@ -92,7 +92,7 @@ def score(
     require(model, "scores")
     _, own, loading = sort("score", asked, score_flags(run, trust))
     file = destination(out, TABLES) if out else None
-    shown = destination(picture or found.path / "samples" / "unusual.png", (".png",))
+    shown = destination(picture or found.path / "samples" / "unusual.png", (".png",), "--picture")
     loaded = prepared(found, model, data, loading)
     rows = Rows(loaded, split)
     with Counting("scored") as progress:

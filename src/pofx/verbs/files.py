@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 
-def destination(out: str | Path, suffixes: tuple[str, ...]) -> Path:
-    """`out` as a path that can be written; a UserError now rather than after the work."""
+def destination(out: str | Path, suffixes: tuple[str, ...], flag: str = "--out") -> Path:
+    """`out`, which `flag` gives, as a path that can be written; a UserError now rather than after the work."""
     path = Path(out)
     if path.suffix.lower() not in suffixes:
-        raise UserError(f"--out {out}: the name must end in {' or '.join(suffixes)}, which says what to write")
+        raise UserError(f"{flag} {out}: the name must end in {' or '.join(suffixes)}, which says what to write")
     if path.is_dir():
-        raise UserError(f"--out {out} is a folder: name a file in it")
+        raise UserError(f"{flag} {out} is a folder: name a file in it")
     there = path.parent
     while not there.exists():
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UserError(f"--out {out}: {there} cannot be written to; choose another place")
+        raise UserError(f"{flag} {out}: {there} cannot be written to; choose another place")
     return path
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pofx.errors import UserError
+from pofx.kinds import Binary, Category, Image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +53,12 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
         if name not in data.fields:
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)}")
         if data.fields[name] != kind:
-            size = f"; say --size {kind.shape[-1]}" if len(kind.shape) == 3 == len(data.fields[name].shape) else ""
-            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {data.fields[name]}{size}")
+            found, hint = data.fields[name], ""
+            if isinstance(kind, Binary) and isinstance(found, Image):
+                hint = "; make it binary with --binarize dynamic or --binarize threshold"
+            elif len(kind.shape) == len(found.shape) == 3 and kind.shape[1:] != found.shape[1:]:
+                hint = f"; say --size {kind.shape[-1]}"
+            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{hint}")
     return data
 
 
@@ -87,8 +92,6 @@ class Rows:
     def about(self) -> dict[str, list[Any]]:
         """What each row is, as columns: its number in the source, its split, its file and its label where it has them."""
         import torch
-
-        from pofx.kinds import Category
 
         about: dict[str, list[Any]] = {"row": self.source.tolist(), "split": self.parts}
         if all(split.names for split in self.splits):
