@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --no-input
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
+# Models this small gain nothing from a second thread, and lose much where processes share the cores.
+export OMP_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format docs bench constraints clean
 
