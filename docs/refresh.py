@@ -50,7 +50,7 @@ def models(language: str = "en") -> str:
         return say.get(text, text)
 
     rows = []
-    for model in verbs.models()["models"]:
+    for model in verbs.models():
         page = f"docs/models/{model['name']}.md"
         paper = model["paper"]
         rows.append([
@@ -74,7 +74,7 @@ def taxonomy() -> str:
         "implicit": "x can be drawn, but log p(x) cannot be computed",
         "none": "neither: codes, or labels",
     }
-    zoo = verbs.models()["models"]
+    zoo = verbs.models()
     return _table(
         ["p(x)", "what that means", "models"],
         [[kind, meaning, ", ".join(m["name"] for m in zoo if m["p(x)"] == kind) or "none yet"] for kind, meaning in what.items()],

@@ -228,7 +228,7 @@ def test_new_data_are_prepared_as_the_run_s_own_were(runs, capsys):
 
 
 def test_models_are_listed_with_their_papers(capsys):
-    rows = {row["name"]: row for row in pofx_json(capsys, "models")["models"]}
+    rows = {row["name"]: row for row in pofx_json(capsys, "models")}
     assert set(rows) == set(pofx.models.files())
     vae = rows["vae"]
     assert vae["family"] == "autoencoders"

@@ -5,7 +5,7 @@ arguments. A verb imports torch only when it runs.
 
 Example:
     >>> from pofx import verbs
-    >>> [row["density"] for row in verbs.models()["models"] if row["name"] == "vae"]
+    >>> [row["density"] for row in verbs.models() if row["name"] == "vae"]
     ['bound']
 """
 

@@ -11,7 +11,7 @@ from pofx.verbs.flags import Flags, data_flags, sort, together
 ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
 
 
-def models() -> dict[str, Any]:
+def models() -> list[dict[str, Any]]:
     """List every model: what it can be asked, its density, the data it takes, its paper."""
     from pofx.models import files, find
 
@@ -38,7 +38,7 @@ def models() -> dict[str, Any]:
                 },
             }
         )
-    return {"models": rows}
+    return rows
 
 
 def look_flags(spec: str | None = None) -> list[Flags]:

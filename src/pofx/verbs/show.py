@@ -6,11 +6,11 @@ import sys
 from typing import Any
 
 
-def show(report: dict[str, Any], without: tuple[str, ...] = ()) -> None:
+def show(report: dict[str, Any] | list[dict[str, Any]], without: tuple[str, ...] = ()) -> None:
     """Print a verb's report for people.
 
     Args:
-        report: what the verb gave
+        report: what the verb gave; a list of records is one table
         without: keys and columns that are for machines
     """
     from rich.console import Console
@@ -18,6 +18,7 @@ def show(report: dict[str, Any], without: tuple[str, ...] = ()) -> None:
 
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else 200, highlight=False, markup=False)
+    report = report if isinstance(report, dict) else {"records": report}
     for key, value in report.items():
         if key in without or value is None or value == {}:
             continue
