@@ -45,7 +45,7 @@ __all__ = [
 class Verb:
     """A function, all its flags where some of them depend on its positional arguments, and what of its report is for --json only."""
 
-    function: Callable[..., dict[str, Any]]
+    function: Callable[..., dict[str, Any] | list[dict[str, Any]]]
     flags: Known | None = None
     long: tuple[str, ...] = ()
 
