@@ -135,7 +135,9 @@ class Model(nn.Module):
         annotations = annotations_of(cls.__init__)
         for name, value in config.items():
             if name not in annotations:
-                raise UserError(f"{cls.title()}: argument {name!r} of __init__ has no annotation: write its kind or type, such as {name}: int")
+                raise UserError(
+                    f"{cls.title()}: argument {name!r} of __init__ has no annotation: write its kind or type, such as {name}: int"
+                )
             check_value(f"{cls.title()}: {name}", annotations[name], value)
         return config
 

@@ -118,9 +118,12 @@ def resume(case: Case) -> None:
                 file = Path(folder) / "state.safetensors"
                 write_tensors(file, *first.state())
                 tensors, record = read_tensors(file)
+            at_k = finished(first)
+            first.run(until=k + 1)  # what came after the state was saved is lost
             second = Trainer(case.model(torch.float32), case.data(), training)
             second.metrics = first.metrics
             second.load(tensors, record)
+            differ(finished(second), at_k, f"loaded at step {k}")
             second.run()
             differ(finished(second), expected, f"resumed at step {k}")
 
