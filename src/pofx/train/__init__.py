@@ -112,7 +112,7 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
         with explained(out):
             (out / "state").mkdir()
         trainer.metrics.folder = out
-        trainer.save()
+    trainer.save()  # all replicas together, for each has its own sums
     return _finish(trainer, out)
 
 

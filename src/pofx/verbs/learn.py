@@ -89,7 +89,7 @@ def _old_scores_aside(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if scores.exists() and weights.read_bytes() != before:
+        if os.environ.get("RANK", "0") == "0" and scores.exists() and weights.read_bytes() != before:
             scores.replace(run / "scores-before.json")
 
 
