@@ -55,6 +55,7 @@ class Gradient:
         assert isinstance(kind, (Adam, SGD))
         owned = {parameter: None for module in player.modules for parameter in module.parameters()}
         self.parameters: list[nn.Parameter] = [p for p in owned if p.requires_grad]
+        self.own = frozenset(self.parameters)
         self.names = [names[p] for p in self.parameters]
         self.lr, self.factor, self.clip, self.replicas = kind.lr if lr is None else lr, factor, clip, replicas
         fused = all(p.is_floating_point() for p in self.parameters)

@@ -251,9 +251,9 @@ class Trainer:
     def _give_gradients_to(self, name: str, optimizer: Gradient) -> None:
         """The player's parameters alone take gradients while it moves."""
         if len(self.stages) > 1 or len(self.optimizers) > 1:
-            own = set(optimizer.parameters)
             for p in self.trainable:
-                p.requires_grad_(p in own)
+                if p.requires_grad is not (p in optimizer.own):
+                    p.requires_grad_(not p.requires_grad)
         self.mover = name
 
     def _batch(self, number: int) -> Batch:
