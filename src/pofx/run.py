@@ -25,12 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from pofx import models
+from pofx import __version__, models
 from pofx.errors import UserError, nearest
 from pofx.kinds import Kind
 from pofx.model import Model
 
-VERSION = "0.1.0"
 SECTIONS = ("pofx", "model", "data", "training")
 MODEL_KEYS = ("name", "file", "sha256", "kinds", "arguments")
 
@@ -134,7 +133,7 @@ def create(path: str | Path, sections: dict[str, Any], model: Model) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         if sections["model"]["file"] is not None:
             shutil.copyfile(_source(type(model)), path / sections["model"]["file"])
-        write_config(path, {"pofx": VERSION, **sections})
+        write_config(path, {"pofx": __version__, **sections})
     return path
 
 

@@ -395,13 +395,11 @@ class Trainer:
             self.average = {name: groups["average"][name].to(self.device) for name in self.average}
             self.best = {name: t.to(self.device) for name, t in groups["best"].items()}
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
-            replicas = found["sums"] if isinstance(found["sums"], list) else [found["sums"]]
-            self.sums = replicas[self.replicas.rank] if len(replicas) == self.replicas.world else {}
+            self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
             self.saved = self.step
             if found["stage"] >= 0:
-                entered = round(self.stages[found["stage"] - 1].until * found["total"]) if found["stage"] else 0
-                self.begun = found.get("begun", entered)  # states of the first 0.1.0 do not say
+                self.begun = found["begun"]
                 self._begin(found["stage"], fresh=False)
                 for player, optimizer in self.optimizers.items():
                     prefix = f"{player}/"
