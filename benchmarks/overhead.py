@@ -125,19 +125,20 @@ class TwoPlayers(Model):
 def two_by_hand(x: Tensor) -> Callable[[int], None]:
     """One move of each player a step, as the usual adversarial loop has it."""
     model = TwoPlayers(Vector(x.shape[1]))
+    noise: Any = PlainNoise()
     critic_adam, generator_adam = (torch.optim.Adam(net.parameters(), lr=1e-4, fused=True) for net in (model.critic, model.generator))
 
     def steps(n: int) -> None:
         order = torch.randperm(len(x))[: 100 * n]
         for rows in order.split(100):
-            with torch.no_grad():
-                fake = model.generator(torch.randn(100, 16))
-            loss = F.softplus(-model.critic(x[rows])).mean() + F.softplus(model.critic(fake)).mean()
+            parts: Any = model.critic_loss({"x": x[rows]}, noise)
+            loss = (parts["real"] + parts["fake"]).mean()
             critic_adam.zero_grad()
             loss.backward()
             critic_adam.step()
             model.critic.requires_grad_(False)
-            loss = F.softplus(-model.critic(model.generator(torch.randn(100, 16)))).mean()
+            parts = model.generator_loss({}, noise)
+            loss = parts["fooled"].mean()
             generator_adam.zero_grad()
             loss.backward()
             generator_adam.step()
