@@ -313,7 +313,7 @@ def test_stages_begin_at_their_share_of_all_steps_and_schedules_run_within_them(
 
     def remembered():
         play_step()
-        rates.append(t.optimizers["p"].inner.param_groups[0]["lr"])  # type: ignore[union-attr]
+        rates.append(t.optimizers["p"].rate)  # type: ignore[union-attr]
 
     t._play = remembered  # type: ignore[method-assign]
     t.run()
@@ -336,7 +336,7 @@ def test_more_steps_asked_for_in_a_later_stage_leave_its_beginning_where_it_was(
     more = trainer(game(play), steps=40, schedule="linear", lr=1e-3)
     more.load(*first.state())
     more.run(until=9)
-    assert_close(more.optimizers["p"].inner.param_groups[0]["lr"], 1e-3 * (1 - 3 / 35))  # type: ignore[union-attr]
+    assert_close(more.optimizers["p"].rate, 1e-3 * (1 - 3 / 35))  # type: ignore[union-attr]
     more.run()
     assert more.step == 40
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -62,9 +63,13 @@ class Noise:
         dtype: torch.dtype = torch.float32,
         progress: float = 1.0,
     ):
-        self.rows, self.total, self.progress = rows, total, progress
+        self.key, self.rows, self.total, self.progress = key, rows, total, progress
         self.device, self.dtype = device, dtype
-        self.generator = generator(key, device)
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """The source of all that is drawn here, made at the first draw."""
+        return generator(self.key, self.device)
 
     def _cut(self, whole: Tensor) -> Tensor:
         return whole if self.rows.stop - self.rows.start == self.total else whole[self.rows]

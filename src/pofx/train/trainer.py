@@ -241,7 +241,7 @@ class Trainer:
             raise UserError(
                 f"loss part {name} has shape {tuple(values.shape)}: give one number an example, ({mine.stop - mine.start},), not their mean"
             )
-        return values.sum() / total
+        return values.mean() if len(values) == total else values.sum() / total
 
     def _give_gradients_to_all(self) -> None:
         for p in self.trainable:
