@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from benchmarks.recipes import MLP
@@ -47,10 +48,20 @@ def vae() -> nn.Module:
 
 
 def trainer(x: Tensor, folder: Path, batch_size: int) -> Any:
-    """pythae's trainer on `x` (n, 1, 28, 28), prepared: each `train_step(epoch)` is one epoch. Its logger is silenced."""
+    """pythae's trainer, prepared: each `train_step(epoch)` is one epoch. Its logger is silenced.
+
+    Args:
+        x: pictures in [0, 1], (n, 1, 28, 28); each is drawn anew as bits whenever it is read
+        folder: for its output
+        batch_size: as asked
+    """
     with contextlib.redirect_stdout(io.StringIO()):
-        from pythae.data.datasets import BaseDataset
+        from pythae.data.datasets import BaseDataset, DatasetOutput
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    class Drawn(BaseDataset):
+        def __getitem__(self, index: int) -> Any:
+            return DatasetOutput(data=torch.bernoulli(self.data[index]), labels=self.labels[index])
 
     logging.disable(logging.INFO)
     config = BaseTrainerConfig(
