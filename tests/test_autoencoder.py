@@ -45,7 +45,7 @@ def test_bernoulli_is_torchs_cross_entropy_of_the_decoded(kind):
 def test_default_loss_is_that_of_the_kind():
     for kind in KINDS:
         x = torch.rand(6, *kind.shape).round()
-        assert list(AutoEncoder(kind, hidden=(3,)).loss({"x": x}, NOISE)) == ["bernoulli" if isinstance(kind, Binary) else "mse"]
+        assert list(AutoEncoder(kind, hidden=(3,)).loss({"x": x}, NOISE)) == ["bernoulli" if isinstance(kind, (Binary, Image)) else "mse"]
 
 
 def test_pictures_and_bits_are_decoded_within_their_range():

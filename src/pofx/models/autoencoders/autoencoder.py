@@ -39,7 +39,7 @@ class AutoEncoder(Model):
         hidden: units of each layer (mlp); channels after each halving of the picture, then units of a dense layer (conv); or units of each
             GRU (recurrent); the decoder has them in reverse, and where left out they are the body's own
         activation: of the hidden layers; the body's own where left out
-        reconstruction: mse or bernoulli; where left out, bernoulli for bits and mse for the rest
+        reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits (which mse learns far slower) and mse for the rest
 
     Example:
         >>> import torch
@@ -70,7 +70,7 @@ class AutoEncoder(Model):
         self.bounded = isinstance(x, (Image, Binary))
         if reconstruction == "bernoulli" and not self.bounded:
             raise UserError(f"{self.title()}: reconstruction bernoulli needs x in [0, 1] (Image or Binary), not {x}: use mse")
-        self.reconstruction = reconstruction or ("bernoulli" if isinstance(x, Binary) else "mse")
+        self.reconstruction = reconstruction or ("bernoulli" if self.bounded else "mse")
         self.encoder = networks.encoder(x, body, latent, hidden=hidden, activation=activation)
         self.decoder = networks.decoder(x, body, latent, hidden=hidden, activation=activation)
         self.codes = Vector(latent)

@@ -28,7 +28,7 @@ class DenoisingAutoEncoder(AutoEncoder):
         hidden: units of each layer (mlp); channels after each halving of the picture, then units of a dense layer (conv); or units of each
             GRU (recurrent); the decoder has them in reverse, and where left out they are the body's own
         activation: of the hidden layers; the body's own where left out
-        reconstruction: mse or bernoulli; where left out, bernoulli for bits and mse for the rest
+        reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits (which mse learns far slower) and mse for the rest
         corruption: masking (numbers become 0), gaussian (normal noise is added) or salt_and_pepper (pictures and bits: 0 or 1)
         level: probability that a number is corrupted; for gaussian, the standard deviation in units of x
 
