@@ -69,7 +69,7 @@ def rows(t, split=None):
     return [row for row in map(json.loads, t.metrics.rows) if row.get("split") == split]
 
 
-def equal(model, other):
+def assert_equal_weights(model, other):
     for (name, p), q in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(p, q), name
 
@@ -108,7 +108,7 @@ def test_bit_equal_to_a_loop_by_hand():
         sum(part.sum() / B for part in model.loss(batch(step), noise(step, "coder")).values()).backward()
         adam.step()
         adam.zero_grad()
-    equal(trained.model, model)
+    assert_equal_weights(trained.model, model)
 
 
 @pytest.mark.parametrize(

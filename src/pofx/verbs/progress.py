@@ -10,12 +10,11 @@ from typing import Any, Self
 EVERY = 10.0  # seconds between lines in a log
 
 
-class TrainingProgress:
-    """What the engine reports, shown: call it with a row of metrics beside `total` and `steps_a_second`."""
+class _Shown:
+    """A bar on a terminal, for as long as the block lasts; plain lines elsewhere."""
 
     def __init__(self) -> None:
         self.bar, self.task = _bar()
-        self.valid, self.printed = "", 0.0
 
     def __enter__(self) -> Self:
         if self.bar is not None:
@@ -25,6 +24,14 @@ class TrainingProgress:
     def __exit__(self, *raised: object) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+class TrainingProgress(_Shown):
+    """What the engine reports, shown: call it with a row of metrics beside `total` and `steps_a_second`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.valid, self.printed = "", 0.0
 
     def __call__(self, row: dict[str, Any]) -> None:
         if "split" in row:
@@ -45,21 +52,12 @@ class TrainingProgress:
             print(f"step {row['step']}/{row['total']}  {losses}{left}".rstrip(), file=sys.stderr, flush=True)
 
 
-class Counting:
+class Counting(_Shown):
     """How many of how many are done: call it with both."""
 
     def __init__(self, what: str):
-        self.bar, self.task = _bar()
+        super().__init__()
         self.what, self.printed = what, time.monotonic()
-
-    def __enter__(self) -> Self:
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         if self.bar is not None:
