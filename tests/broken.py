@@ -29,13 +29,19 @@ class Sound(Model):
     def __init__(self, x: Binary | Vector, *, latent: Size = 2):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.zeros(x.size, x.size)), nn.Parameter(torch.zeros(x.size))
-        self.shape, self.codes = x.shape, Vector(latent)
+        self.shape, self.codes, self.order = x.shape, Vector(latent), torch.arange(x.size)
 
     def depends(self):
         return torch.ones(self.weight.shape, dtype=torch.bool).tril(-1)
 
     def logits(self, x_BD):
         return F.linear(x_BD, self.weight.tril(-1), self.bias)
+
+    def params(self, x):
+        return self.logits(x.flatten(1)).view(len(x), 1, *self.shape)
+
+    def stepper(self, x):
+        return lambda d: self.params(x).flatten(2)[:, :, d]
 
     def conditionals(self, x):
         x_BD = x.flatten(1)
@@ -51,7 +57,7 @@ class Sound(Model):
         return {"nll": -self.conditionals(batch["x"]).sum(1)}
 
     @torch.no_grad()
-    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+    def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         x_BD = torch.zeros(n, len(self.bias), dtype=self.bias.dtype)
         uniform_BD = torch.rand(x_BD.shape, generator=generator, dtype=x_BD.dtype)
         for d in range(x_BD.shape[1]):
@@ -66,7 +72,7 @@ class SumsToOne(Sound):
 
 class SamplesFollowTheDensity(Sound):
     @torch.no_grad()
-    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+    def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         logits = self.bias.expand(n, -1)  # as if the bits were independent
         return torch.bernoulli(logits.sigmoid(), generator=generator).unflatten(1, self.shape)
 
@@ -82,11 +88,17 @@ class ConditionalsSeeWhatTheyMay(SumsToOne):
     pass
 
 
-class CachedSampler(Sound):
+class SamplersAgree(Sound):
     @torch.no_grad()
-    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+    def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         x = super().sample(n, generator=generator)
-        return x.flip(2) if cached else x
+        return x.flip(2) if sampler == "cached" else x
+
+
+class StepsEqualTheWhole(Sound):
+    def stepper(self, x):
+        first = self.params(x)  # never looks at what has been filled in since
+        return lambda d: first.flatten(2)[:, :, d]
 
 
 class Gradients(Sound):
@@ -139,7 +151,7 @@ class CuttingTheBatch(Sound):
 
 class Randomness(Sound):
     @torch.no_grad()
-    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+    def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         return super().sample(n)
 
 
@@ -205,7 +217,7 @@ class Outputs(Sound):
 class OutputsOutOfRange(Sound):
     check = "outputs"
 
-    def sample(self, n, *, given=None, generator=None, cached: bool = True):
+    def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         return 2 * super().sample(n, generator=generator)
 
 

@@ -1,11 +1,13 @@
-"""p(x | z): what a decoder's parameters say about x. Every likelihood has the same four things:
+"""What the parameters that a network gives for each number of x say about it. Every likelihood has the same things:
 
 - `per_element`: parameters for each number of x
-- `log_prob(params_BP, x_B)`: nats, summed over the numbers of x, (B,)
+- `each(params_BP, x_B)`: nats of each number of x, (B, *shape), and `log_prob(params_BP, x_B)`, their sum, (B,)
 - `mean(params_BP)`: the mean of x, (B, *shape)
+- `invert(params_BP, u_BU)`: the x that uniform numbers stand for, (B, *shape); `uniforms` of them, U, for each number of x
 - `draw(params_BP, generator)`: one draw of x, (B, *shape)
 
-Shapes: B examples, P parameters for each number of x, K mixture components, L levels; `params_BP` is (B, P, *shape), `x_B` is (B, *shape).
+Shapes: B examples, P parameters for each number of x, U uniform numbers in [0, 1) for each, K mixture components, L levels;
+`params_BP` is (B, P, *shape), `x_B` is (B, *shape), `u_BU` is (B, U, *shape).
 N codes of one x, H features of each, D numbers of x, G groups of them.
 """
 
@@ -15,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,22 +31,31 @@ Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture"]
 
 
 class Likelihood(ABC):
-    """What a decoder's parameters say about x; `dequantised` where `log_prob` takes uniform noise `u_B` in training."""
+    """What a network's parameters say about x; `dequantised` where `log_prob` takes uniform noise `u_B` in training."""
 
     dequantised: bool = False
+    uniforms: ClassVar[int] = 1
 
     @property
     @abstractmethod
     def per_element(self) -> int: ...
 
     @abstractmethod
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor: ...
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor: ...
 
     @abstractmethod
     def mean(self, params_BP: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor: ...
+
+    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+        return self.each(params_BP, x_B, u_B).flatten(1).sum(1)
+
+    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        B, _, *shape = params_BP.shape
+        u_BU = torch.rand(B, self.uniforms, *shape, generator=generator, device=params_BP.device, dtype=params_BP.dtype)
+        return self.invert(params_BP, u_BU)
 
 
 def likelihood(x: Kind, name: Name | None = None, *, components: int = 5, scale: float | None = None) -> Likelihood:
@@ -88,10 +99,10 @@ class Bernoulli(Likelihood):
     def per_element(self) -> int:
         return 1
 
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         # x log sigmoid(l) + (1 - x) log sigmoid(-l) = x l - softplus(l)
         logits_B = params_BP.squeeze(1)
-        return (x_B * logits_B - F.softplus(logits_B)).flatten(1).sum(1)
+        return x_B * logits_B - F.softplus(logits_B)
 
     def log_prob_of_features(self, weight_DH: Tensor, bias_D: Tensor, x_D: Tensor) -> Callable[[Tensor], Tensor]:
         """log p of one x of bits, from what the decoder's last, affine layer takes in: h (N, H) of N codes to (N,), in the product's time.
@@ -120,8 +131,8 @@ class Bernoulli(Likelihood):
     def mean(self, params_BP: Tensor) -> Tensor:
         return params_BP.squeeze(1).sigmoid()
 
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return torch.bernoulli(self.mean(params_BP), generator=generator)
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor:
+        return (u_BU < params_BP.sigmoid()).squeeze(1).to(params_BP.dtype)
 
 
 @dataclass(frozen=True)
@@ -162,16 +173,16 @@ class Gaussian(Likelihood):
         mean_B, log_scale_B = params_BP.unbind(1)
         return mean_B, log_scale_B.clamp(min=LEAST_LOG_SCALE)
 
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         mean_B, log_scale_B = self._mean_and_log_scale(params_BP)
         if self.levels is not None and u_B is None:
-            return self._log_mass(mean_B, log_scale_B, x_B).flatten(1).sum(1)
+            return self._log_mass(mean_B, log_scale_B, x_B)
         volume = 0.0
         if self.levels is not None and u_B is not None:
             x_B = (x_B * (self.levels - 1) + u_B) / self.levels
             volume = math.log(self.levels)
         distance_B = (x_B - mean_B) * (-log_scale_B).exp()
-        return (-0.5 * distance_B.square() - log_scale_B - 0.5 * math.log(2 * math.pi) - volume).flatten(1).sum(1)
+        return -0.5 * distance_B.square() - log_scale_B - 0.5 * math.log(2 * math.pi) - volume
 
     def _log_mass(self, mean_B: Tensor, log_scale_B: Tensor, x_B: Tensor) -> Tensor:
         """log of the mass in the cell of each x, in float64 inside: it is a difference of near-equal numbers where the scale is large."""
@@ -188,10 +199,10 @@ class Gaussian(Likelihood):
         y_B = self._mean_and_log_scale(params_BP)[0]
         return y_B if self.levels is None else ((y_B * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
 
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor:
         mean_B, log_scale_B = self._mean_and_log_scale(params_BP)
-        noise_B = torch.randn(mean_B.shape, generator=generator, device=mean_B.device, dtype=mean_B.dtype)
-        y_B = mean_B + log_scale_B.exp() * noise_B
+        normal_B = torch.special.ndtri(u_BU.squeeze(1).clamp(min=torch.finfo(u_BU.dtype).tiny))
+        y_B = mean_B + log_scale_B.exp() * normal_B
         return y_B if self.levels is None else (y_B * self.levels).floor().clamp(0, self.levels - 1) / (self.levels - 1)
 
 
@@ -210,16 +221,16 @@ class Categorical(Likelihood):
     def per_element(self) -> int:
         return self.levels
 
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         k_B = (x_B * (self.levels - 1)).round().long()
-        return -F.cross_entropy(params_BP, k_B, reduction="none").flatten(1).sum(1)
+        return -F.cross_entropy(params_BP, k_B, reduction="none")
 
     def mean(self, params_BP: Tensor) -> Tensor:
         x_P = torch.linspace(0, 1, self.levels, dtype=params_BP.dtype, device=params_BP.device)
         return torch.tensordot(params_BP.softmax(1), x_P, dims=([1], [0]))
 
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return _choose(params_BP, generator).to(params_BP.dtype) / (self.levels - 1)
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor:
+        return _choose(params_BP, u_BU).squeeze(1).to(params_BP.dtype) / (self.levels - 1)
 
 
 @dataclass(frozen=True)
@@ -241,6 +252,7 @@ class LogisticMixture(Likelihood):
 
     components: int
     levels: int
+    uniforms: ClassVar[int] = 2
 
     @property
     def per_element(self) -> int:
@@ -250,7 +262,7 @@ class LogisticMixture(Likelihood):
         logits_BK, mean_BK, log_scale_BK = params_BP.unflatten(1, (3, self.components)).unbind(1)
         return logits_BK, mean_BK, log_scale_BK.clamp(min=LEAST_LOG_SCALE)
 
-    def log_prob(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         logits_BK, mean_BK, log_scale_BK = self._parts(params_BP)
         half = 1 / (self.levels - 1)
         x_B1 = (2 * x_B - 1).unsqueeze(1)
@@ -261,7 +273,7 @@ class LogisticMixture(Likelihood):
         inside_BK = torch.log(-torch.expm1(-2 * half * inverse_BK))
         first_B1, last_B1 = x_B1 < -1 + half, x_B1 > 1 - half
         log_mass_BK = below_BK.masked_fill(last_B1, 0) + above_BK.masked_fill(first_B1, 0) + inside_BK.masked_fill(first_B1 | last_B1, 0)
-        return (torch.logsumexp(logits_BK + log_mass_BK, 1) - torch.logsumexp(logits_BK, 1)).flatten(1).sum(1)
+        return torch.logsumexp(logits_BK + log_mass_BK, 1) - torch.logsumexp(logits_BK, 1)
 
     def mean(self, params_BP: Tensor) -> Tensor:
         """The mean of the mixture cut to [-1, 1], which is that of the levels to within half a level."""
@@ -271,16 +283,15 @@ class LogisticMixture(Likelihood):
         cut_BK = scale_BK * (F.softplus((mean_BK + 1) / scale_BK) - F.softplus((mean_BK - 1) / scale_BK)) - 1
         return ((logits_BK.softmax(1) * cut_BK).sum(1) + 1) / 2
 
-    def draw(self, params_BP: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor:
         logits_BK, mean_BK, log_scale_BK = self._parts(params_BP)
-        k_B1 = _choose(logits_BK, generator).unsqueeze(1)
+        k_B1 = _choose(logits_BK, u_BU[:, :1])
         mean_B, log_scale_B = mean_BK.gather(1, k_B1).squeeze(1), log_scale_BK.gather(1, k_B1).squeeze(1)
-        u_B = torch.rand(mean_B.shape, generator=generator, device=mean_B.device, dtype=mean_B.dtype)
-        y_B = mean_B + log_scale_B.exp() * torch.logit(u_B, eps=1e-7)
+        y_B = mean_B + log_scale_B.exp() * torch.logit(u_BU[:, 1], eps=1e-7)
         return ((y_B + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1) / (self.levels - 1)
 
 
-def _choose(logits_BK: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One draw of k for each (B, *shape) with probabilities softmax(logits (B, K, *shape)), by the Gumbel maximum."""
-    noise_BK = torch.empty_like(logits_BK).exponential_(generator=generator)
-    return (logits_BK - noise_BK.log()).argmax(1)
+def _choose(logits_BK: Tensor, u_B1: Tensor) -> Tensor:
+    """The k whose share of softmax(logits (B, K, *shape)), laid end to end, holds u (B, 1, *shape); int64, shaped like u."""
+    ends_BK = logits_BK.softmax(1).cumsum(1)
+    return (ends_BK <= u_B1).sum(1, keepdim=True).clamp(max=logits_BK.shape[1] - 1)

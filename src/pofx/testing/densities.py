@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import get_args
 
 import torch
 from scipy.stats import chi2
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from pofx.game import generator
 from pofx.kinds import Binary
+from pofx.options import options
 from pofx.testing.cases import BATCH, Case, check, close, every
 
 
@@ -89,9 +91,30 @@ def _other(values: Tensor) -> Tensor:
     return 1 - values if ((values >= 0) & (values <= 1)).all() else values.roll(1) + 1
 
 
-@check(lambda case: case.can("samples") and _takes(case, "sample", "cached"))
-def cached_sampler(case: Case) -> None:
-    """The sampler with its cache draws what the naive one draws under the same generator."""
+@check(lambda case: case.can("samples") and _takes(case, "sample", "sampler"))
+def samplers_agree(case: Case) -> None:
+    """Every sampler that the model has draws the same from the same generator."""
     model = case.trained()
-    fast, naive = (model.sample(BATCH, generator=generator("cached"), cached=cached) for cached in (True, False))
-    close(fast, naive, "the cached sampler", rtol=1e-10, atol=1e-10)
+    (names,) = (option.annotation for option in options(model.sample, None) if option.name == "sampler")
+    first, *others = get_args(names)
+    expected = model.sample(BATCH, generator=generator("samplers"), sampler=first)
+    for name in others:
+        close(model.sample(BATCH, generator=generator("samplers"), sampler=name), expected, f"sampler {name}", rtol=1e-10, atol=1e-10)
+
+
+@check(lambda case: hasattr(case.cls, "stepper") and hasattr(case.cls, "params"))
+def steps_equal_the_whole(case: Case) -> None:
+    """Step by step from its cache, a model says the same of each number as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
+
+    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them.
+    """
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        model, x = case.trained(dtype), case.first(dtype=dtype)
+        with torch.no_grad():
+            whole = model.params(x).flatten(2)[:, :, model.order]
+            filled = torch.zeros_like(x)
+            step, steps = model.stepper(filled), []
+            for d, place in enumerate(model.order.tolist()):
+                steps.append(step(d).clone())
+                filled.view(BATCH, -1)[:, place] = x.reshape(BATCH, -1)[:, place]
+        close(torch.stack(steps, 2), whole, f"the parameters of a step in {dtype}", rtol=tolerance, atol=tolerance)

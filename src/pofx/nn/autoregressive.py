@@ -1,0 +1,183 @@
+"""The base of models of p(x) = prod_d p(x_d | x_<d) in raster order: row by row, pixel by pixel, channel by channel.
+
+Shapes: B examples, D numbers of x, P parameters of the likelihood for each number, U uniform numbers that its draw takes, C channels,
+H height, W width, Y classes.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.game import Batch, Noise, Part
+from pofx.kinds import Category, Kind
+from pofx.model import Model
+from pofx.nn.likelihoods import Likelihood
+
+Sampler = Literal["cached", "naive", "jacobi"]
+Step = Callable[[int], Tensor]  # d -> the parameters of p(x_d | x_<d), (B, P)
+
+
+def raster(shape: tuple[int, ...]) -> Tensor:
+    """The numbers of an example in the order in which they are read: of a picture row by row, a pixel's channels one after another.
+
+    Returns:
+        places in the flattened example, int64 (D,)
+
+    Example:
+        >>> raster((3, 1, 2)).tolist()  # red, green and blue of the first pixel, then of the second
+        [0, 2, 4, 1, 3, 5]
+    """
+    places = torch.arange(math.prod(shape)).view(shape)
+    return (places.permute(1, 2, 0) if len(shape) == 3 else places).flatten()
+
+
+class Autoregressive(Model):
+    """A model whose `params` gives the parameters of every p(x_d | x_<d) in one pass; its density is exact.
+
+    A subclass defines `params`; to sample fast, also `stepper`, which computes only what the newest number changes. Whatever the
+    sampler, the same uniform numbers give the same sample.
+
+    With a `label`, the model is p(x | label), told by `given`. Without `given` all classes are equally likely: `log_prob` is that of
+    the mixture, and `sample` draws a class first.
+
+    References:
+        Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving (Song et al., 2021), arXiv 2002.03629: Jacobi sampling
+
+    Args:
+        x: the kind of data
+        likelihood: of each number given those before it
+        label: the classes, where the model is conditional
+    """
+
+    density: ClassVar = "exact"
+
+    def __init__(self, x: Kind, likelihood: Likelihood, label: Category | None = None):
+        super().__init__()
+        self.shape, self.likelihood, self.label = x.shape, likelihood, label
+        self.order = raster(x.shape)  # the d-th number to be drawn lies at order[d] of the flattened example
+
+    @abstractmethod
+    def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """The parameters of every p(x_d | x_<d), (B, P, *shape), for x (B, *shape) and classes (B,)."""
+
+    def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
+        """A function to be called with d = 0, 1, ... in turn, while `x` (B, *shape) is filled in place along `order`.
+
+        Its d-th answer is the parameters of p(x_d | x_<d), (B, P). This one runs the whole network each time.
+        """
+        return lambda d: self.params(x, given).flatten(2)[:, :, self.order[d]]
+
+    def depends(self) -> Tensor:
+        """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
+        rank_D = torch.argsort(self.order)
+        return rank_D[:, None] > rank_D
+
+    def conditionals(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
+        """log p(x_d | x_<d) of each number, in nats, (B, D), in places of the flattened example."""
+        self._check(x, given)
+        return self.likelihood.each(self.params(x, given).to(x.dtype), x).flatten(1)
+
+    def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
+        """Exact log p(x) of x (B, *shape), or log p(x | label) given classes (B,), in nats, (B,)."""
+        if self.label is not None and given is None:
+            Y = self.label.classes
+            log_p_YB = torch.stack([self.log_prob(x, given=torch.full((len(x),), y, device=x.device)) for y in range(Y)])
+            return log_p_YB.logsumexp(0) - math.log(Y)
+        self._check(x, given)
+        return self.likelihood.log_prob(self.params(x, given).to(x.dtype), x)
+
+    def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The negative log-likelihood, in nats."""
+        return {"nll": -self.log_prob(batch["x"], given=batch["label"] if self.label is not None else None)}
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None, sampler: Sampler = "cached"
+    ) -> Tensor:
+        """Draw x.
+
+        Args:
+            n: how many
+            given: classes (n,); by default drawn, each equally likely
+            generator: of the draws
+            sampler: cached computes only what the newest number changes; naive runs the whole network for each number; jacobi runs it
+                for all numbers at once until nothing changes. All three draw the same
+        """
+        like = next(self.parameters())
+        x = torch.zeros(n, *self.shape, device=like.device, dtype=like.dtype)
+        return self.complete(x, torch.zeros_like(x, dtype=torch.bool), given=given, generator=generator, sampler=sampler)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        given: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        sampler: Sampler = "cached",
+    ) -> Tensor:
+        """Fill in what is not known. Each number is drawn given all before it in raster order, known or drawn; later ones are not seen.
+
+        Args:
+            x: (B, *shape)
+            known: bool (B, *shape) or (*shape), the numbers to keep
+            given: classes (B,); by default drawn, each equally likely
+            generator: of the draws
+            sampler: as in `sample`
+        """
+        B, D = len(x), self.order.numel()
+        if self.label is not None and given is None:
+            given = torch.randint(self.label.classes, (B,), generator=generator, device=x.device)
+        self._check(x, given)
+        known = known.expand_as(x)
+        u_BUD = torch.rand(B, self.likelihood.uniforms, D, generator=generator, device=x.device, dtype=x.dtype)
+        x = torch.where(known, x, 0)
+        return self.jacobi(x, known, u_BUD, given) if sampler == "jacobi" else self.fill(x, known, u_BUD, given, sampler == "cached")
+
+    def fill(self, x: Tensor, known: Tensor, u_BUD: Tensor, given: Tensor | None, cached: bool = True) -> Tensor:
+        """x (B, *shape) with the unknown numbers drawn from uniform numbers one after another, in place."""
+        step = self.stepper(x, given) if cached else Autoregressive.stepper(self, x, given)
+        x_BD, known_BD = x.view(len(x), -1), known.reshape(len(x), -1)
+        all_known_D = known_BD.all(0).tolist()
+        for d, place in enumerate(self.order.tolist()):
+            if all_known_D[place] and not cached:
+                continue
+            params_BP = step(d)
+            if not all_known_D[place]:
+                drawn_B = self.likelihood.invert(params_BP[:, :, None].to(x.dtype), u_BUD[:, :, place, None]).squeeze(1)
+                x_BD[:, place] = torch.where(known_BD[:, place], x_BD[:, place], drawn_B)
+        return x
+
+    def jacobi(self, x: Tensor, known: Tensor, u_BUD: Tensor, given: Tensor | None) -> Tensor:
+        """The same x as a fixed point: all numbers drawn at once from the last guess of all, again and again until none changes.
+
+        After d passes the first d numbers are right, so at most D + 1 are needed; usually it is far fewer.
+        """
+        u_BU = u_BUD.unflatten(2, self.shape)
+        left = torch.arange(len(x), device=x.device)  # the examples that still change
+        while len(left):
+            labels = None if given is None else given[left]
+            drawn = self.likelihood.invert(self.params(x[left], labels).to(x.dtype), u_BU[left])
+            new = torch.where(known[left], x[left], drawn)
+            changed = (new != x[left]).flatten(1).any(1)
+            x[left] = new
+            left = left[changed]
+        return x
+
+    def _check(self, x: Tensor, given: Tensor | None) -> None:
+        if x.shape[1:] != self.shape:
+            raise UserError(f"{self.title()} was made for x of shape {self.shape}, not {tuple(x.shape[1:])}")
+        if given is None:
+            return
+        if self.label is None:
+            raise UserError(f"{self.title()} was trained without labels, so nothing can be given: train it on data with a label")
+        if given.shape != x.shape[:1] or not 0 <= int(given.min()) <= int(given.max()) < self.label.classes:
+            raise UserError(f"given must be {len(x)} classes from 0 to {self.label.classes - 1}, one for each example")
