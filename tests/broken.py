@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pofx.errors import UserError
 from pofx.game import Player, Stage
-from pofx.kinds import Binary, Size, Vector
+from pofx.kinds import Binary, Category, Size, Vector
 from pofx.model import Model
 
 
@@ -58,10 +59,16 @@ class Sound(Model):
 
     @torch.no_grad()
     def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
-        x_BD = torch.zeros(n, len(self.bias), dtype=self.bias.dtype)
+        x = torch.zeros(n, *self.shape, dtype=self.bias.dtype)
+        return Sound.complete(self, x, x.bool(), generator=generator)
+
+    @torch.no_grad()
+    def complete(self, x, known, *, generator=None):
+        x_BD, known_BD = x.flatten(1).clone(), known.flatten(1)
         uniform_BD = torch.rand(x_BD.shape, generator=generator, dtype=x_BD.dtype)
         for d in range(x_BD.shape[1]):
-            x_BD[:, d] = (uniform_BD[:, d] < self.logits(x_BD)[:, d].sigmoid()).to(x_BD.dtype)
+            drawn = (uniform_BD[:, d] < self.logits(x_BD)[:, d].sigmoid()).to(x_BD.dtype)
+            x_BD[:, d] = torch.where(known_BD[:, d], x_BD[:, d], drawn)
         return x_BD.unflatten(1, self.shape)
 
 
@@ -84,8 +91,52 @@ class BoundStaysBelow(Sound):
         return super().log_prob(x) + 0.1
 
 
+class IntegratesToOne(Sound):
+    kinds: ClassVar = {"x": Vector(2)}
+
+    def conditionals(self, x):
+        return -(x - self.logits(x)).square()  # pi ** (-D / 2) is missing
+
+
 class ConditionalsSeeWhatTheyMay(SumsToOne):
     pass
+
+
+class LabelsMatter(Sound):
+    """It takes a label and looks at none."""
+
+    kinds: ClassVar = {"x": Binary(1, 3, 3), "label": Category(3)}
+
+    def __init__(self, x: Binary, label: Category):
+        super().__init__(x)
+        self.of_label = nn.Parameter(torch.zeros(label.classes))
+
+    def log_prob(self, x, *, given=None):
+        return super().log_prob(x)
+
+
+class LabelsMatterMixed(LabelsMatter):
+    """The mean over labels of log p(x | label) instead of the log of the mean."""
+
+    check = "labels_matter"
+
+    def log_prob(self, x, *, given=None):
+        logit_BY = self.of_label * x.flatten(1).sum(1, keepdim=True)
+        if given is None:
+            return super().log_prob(x) + logit_BY.mean(1)
+        if given.shape != x.shape[:1] or not 0 <= given.min() <= given.max() < 3:
+            raise UserError("no such label")
+        return super().log_prob(x) + logit_BY.gather(1, given[:, None])[:, 0]
+
+
+class LabelsMatterUnchecked(LabelsMatterMixed):
+    """A negative label is taken for one from the end."""
+
+    check = "labels_matter"
+    density = "bound"
+
+    def log_prob(self, x, *, given=None):
+        return super().log_prob(x, given=None if given is None else given % 3)
 
 
 class SamplersAgree(Sound):
@@ -153,6 +204,20 @@ class Randomness(Sound):
     @torch.no_grad()
     def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         return super().sample(n)
+
+
+class Completing(Sound):
+    def complete(self, x, known, *, generator=None):
+        return super().complete(x, known & (torch.arange(x.shape[-1]) > 0), generator=generator)
+
+
+class CompletingWithAGlance(Sound):
+    check = "completing"
+
+    def complete(self, x, known, *, generator=None):
+        done = super().complete(x, known, generator=generator)
+        done[:, 0, 0, 0] = x[:, 0, 0, 0]
+        return done
 
 
 class Copies(Sound):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,11 @@ EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {
     Series: (Series(6, 2), Series(32, 2)),
     Category: (Category(3),),
 }
+# More for models whose density is exact: few enough pictures to go through all, and colour, where the order of channels shows
+TINY: dict[type[Kind], tuple[Kind, ...]] = {
+    Image: (Image(1, 2, 2, levels=3), Image(3, 1, 2, levels=3), Image(3, 4, 4, levels=4)),
+    Vector: (Vector(2),),
+}
 TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
 
 Check = Callable[["Case"], None]
@@ -52,10 +57,12 @@ class Case:
     Args:
         cls: a model class
         kinds: field -> kind
+        densities: only the checks of probabilities are for this case
     """
 
     cls: type[Model]
     kinds: dict[str, Kind]
+    densities: bool = False
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={kind}" for name, kind in self.kinds.items())
@@ -94,6 +101,11 @@ class Case:
         batch = self.data().splits["train"].read(range(rows))
         return {name: values.to(dtype) if values.is_floating_point() else values for name, values in batch.items()}
 
+    def given(self, rows: int = BATCH) -> dict[str, Tensor]:
+        """The keyword argument `given` of the first rows, for a model that takes labels; empty for one that does not."""
+        labels = [name for name, kind in self.kinds.items() if isinstance(kind, Category) and kind is not self.x]
+        return {"given": self.batch(rows)[labels[0]]} if labels else {}
+
     def first(self, rows: int = BATCH, dtype: torch.dtype = torch.float64) -> Tensor:
         """The first rows of the first field."""
         return next(iter(self.batch(rows, dtype).values()))
@@ -113,7 +125,7 @@ def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
 
 
 def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
-    """A case for each kind that the model's first field accepts, and one more with all optional fields.
+    """A case for each kind that the model's first field accepts, one more with all optional fields, and tiny ones for an exact density.
 
     Raises:
         UserError: the model takes none of the small kinds
@@ -124,7 +136,8 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
     (first, (accepted, _)), *others = needs.items()
     required = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if needed}
     optional = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if not needed}
-    found, refused = [], UserError(f"{cls.title()} accepts no kind of data that the checks know; give kinds=")
+    found, tiny = list[Case](), list[Case]()
+    refused = UserError(f"{cls.title()} accepts no kind of data that the checks know; give kinds=")
     for options in accepted:
         for kind in EXAMPLES.get(options, ()):
             case = Case(cls, {first: kind, **required})
@@ -135,9 +148,17 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
             else:
                 found.append(case)
                 break
+        for kind in TINY.get(options, ()) if cls.density == "exact" else ():
+            case = Case(cls, {first: kind, **required}, densities=True)
+            with suppress(UserError):
+                case.model()
+                tiny.append(case)
     if not found:
         raise refused
-    return found + ([Case(cls, {**found[0].kinds, **optional})] if optional else [])
+    if optional:
+        found.append(Case(cls, {**found[0].kinds, **optional}))
+        tiny += [Case(cls, {**case.kinds, **optional}, densities=True) for case in tiny[:1]]
+    return found + tiny
 
 
 def close(found: Tensor, expected: Tensor, what: str, *, rtol: float = 1e-9, atol: float = 1e-9) -> None:
@@ -155,9 +176,21 @@ def stirred(model: Model) -> Model:
 
 
 def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Every example of a small binary kind, (2^size, *shape)."""
-    numbers = torch.arange(2**kind.size)[:, None] >> torch.arange(kind.size)
-    return (numbers & 1).to(dtype).view(-1, *kind.shape)
+    """Every example of a small kind of L levels, (L^size, *shape); `number` says which one an example is."""
+    L = levels(kind)
+    k_BD = torch.arange(L**kind.size)[:, None] // L ** torch.arange(kind.size) % L
+    return (k_BD.to(dtype) / (L - 1)).view(-1, *kind.shape)
+
+
+def number(x: Tensor, kind: Kind) -> Tensor:
+    """Where each example (B, *shape) stands in `every(kind)`, (B,)."""
+    L = levels(kind)
+    return ((x.flatten(1) * (L - 1)).round().long() * L ** torch.arange(kind.size)).sum(1)
+
+
+def levels(kind: Kind) -> int:
+    """How many values a number of this kind can take; 0 for real numbers."""
+    return kind.levels if isinstance(kind, Image) else 2 if isinstance(kind, Binary) else 0
 
 
 def moves(model: Model) -> Iterator[Player]:

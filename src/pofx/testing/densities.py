@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import get_args
 
 import torch
@@ -10,14 +11,14 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from pofx.game import generator
-from pofx.kinds import Binary
+from pofx.kinds import Category, Kind, Vector
 from pofx.options import options
-from pofx.testing.cases import BATCH, Case, check, close, every
+from pofx.testing.cases import BATCH, Case, check, close, every, levels, number, refuses
 
 
 def _countable(case: Case) -> bool:
     """Whether every x can be gone through."""
-    return case.can("scores") and isinstance(case.x, Binary) and case.x.size <= 12
+    return case.can("scores") and 0 < levels(case.x) ** case.x.size <= 4096
 
 
 def _takes(case: Case, method: str, argument: str) -> bool:
@@ -26,7 +27,7 @@ def _takes(case: Case, method: str, argument: str) -> bool:
 
 @check(lambda case: _countable(case) and case.cls.density == "exact")
 def sums_to_one(case: Case) -> None:
-    """The probabilities of all binary pictures sum to 1."""
+    """The probabilities of all pictures sum to 1."""
     model = case.trained()
     with torch.no_grad():
         total = model.log_prob(every(case.x)).exp().sum()
@@ -35,14 +36,14 @@ def sums_to_one(case: Case) -> None:
 
 @check(lambda case: _countable(case) and case.cls.density == "exact" and case.can("samples"))
 def samples_follow_the_density(case: Case) -> None:
-    """How often each binary picture is drawn agrees with its probability: Pearson's chi-square at 1 in 10,000."""
+    """How often each picture is drawn agrees with its probability: Pearson's chi-square at 1 in 10,000."""
     model, n = case.trained(), 20_000
     with torch.no_grad():
         expected = n * model.log_prob(every(case.x)).exp()
         x = model.sample(n, generator=generator("chi-square"))
-    assert ((x == 0) | (x == 1)).all(), "a sample of bits has other numbers than 0 and 1"
-    number = (x.flatten(1).long() << torch.arange(case.x.size)).sum(1)
-    seen = torch.bincount(number, minlength=len(expected)).double()
+    which = number(x, case.x)
+    assert torch.equal(every(case.x)[which], x), "a sample has other numbers than the data's levels"
+    seen = torch.bincount(which, minlength=len(expected)).double()
     rare = expected < 5  # pooled: the distribution of the statistic holds for counts that are not small
     if rare.any():
         seen, expected = (torch.cat([t[~rare], t[rare].sum()[None]]) for t in (seen, expected))
@@ -70,25 +71,54 @@ def conditionals_see_what_they_may(case: Case) -> None:
     """Changing number j changes only the conditionals that may depend on it, and together they are log_prob.
 
     A model opts in with `conditionals(x)`: log p(x_i | what it sees) of each number of x, (B, D), and `depends()`: bool (D, D), whether
-    conditional i may depend on number j.
+    conditional i may depend on number j. One that takes labels has `conditionals(x, given=labels)`.
     """
-    model, x = case.trained(), case.first()
+    model, x, given = case.trained(), case.first(), case.given()
     may, D = model.depends(), case.x.size
     with torch.no_grad():
-        before = model.conditionals(x)
+        before = model.conditionals(x, **given)
         assert before.shape == (BATCH, D), f"conditionals have shape {tuple(before.shape)}, not {(BATCH, D)}"
-        close(before.sum(1), model.log_prob(x), "the sum of the conditionals is not log_prob")
+        close(before.sum(1), model.log_prob(x, **given), "the sum of the conditionals is not log_prob")
         for j in range(D):
             changed = x.flatten(1).clone()
-            changed[:, j] = _other(changed[:, j])
-            moved = (model.conditionals(changed.view_as(x)) - before).abs().amax(0) > 1e-9
+            changed[:, j] = _other(changed[:, j], case.x)
+            moved = (model.conditionals(changed.view_as(x), **given) - before).abs().amax(0) > 1e-9
             wrong = (moved & ~may[:, j] & (torch.arange(D) != j)).nonzero().flatten().tolist()
             assert not wrong, f"conditionals {wrong} change with number {j}, but may not depend on it"
 
 
-def _other(values: Tensor) -> Tensor:
+def _other(values: Tensor, kind: Kind) -> Tensor:
     """Other numbers of the same kind."""
-    return 1 - values if ((values >= 0) & (values <= 1)).all() else values.roll(1) + 1
+    L = levels(kind)
+    return ((values * (L - 1)).round() + 1) % L / (L - 1) if L else values.roll(1) + 1
+
+
+@check(lambda case: case.can("scores") and case.cls.density == "exact" and case.x == Vector(2))
+def integrates_to_one(case: Case) -> None:
+    """The density of a pair of real numbers integrates to 1: the trapezium rule over a square that holds nearly all of it."""
+    model, side = case.trained(), torch.arange(-40, 40, 0.1, dtype=torch.float64)
+    with torch.no_grad():
+        p = torch.cat([model.log_prob(torch.cartesian_prod(rows, side)).exp() for rows in side.split(40)])
+    total = p.sum() * 0.1**2
+    assert 0.99 < total < 1.01, f"the density integrates to {total:.4f}"
+
+
+@check(lambda case: case.can("scores") and bool(case.given()))
+def labels_matter(case: Case) -> None:
+    """log p(x | label) and samples change with the label; log p(x) is that of the mixture; a label that is none is refused."""
+    model, x, (labels,) = case.trained(), case.first(), case.given().values()
+    classes = next(kind.classes for kind in case.kinds.values() if isinstance(kind, Category))
+    with torch.no_grad():
+        log_p_YB = torch.stack([model.log_prob(x, given=torch.full_like(labels, y)) for y in range(classes)])
+        assert (log_p_YB.std(0) > 1e-9).any(), "log_prob does not change with the label"
+        close(model.log_prob(x, given=labels), log_p_YB.gather(0, labels[None])[0], "log_prob of different labels at once")
+        if case.cls.density == "exact":
+            close(model.log_prob(x), log_p_YB.logsumexp(0) - math.log(classes), "log p(x) is not the mean of p(x | label) over labels")
+        if case.can("samples"):
+            drawn = [model.sample(BATCH, given=torch.full_like(labels, y), generator=generator("labels")) for y in range(classes)]
+            assert not all(torch.equal(other, drawn[0]) for other in drawn), "samples do not change with the label"
+    for bad, what in ((labels[1:], "too few labels"), (labels + classes, "an unknown label"), (labels - classes, "a label below 0")):
+        refuses(lambda bad=bad: model.log_prob(x, given=bad), what)  # type: ignore[misc]
 
 
 @check(lambda case: case.can("samples") and _takes(case, "sample", "sampler"))
@@ -106,14 +136,16 @@ def samplers_agree(case: Case) -> None:
 def steps_equal_the_whole(case: Case) -> None:
     """Step by step from its cache, a model says the same of each number as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
-    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them.
+    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them; one that takes labels has
+    `stepper(x, given)` and `params(x, given)`.
     """
+    given = case.given().values()
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         model, x = case.trained(dtype), case.first(dtype=dtype)
         with torch.no_grad():
-            whole = model.params(x).flatten(2)[:, :, model.order]
+            whole = model.params(x, *given).flatten(2)[:, :, model.order]
             filled = torch.zeros_like(x)
-            step, steps = model.stepper(filled), []
+            step, steps = model.stepper(filled, *given), []
             for d, place in enumerate(model.order.tolist()):
                 steps.append(step(d).clone())
                 filled.view(BATCH, -1)[:, place] = x.reshape(BATCH, -1)[:, place]

@@ -40,6 +40,24 @@ def randomness(case: Case) -> None:
         assert not torch.equal(other, first["sample"]), "sample does not listen to its generator"
 
 
+@check(lambda case: case.can("completes"))
+def completing(case: Case) -> None:
+    """What is known is kept, whatever the mask; the rest is drawn from the generator, and what stood in its place is not looked at."""
+    model, x = case.trained(), case.first()
+    known = torch.rand(x.shape, generator=generator("known")) < 0.5
+    known[0], known[1] = True, False
+    before = x.clone()
+    with torch.no_grad():
+        done = model.complete(x, known, generator=generator("complete"))
+        assert torch.equal(x, before), "complete wrote into the x it was given"
+        assert torch.equal(done[known], x[known]), "complete changed what is known"
+        elsewhere = torch.where(known, x, x.roll(1, 0))
+        again = model.complete(elsewhere, known, generator=generator("complete"))
+        assert torch.equal(again, done), "complete looked at what is not known"
+        other = model.complete(x, known, generator=generator("another"))
+        assert not torch.equal(other, done), "complete does not listen to its generator"
+
+
 @check()
 def copies(case: Case) -> None:
     """copy.deepcopy, and save and load, give a model with the same answers; asking changes nothing in the model."""
