@@ -57,6 +57,7 @@ class Autoregressive(Model):
     """
 
     density: ClassVar = "exact"
+    sees: ClassVar = "what comes before it, row by row"  # of what is known, each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood, label: Category | None = None):
         super().__init__()

@@ -136,17 +136,19 @@ def samplers_agree(case: Case) -> None:
 def steps_equal_the_whole(case: Case) -> None:
     """Step by step from its cache, a model says the same of each number as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
-    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them; one that takes labels has
-    `stepper(x, given)` and `params(x, given)`.
+    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them (one that takes labels has
+    `stepper(x, given)` and `params(x, given)`), or as `pofx.nn.order_agnostic` has them, with `known` beside x.
     """
-    given = case.given().values()
+    given, any_order = case.given().values(), _takes(case, "params", "known")
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         model, x = case.trained(dtype), case.first(dtype=dtype)
+        filled, known = torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
         with torch.no_grad():
-            whole = model.params(x, *given).flatten(2)[:, :, model.order]
-            filled = torch.zeros_like(x)
-            step, steps = model.stepper(filled, *given), []
-            for d, place in enumerate(model.order.tolist()):
-                steps.append(step(d).clone())
+            whole = None if any_order else model.params(x, *given).flatten(2)
+            step = model.stepper(filled, known) if any_order else model.stepper(filled, *given)
+            for d, place in enumerate((model.order(0) if any_order else model.order).tolist()):
+                expected = model.params(x, known).flatten(2) if whole is None else whole
+                found = step(place if any_order else d)
+                close(found, expected[:, :, place], f"the parameters of step {d} in {dtype}", rtol=tolerance, atol=tolerance)
                 filled.view(BATCH, -1)[:, place] = x.reshape(BATCH, -1)[:, place]
-        close(torch.stack(steps, 2), whole, f"the parameters of a step in {dtype}", rtol=tolerance, atol=tolerance)
+                known.view(BATCH, -1)[:, place] = True
