@@ -176,6 +176,11 @@ class Model(nn.Module):
         """The kinds of data that this model was made for, by field name."""
         return {name: self.config[name] for name in self.needs() if self.config[name] is not None}
 
+    @property
+    def parameter_count(self) -> int:
+        """Free numbers that the model is made of; a model that is solved in closed form, and keeps buffers, says how many itself."""
+        return sum(p.numel() for p in self.parameters())
+
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """Named parts of the loss, each per example (B,); their sum is minimised."""
         raise TypeError(f"{self.title()} defines neither `loss` nor `stages`")

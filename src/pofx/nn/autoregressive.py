@@ -111,7 +111,7 @@ class Autoregressive(Model):
             sampler: cached computes only what the newest number changes; naive runs the whole network for each number; jacobi runs it
                 for all numbers at once until nothing changes. All three draw the same
         """
-        like = next(self.parameters())
+        like = next(t for t in self.state_dict().values() if t.is_floating_point())
         x = torch.zeros(n, *self.shape, device=like.device, dtype=like.dtype)
         return self.complete(x, torch.zeros_like(x, dtype=torch.bool), given=given, generator=generator, sampler=sampler)
 

@@ -69,6 +69,11 @@ class PCA(Model):
         self.register_buffer("explained_variance", torch.zeros(latent))  # of the data along each component, unbiased
         self.register_buffer("explained_variance_ratio", torch.zeros(latent))  # the same as shares of the whole variance
 
+    @property
+    def parameter_count(self) -> int:
+        """Mean and components."""
+        return self.mean.numel() + self.components.numel()
+
     def stages(self) -> Sequence[Stage]:
         return [Stage("solve", [Player(self.title(), [self], no_loss, ClosedForm(self.statistics, self.solve))])]
 
