@@ -16,5 +16,6 @@ NAMES = (
     "evaluation_speed",
     "overhead",
     "help_time",
+    "pixelcnn",
     "gpu",
 )

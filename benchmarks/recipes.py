@@ -11,6 +11,7 @@ PLAIN: dict[str, Any] = {"spec": "mnist"}
 CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "latent": 40, "samples": 3}
 CONV_CODER: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "reconstruction": "bernoulli"}
 MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "elu"}  # the sizes of Burda et al., 2016
+PIXELS: dict[str, Any] = {"blocks": 7, "hidden": 16}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Recipe:
 
 COSINE: dict[str, Any] = {"seed": 0, "batch_size": 100, "schedule": "cosine"}
 CONV_TRAINING = COSINE | {"lr": 2e-3, "warmup": 0.01, "ema": 0.999, "precision": "bf16"}
+PIXEL_TRAINING = COSINE | {"batch_size": 16, "lr": 3e-3, "warmup": 0.02, "clip": 1.0, "ema": 0.999, "precision": "bf16", "eval_every": 6000}
 
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -50,4 +52,5 @@ RECIPES = {
         COSINE | {"epochs": 50, "lr": 1e-3},
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
+    "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
 }
