@@ -16,7 +16,8 @@ class ARTable(Tables):
     model is; `ar` says the same with tau + 1 parameters a number.
 
     References:
-        A mathematical theory of communication (Shannon, 1948), section 3: approximations of order tau, doi:10.1002/j.1538-7305.1948.tb01338.x
+        A mathematical theory of communication (Shannon, 1948), section 3: approximations of order tau,
+            doi:10.1002/j.1538-7305.1948.tb01338.x
 
     Args:
         x: bits, or pictures whose levels are categories
