@@ -17,5 +17,7 @@ NAMES = (
     "overhead",
     "help_time",
     "pixelcnn",
+    "deep_nade",
+    "nade",
     "gpu",
 )

@@ -34,6 +34,8 @@ class Recipe:
 COSINE: dict[str, Any] = {"seed": 0, "batch_size": 100, "schedule": "cosine"}
 CONV_TRAINING = COSINE | {"lr": 2e-3, "warmup": 0.01, "ema": 0.999, "precision": "bf16"}
 PIXEL_TRAINING = COSINE | {"batch_size": 16, "lr": 3e-3, "warmup": 0.02, "clip": 1.0, "ema": 0.999, "precision": "bf16", "eval_every": 6000}
+NADE_TRAINING = COSINE | {"lr": 1e-3, "ema": 0.999}
+DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 0.9995, "precision": "bf16"}
 
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -53,4 +55,6 @@ RECIPES = {
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
     "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
+    "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
+    "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
 }
