@@ -28,7 +28,7 @@ class OrderAgnostic(Model):
     Each order makes a density of its own, which is exact, and so is their mixture with equal weights (an ensemble). The orders are
     numbered: order k is a random permutation that is a function of k alone, the same for every model and machine.
 
-    A subclass defines `predict`; to score and sample fast, also `stepper`, which computes only what the newest number changes.
+    A subclass defines `params`; to score and sample fast, also `stepper`, which computes only what the newest number changes.
 
     References:
         A Deep and Tractable Density Estimator (Uria, Murray & Larochelle, 2014), arXiv 1310.1757
@@ -39,13 +39,14 @@ class OrderAgnostic(Model):
     """
 
     density: ClassVar = "exact"
+    sees: ClassVar = "all that is known, and what was drawn before it"  # each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood):
         super().__init__()
         self.shape, self.likelihood = x.shape, likelihood
 
     @abstractmethod
-    def predict(self, x: Tensor, known: Tensor) -> Tensor:
+    def params(self, x: Tensor, known: Tensor) -> Tensor:
         """The parameters of every p(x_i | what is known), (B, P, *shape).
 
         Args:
@@ -59,7 +60,7 @@ class OrderAgnostic(Model):
         After each call that place is filled in, in `x`, and marked in `known`, both (B, *shape) and contiguous. This one runs the whole
         network each time.
         """
-        return lambda place: self.predict(x, known).flatten(2)[:, :, place]
+        return lambda place: self.params(x, known).flatten(2)[:, :, place]
 
     def order(self, number: int) -> Tensor:
         """The places of the flattened example in order `number`, int64 (D,)."""
@@ -76,7 +77,7 @@ class OrderAgnostic(Model):
         # Uniform numbers below another uniform number: d of them, each d from 0 to D as likely as any, whichever they are. Nothing is left
         # to predict where d = D, so the other D cases of D + 1 count for it.
         known_BD = noise.uniform(D) < noise.uniform(1)
-        params = self.predict(x_B, known_BD.view(x_B.shape)).to(x_B.dtype)
+        params = self.params(x_B, known_BD.view(x_B.shape)).to(x_B.dtype)
         nll_BD = -self.likelihood.each(params, x_B).flatten(1)
         left_B = (~known_BD).sum(1)
         return {"nll": nll_BD.masked_fill(known_BD, 0).sum(1) * (D + 1) / left_B.clamp(min=1)}

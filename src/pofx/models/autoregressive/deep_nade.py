@@ -62,7 +62,7 @@ class DeepNADE(OrderAgnostic):
         self.between = nn.Sequential(*layers, nn.ReLU())
         self.out = nn.Linear(hidden[-1], self.likelihood.per_element * x.size)
 
-    def predict(self, x: Tensor, known: Tensor) -> Tensor:
+    def params(self, x: Tensor, known: Tensor) -> Tensor:
         m_BD = known.flatten(1).to(x.dtype)
         a_BH = self.into(torch.cat([x.flatten(1) * m_BD, m_BD], 1))
         return self.out(self.between(a_BH)).view(len(x), self.likelihood.per_element, *self.shape)
