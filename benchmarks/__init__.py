@@ -19,5 +19,7 @@ NAMES = (
     "pixelcnn",
     "deep_nade",
     "nade",
+    "diagonal_bilstm",
+    "row_lstm",
     "gpu",
 )
