@@ -25,7 +25,8 @@ class Contents:
         sha256_of: what exactly the hash was taken of
         problems: by file name
         shuffled: whether train comes in no particular order, so that by custom its end is the validation split
-        names: part -> the file that each row is from, where every row is a file
+        names: part -> what each row is called: the file that it is from, or the time of a step
+        columns: of a table, those that make x
         pack: the folder that the arrays are memory-mapped from, if they are packed
     """
 
@@ -37,6 +38,7 @@ class Contents:
     shuffled: bool = False
     pack: Path | None = None
     names: dict[str, list[str]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
         """Adds a field, from its array in each part."""

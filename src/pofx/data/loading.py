@@ -9,13 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from pofx.data import arrays, hub, images, tables
+from pofx.data import arrays, hub, images, series, tables
 from pofx.data.contents import Contents
 from pofx.data.packing import packed
+from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
 from pofx.errors import UserError, nearest
 from pofx.game import generator
-from pofx.kinds import Binary, Fraction, Image, Seed, Size, check_value
+from pofx.kinds import Binary, Fraction, Image, Kind, Seed, Series, Size, check_value
 from pofx.options import options
 
 CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
@@ -29,6 +30,8 @@ def load(
     channels: Literal["grey", "rgb"] | None = None,
     label: str | None = None,
     columns: tuple[str, ...] | None = None,
+    window: Size | None = None,
+    stride: Size | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -42,7 +45,7 @@ def load(
     | a folder of pictures | x; class folders become label; train, valid and test folders become splits |
     | a folder of idx files (plain, gz, xz) | x, label |
     | a `.npy` or `.npz` file | x, and what else the .npz names |
-    | a `.csv` or `.parquet` file | x Vector, label |
+    | a `.csv` or `.parquet` file | x Vector, label; with `window`, x Series |
     | a `.jsonl` file, or a folder with one | x, the pictures that its lines name; label |
     | `mnist`, `fashion-mnist`, ... | a folder or file of that name in $POFX_DATA, else from the Hugging Face hub |
 
@@ -54,6 +57,9 @@ def load(
         channels: pictures are made grey or rgb; as they are by default
         label: the column of a table, or the key of JSON lines, that is the class
         columns: the columns of a table that make x; all that are left by default
+        window: rows of a table are steps in time, in order, and x is every so many of them in a row; a column of dates is no part of
+            it. Splits follow each other in time, and no window reaches from one into another
+        stride: steps from the beginning of one window to that of the next, 1 by default
         valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
         test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
@@ -72,8 +78,18 @@ def load(
     chosen = {name: value for name, value in locals().items() if name != "spec"}
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
+    if stride is not None and window is None:
+        raise UserError("--stride is for windows of a series: say --window too, or leave it out")
     spec, contents = find(str(spec), chosen)
-    fields = dict(contents.fields)
+    steps: dict[str, tuple[int, int]] = {}
+    if window is not None:
+        whole = TimeSeries.of(contents, spec)
+        steps = series.cut(len(whole.values), window, stride or 1, valid, test, spec)
+        contents.fields = {"x": Series(window, len(whole.channels))}
+        contents.parts = {"all": {"x": whole.windows(window)}}
+        chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
+        rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
+    fields: dict[str, Kind] = dict(contents.fields)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
     if binarize != "none":
@@ -83,7 +99,7 @@ def load(
         fields["x"] = Binary(*x.shape)
 
     splits = {}
-    for name, (part, rows) in cut(contents, valid, test, split_seed, spec).items():
+    for name, (part, rows) in (rows_of if steps else cut(contents, valid, test, split_seed, spec)).items():
         held = {
             field: Column(
                 kind,
@@ -99,17 +115,18 @@ def load(
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
     record = {
         "spec": spec,
-        **chosen,
+        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride")},
         "fields": {name: kind.to_json() for name, kind in fields.items()},
         "counts": {name: len(split) for name, split in splits.items()},
         "sha256": contents.sha256,
         "sha256_of": contents.sha256_of,
+        **({"steps": steps} if steps else {}),
     }
     return Data(fields, splits, record, contents.problems, contents.pack)
 
 
 OPTIONS = options(load, load.__doc__)
-SOURCE_OPTIONS = ("size", "channels", "label", "columns", "skip_bad")  # what the source is read with, before it is split
+SOURCE_OPTIONS = ("size", "channels", "label", "columns", "window", "skip_bad")  # what the source is read with, before it is split
 
 
 def reload(record: dict[str, Any]) -> Data:
@@ -118,6 +135,21 @@ def reload(record: dict[str, Any]) -> Data:
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
     return data
+
+
+def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> TimeSeries:
+    """The whole of a time series: a table whose rows are steps in time, as `load` with a `window` reads it, before it is cut.
+
+    Args:
+        spec: a name or a path
+        columns: the columns that make x; all but that of the time by default
+
+    Raises:
+        UserError: the data is unknown or damaged, a number is missing, or the rows are not in the order of their dates
+    """
+    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1}
+    name, contents = find(str(spec), chosen)
+    return TimeSeries.of(contents, name)
 
 
 def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
@@ -148,7 +180,8 @@ def read(path: Path, chosen: dict[str, Any]) -> Contents:
         return read_folder(path, chosen)
     match path.suffix.lower():
         case ".npy":
-            chosen = take(chosen, spec, "size", "channels")
+            chosen = take(chosen, spec, "size", "channels", "window")
+            chosen.pop("window")  # of the array as it is
             if not any(chosen.values()):
                 return arrays.npy(path)
             return packed(spec, path, [path], chosen, lambda store: images.fit(arrays.npy(path), spec, chosen, store.create))
@@ -156,10 +189,10 @@ def read(path: Path, chosen: dict[str, Any]) -> Contents:
             chosen = take(chosen, spec, "size", "channels")
             return packed(spec, path, [path], chosen, lambda store: images.fit(arrays.npz(path), spec, chosen, store.create))
         case ".csv":
-            chosen = take(chosen, spec, "label", "columns", "skip_bad")
+            chosen = as_table(take(chosen, spec, "label", "columns", "skip_bad", "window"), spec)
             return packed(spec, path, [path], chosen, lambda store: tables.read_csv(path, chosen))
         case ".parquet":
-            chosen = take(chosen, spec, "size", "channels", "skip_bad", "label", "columns")
+            chosen = as_table(take(chosen, spec, "size", "channels", "skip_bad", "label", "columns", "window"), spec)
             return packed(spec, path, [path], chosen, lambda store: tables.read_parquet(path, chosen, store))
         case ".jsonl":
             chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
@@ -189,6 +222,18 @@ def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:
         raise UserError(f"{path} has no pictures in it, only {', '.join(endings[:5])}; name one file in it, such as {files[0]}")
     chosen = take(chosen, spec, "size", "channels", "skip_bad")
     return packed(spec, path, files, chosen, lambda store: images.folder_of_pictures(path, files, chosen, store))
+
+
+def as_table(chosen: dict[str, Any], spec: str) -> dict[str, Any]:
+    """The options that a table is read with. It is the same for every window, so it is packed once."""
+    window = chosen.pop("window")
+    if window is None:
+        return chosen
+    if chosen.pop("label"):
+        raise UserError(f"{spec}: --window makes one series of the table, which has no classes: leave --label out")
+    if chosen.pop("skip_bad"):
+        raise UserError(f"{spec}: a row left out would be a gap in the series: leave --skip-bad out, and fill in what is missing")
+    return chosen | {"label": None, "skip_bad": False, "series": True}
 
 
 def take(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "shuffled": contents.shuffled,
             "problems": contents.problems,
             "names": contents.names,
+            "columns": contents.columns,
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
@@ -170,6 +171,7 @@ def opened(folder: Path) -> Contents:
         shuffled=manifest["shuffled"],
         pack=folder,
         names=manifest["names"],
+        columns=tuple(manifest.get("columns", ())),  # not in older packs, none of which is of a series
     )
 
 

@@ -22,7 +22,7 @@ from pofx.kinds import Category, Image, Kind
 
 Binarize = Literal["none", "threshold", "dynamic"]
 
-IN_MEMORY = 2**30  # an array of fewer bytes is read into memory; of a longer one, only the rows of a batch
+IN_MEMORY = 2**30  # an array of fewer bytes is read into memory; of a longer one, or of rows that overlap, only the rows of a batch
 BLOCK = 1024  # rows that share one generator in a fixed binarisation
 
 
@@ -84,7 +84,8 @@ class Column:
         self.stored: Tensor | None = None
         self.values, self.rows = values, rows
         self.source: Any = values
-        if values.nbytes < IN_MEMORY:
+        overlap = len(values) > 0 and values.strides[0] < values[0].nbytes  # windows of a series
+        if values.nbytes < IN_MEMORY and not overlap:
             self.stored = self._fetch(slice(None) if rows is None else rows)
         elif OnDisk.can(values):
             self.source = OnDisk(values)
@@ -143,7 +144,7 @@ class Split:
 
     Args:
         columns: name -> column
-        names: the file that each row is from, where every row is a file
+        names: what each row is called, where rows have names: the file that it is from, or the time of a window's first step
 
     Example:
         >>> from pofx.kinds import Vector

@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet files. Columns of numbers become x, a column of classes becomes label."""
+"""Tables: CSV and Parquet files. Columns of numbers become x, a column of classes becomes label; or the rows are steps of a time series."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         table: of numbers and perhaps classes
         source: for messages
         chosen: label, the column of the classes (by default the only column of text); columns, those that make x (by default all
-            others); skip_bad, to leave out rows with a cell that is empty or not finite
+            others); skip_bad, to leave out rows with a cell that is empty or not finite; series, where rows are steps in time
         first_line: of the file that the rows begin on
     """
     if len(table) == 0:
@@ -82,17 +82,20 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
     label, columns = chosen["label"], list(chosen["columns"] or ())
     _check_names(source, [*columns, *([label] if label else [])], table.column_names)
     numeric = {name for name in table.column_names if _numeric(table[name].type)}
-    if label is None and not columns:
+    series = chosen.get("series", False)
+    time = next((name for name in table.column_names if name not in columns and _tells_time(table, name)), None) if series else None
+    if label is None and not columns and not series:
         text = [name for name in table.column_names if name not in numeric]
         if len(text) == 1 and pyarrow.compute.count_distinct(table[text[0]]).as_py() <= len(table) / 2:
             label = text[0]
-    columns = columns or [name for name in table.column_names if name != label]
+    columns = columns or [name for name in table.column_names if name not in (label, time)]
     problems = []
     for name in columns:
         if name not in numeric:
             raise UserError(f"{source}: {_not_a_number(table, name, first_line)}")
     if not columns:
-        raise UserError(f"{source}: no column of numbers beside the label {label!r}")
+        beside = f"the time {time!r}" if time else f"the label {label!r}"
+        raise UserError(f"{source}: no column of numbers beside {beside}")
 
     x = np.stack([table[name].to_numpy().astype(np.float32) for name in columns], 1)  # empty cells are NaN in it
     bad = ~np.isfinite(x)
@@ -104,12 +107,16 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         if not chosen["skip_bad"]:
             more = f" ({bad.any(1).sum()} such rows)" if bad.any(1).sum() > 1 else ""
             where = f"{_where(row, name, first_line)} {'is empty' if name == label else 'has no number'}{more}"
-            raise UserError(f"{source}: {where}; fill it in, or leave such rows out with --skip-bad")
+            instead = "choose other --columns" if series else "leave such rows out with --skip-bad"
+            raise UserError(f"{source}: {where}; fill it in, or {instead}")
         problems = [f"row {i + 1}: left out, {[*columns, label][int(bad[i].argmax())]!r} has no number" for i in np.flatnonzero(bad.any(1))]
         table, x = table.filter(pa.array(~bad.any(1))), x[~bad.any(1)]
         if len(table) == 0:
             raise UserError(f"{source}: every row has an empty cell; choose columns with --columns")
-    contents = Contents({"x": Vector(len(columns))}, {"all": {"x": x}}, problems=problems)
+    contents = Contents({"x": Vector(len(columns))}, {"all": {"x": x}}, problems=problems, columns=tuple(columns))
+    if time:
+        _check_order(table, time, source, first_line)
+        contents.names = {"all": [str(cell) for cell in table[time].to_pylist()]}
     if label:
         contents.add("label", *_classes(table, label, source))
     return contents
@@ -126,6 +133,27 @@ def _classes(table: pa.Table, label: str, source: str) -> tuple:
 
 def _numeric(type: pa.DataType) -> bool:
     return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_boolean(type) or pa.types.is_null(type)
+
+
+def _tells_time(table: pa.Table, name: str) -> bool:
+    """Whether a column says when its row was: dates; text that is another in each row; or, in front of all, evenly spaced whole numbers."""
+    column = table[name]
+    if pa.types.is_temporal(column.type):
+        return True
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.null_count == 0 and pyarrow.compute.count_distinct(column).as_py() == len(column)
+    if name != table.column_names[0] or not pa.types.is_integer(column.type) or column.null_count or len(table.column_names) == 1:
+        return False
+    apart = np.diff(column.to_numpy())
+    return len(apart) > 1 and bool((apart == apart[0]).all()) and apart[0] > 0
+
+
+def _check_order(table: pa.Table, time: str, source: str, first_line: int | None) -> None:
+    cells = table[time].to_numpy()
+    if pa.types.is_temporal(table[time].type) and not (later := cells[1:] > cells[:-1]).all():
+        row = int(later.argmin()) + 1
+        when = f"{table[time][row]}, which is no later than the row before, {table[time][row - 1]}"
+        raise UserError(f"{source}: {_where(row, time, first_line)} is {when}; sort the rows by time, one row a step")
 
 
 def _is_number(cell: str) -> bool:
