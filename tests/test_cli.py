@@ -340,15 +340,16 @@ def test_every_verb_explains_every_flag(runs, capsys, verb):
 def test_the_public_command_line_is_frozen(capsys):
     """Users' scripts rely on these names. A new one may be added; none may go or change its default."""
     assert list(verbs.VERBS) == [
-        *("models", "data", "train", "resume", "sample", "score", "embed", "reconstruct", "evaluate", "compare"),
+        *("models", "data", "train", "resume", "sample", "score", "embed", "reconstruct", "complete", "evaluate", "compare"),
         *("traverse", "interpolate", "attribute"),
     ]
     groups = {group.title: " ".join(f"{n}={o.default}" for n, o in group.options.items()) for group in verbs.VERBS["train"].flags("vae")}
     assert groups == {
-        "flags": "data=digits out=None",
+        "flags": "data=digits out=None without=None",
         "training": "steps=None epochs=None batch_size=100 seed=0 lr=None schedule=constant warmup=0.0 clip=None ema=None keep=best "
         "patience=None log_every=20 eval_every=None checkpoint_every=None precision=fp32 compile=False device=auto",
-        "data": "binarize=none size=None channels=None label=None columns=None valid=None test=None split_seed=0 skip_bad=False",
+        "data": "binarize=none size=None channels=None label=None columns=None window=None stride=None valid=None test=None "
+        "split_seed=0 skip_bad=False",
         "the model vae": "latent=16 body=mlp hidden=None activation=None likelihood=None components=5 scale=None beta=1.0 free_bits=0.0 "
         "kl_warmup=0.0 samples=1",
     }

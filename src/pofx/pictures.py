@@ -22,7 +22,10 @@ from pofx.kinds import Binary, Image, Kind, Series
 TILE = 48  # smaller pictures are enlarged by the whole number that makes their longer side at least this many pixels
 GAP = 2
 PAPER, INK = (255, 255, 255), (30, 30, 30)
+UNKNOWN = (168, 184, 208)  # of pixels that are not known
+FRAMES, GROWING, HELD = 64, 5000, 1500  # of a film: frames at most, milliseconds that it takes, and those that the last is held
 LINES = 24  # at most so many lines in one plot of vectors
+CHANNELS = 8  # at most so many channels of a series are drawn, one plot each
 
 
 def is_picture(kind: Kind) -> bool:
@@ -60,6 +63,55 @@ def grid(x: np.ndarray, kind: Kind, *, columns: int | None = None, scale: int | 
         top, left = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = tile
     return Pillow.fromarray(sheet)
+
+
+def masked(x: np.ndarray, known: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
+    """Examples with what is not known of them in a colour of its own, as pictures in colour; as gaps, where they are no pictures.
+
+    Args:
+        x: (N, *kind.shape)
+        known: bool, of the same shape; a pixel is known if all its channels are
+        kind: of each example
+
+    Returns:
+        what is to be drawn, and its kind
+    """
+    if not is_picture(kind):
+        return np.where(known, x, np.nan), kind
+    shape = (len(x), -1, *kind.shape[-2:])
+    whole = np.all(known.reshape(shape), axis=1, keepdims=True)
+    return np.where(whole, x.reshape(shape), np.array(UNKNOWN)[:, None, None] / 255), Image(3, *kind.shape[-2:])
+
+
+def growth(x: np.ndarray, kind: Kind, order: np.ndarray, *, columns: int | None = None) -> tuple[list[Picture], list[int]]:
+    """A grid of pictures that grow number by number, as they were drawn: frames, and for how many milliseconds each is shown.
+
+    Args:
+        x: (N, *kind.shape), the pictures when all is drawn
+        kind: of each picture
+        order: int (D,), the places of the flattened picture in the order in which they were drawn
+        columns: in the grid; by default as near to square as can be
+    """
+    frames = [grid(*masked(x, known, kind), columns=columns) for known in _stages(x, order, FRAMES)]
+    palette = frames[len(frames) // 2].quantize(256)  # it has all the colours, that of what is not known too
+    each = 10 * round(GROWING / len(frames) / 10)  # a GIF counts hundredths of a second
+    return [frame.quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames], [each] * (len(frames) - 1) + [HELD]
+
+
+def moments(x: np.ndarray, kind: Kind, order: np.ndarray) -> Picture:
+    """A few moments of what `growth` shows: a row for each of the first pictures, from nothing to all. Arguments as there."""
+    x = x[:8]
+    stages = [grid(*masked(x, known, kind), columns=1) for known in _stages(x, order, 8)]
+    sheet = Pillow.new("RGB", (sum(stage.width - GAP for stage in stages) + GAP, stages[0].height), PAPER)
+    for i, stage in enumerate(stages):
+        sheet.paste(stage, (i * (stage.width - GAP), 0))
+    return sheet
+
+
+def _stages(x: np.ndarray, order: np.ndarray, steps: int) -> list[np.ndarray]:
+    """What is known of x (N, *shape), bool, when nothing, a little more in each of so many even steps, and all has been drawn."""
+    rank = np.argsort(order).reshape(x.shape[1:])
+    return [np.broadcast_to(rank < count, x.shape) for count in np.unique(np.linspace(0, len(order), steps + 1).round())]
 
 
 def labelled_rows(rows: Mapping[str, tuple[np.ndarray, Kind]], title: str = "") -> Picture:
@@ -125,6 +177,38 @@ def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[
     return _drawn(figure)
 
 
+def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names: Sequence[str], *, title: str, x: str) -> Picture:
+    """The end of a series and where it may go, one plot a channel: lines for the past and the middle quantile, bands between the others.
+
+    Args:
+        past: (K, C), the last known step last
+        quantiles: (Q, H, C) of the H steps that follow
+        levels: of the Q quantiles, rising
+        names: of the C channels; the first `CHANNELS` are drawn
+        title: above the plots
+        x: what the steps are counted from
+    """
+    channels = min(len(names), CHANNELS)
+    figure, first = _figure(channels)
+    steps, future = np.arange(1 - len(past), 1), np.arange(quantiles.shape[1] + 1)
+    for c, axes in enumerate([first] if channels == 1 else first):
+        axes.plot(steps, past[:, c], color="0.3", linewidth=1)
+        from_end = np.concatenate([np.broadcast_to(past[-1, c], (len(levels), 1)), quantiles[:, :, c]], 1)  # (Q, 1 + H)
+        bands = len(levels) // 2
+        for i in range(bands):
+            label = f"{levels[i]:g} to {levels[-1 - i]:g}"
+            axes.fill_between(future, from_end[i], from_end[-1 - i], color="C0", alpha=0.6 * (i + 1) / (bands + 1), linewidth=0, label=label)
+        if len(levels) % 2:
+            axes.plot(future, from_end[bands], color="C0", linewidth=1.5, label=f"{levels[bands]:g}")
+        axes.set(ylabel=names[c])
+    last = first if channels == 1 else first[-1]
+    last.set(xlabel=x)
+    last.legend(frameon=False, loc="upper left", title="quantiles")
+    more = f", first {channels} of {len(names)} channels" if channels < len(names) else ""
+    figure.suptitle(title + more, fontsize="large")
+    return _drawn(figure)
+
+
 def _tiles(x: np.ndarray, scale: int | None) -> np.ndarray:
     """Pictures (N, H, W), (N, 1, H, W) or (N, 3, H, W) in [0, 1] as uint8 (N, H', W', 3)."""
     x = x[:, None] if x.ndim == 3 else x
@@ -147,14 +231,16 @@ def _plot_examples(x: np.ndarray, kind: Kind) -> Picture:
     return _drawn(figure)
 
 
-def _figure() -> tuple[Any, Any]:
+def _figure(rows: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes; of several rows, an array of axes that share what is below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(7, 4 if rows == 1 else 1 + 1.6 * rows), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = figure.subplots(rows, sharex=True)
+    for one in [axes] if rows == 1 else axes:
+        one.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

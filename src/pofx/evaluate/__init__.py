@@ -40,6 +40,7 @@ def evaluate(
     seed: Seed = 0,
     rows: Size | None = None,
     weights: dict[str, Any] | None = None,
+    given: str | int | None = None,
     unfinished: Path | None = None,
     progress: Progress | None = None,
     **asked: Any,
@@ -56,6 +57,7 @@ def evaluate(
         seed: of the model's noise
         rows: so many rows from the first; by default all
         weights: which weights of its run these are, such as {"rule": "best on valid", "ema": None}; stored in the protocol
+        given: of a conditional model: the field with each example's own class, for log p(x | its label), or the number of one class
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) while log p is computed
         asked: further keyword arguments of the model's `log_prob`, such as `samples`
@@ -66,15 +68,17 @@ def evaluate(
     """
     if split not in data.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
-    _require_fields(model, data)
     can = model.capabilities()
+    _require_fields(model, data, {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])})
     if asked and "scores" not in can:
         raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(asked))} means nothing here: leave it out")
     rows_of = data.splits[split]
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
     scores: list[Score] = []
     if "scores" in can:
-        log_p = log_likelihood(model, rows_of, seed=seed, rows=rows, about=about, unfinished=unfinished, progress=progress, **asked)
+        log_p = log_likelihood(
+            model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **asked
+        )
         scores.append(log_p)
         if isinstance(kind := model.inputs["x"], Image):
             scores.append(bits_per_dimension(log_p, kind))
@@ -89,9 +93,9 @@ def evaluate(
     return scores
 
 
-def _require_fields(model: Model, data: Any) -> None:
+def _require_fields(model: Model, data: Any, used: set[str]) -> None:
     for name, kind in model.inputs.items():
-        if name in data.fields and data.fields[name] != kind:
+        if name in used and name in data.fields and data.fields[name] != kind:
             raise UserError(f"the model was made for {name}: {kind}, but the data has {name}: {data.fields[name]}")
     if "x" not in data.fields or "x" not in model.inputs:
         raise UserError(f"the model takes {', '.join(model.inputs)}, but the data has {', '.join(data.fields)}: evaluation needs x in both")

@@ -32,6 +32,7 @@ def log_likelihood(
     seed: int = 0,
     rows: int | np.ndarray | None = None,
     about: dict[str, Any] | None = None,
+    given: str | int | None = None,
     unfinished: Path | None = None,
     progress: Progress | None = None,
     **asked: Any,
@@ -47,6 +48,7 @@ def log_likelihood(
         seed: of the model's noise (importance samples)
         rows: so many rows from the first, or the rows' numbers; by default all
         about: what the caller knows of the data and the weights, stored in the protocol
+        given: of a conditional model: the field with each example's own class, for log p(x | its label), or the number of one class
         unfinished: a folder that keeps the finished blocks, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) after each block
         asked: further keyword arguments of the model's `log_prob`, such as `samples`
@@ -55,7 +57,7 @@ def log_likelihood(
         UserError: the model does not score; `log_prob` has no such argument; fewer than two rows; log p is not finite for some row
     """
     chosen = chosen_rows(split, rows)
-    values, keywords = log_probs(model, split, seed=seed, rows=rows, unfinished=unfinished, progress=progress, **asked)
+    values, keywords = log_probs(model, split, seed=seed, rows=rows, given=given, unfinished=unfinished, progress=progress, **asked)
     if not np.isfinite(values).all():
         row = chosen[~np.isfinite(values)][0]
         raise UserError(
@@ -68,9 +70,10 @@ def log_likelihood(
         "dequantised": bool(getattr(getattr(model, "likelihood", None), "dequantised", False)),
         "seed": seed,
         "options": keywords,
+        **({} if given is None else {"given": given}),
         **environment(model),
     }
-    return mean_score(_what(model, keywords), values, "nats per example", protocol)
+    return mean_score(_what(model, keywords, given), values, "nats per example", protocol)
 
 
 def log_probs(
@@ -79,6 +82,7 @@ def log_probs(
     *,
     seed: int = 0,
     rows: int | np.ndarray | None = None,
+    given: str | int | None = None,
     unfinished: Path | None = None,
     progress: Progress | None = None,
     **asked: Any,
@@ -91,13 +95,15 @@ def log_probs(
     keywords = _keywords(model, asked)
     takes_generator = "generator" in inspect.signature(model.log_prob).parameters
     chosen = chosen_rows(split, rows, least=1)
-    file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords)}.json"
+    file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords, given)}.json"
     values = _finished(file, len(chosen))
     with evaluating(model):
         for number, batch in blocks(split, chosen, device_of(model), start=-(-len(values) // BLOCK)):
             x = batch["x"]
-            noise = {"generator": generator(("evaluate", seed, number), x.device)} if takes_generator else {}
-            log_p = model.log_prob(x, **noise, **keywords).double().cpu()
+            extra: dict[str, Any] = {"generator": generator(("evaluate", seed, number), x.device)} if takes_generator else {}
+            if given is not None:
+                extra["given"] = batch[given] if isinstance(given, str) else torch.full((len(x),), given, device=x.device)
+            log_p = model.log_prob(x, **extra, **keywords).double().cpu()
             if log_p.isnan().any():
                 row = chosen[number * BLOCK + int(log_p.isnan().nonzero()[0])]
                 raise UserError(f"log p of row {row} is not a number: look at that row, or train the model again with a lower lr")
@@ -122,21 +128,22 @@ def bits_per_dimension(score: Score, kind: Image) -> Score:
     """
     nats = kind.size * math.log(2)
     error = None if score.standard_error is None else score.standard_error / nats
-    _, _, bound = score.what.partition(", ")
-    what = "bits per dimension" + (f", upper bound from the {bound}" if bound else "")
+    of, _, bound = score.what.partition(", ")
+    what = "bits per dimension" + of.removeprefix("log p") + (f", upper bound from the {bound}" if bound else "")
     return Score(what, -score.value / nats, "bits", error, score.protocol)
 
 
-def _what(model: Model, keywords: dict[str, Any]) -> str:
+def _what(model: Model, keywords: dict[str, Any], given: str | int | None) -> str:
+    what = "log p" if given is None else f"log p given {given}" if isinstance(given, str) else f"log p given class {given}"
     if model.density == "exact":
-        return "log p"
+        return what
     match keywords.get("samples"):
         case None:
-            return "log p, lower bound"
+            return f"{what}, lower bound"
         case 1:
-            return "log p, evidence lower bound, 1 sample"
+            return f"{what}, evidence lower bound, 1 sample"
         case samples:
-            return f"log p, importance-weighted bound, {samples} samples"
+            return f"{what}, importance-weighted bound, {samples} samples"
 
 
 def _keywords(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
@@ -150,11 +157,13 @@ def _keywords(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
 
 
-def _key(model: Model, split: Any, chosen: np.ndarray, seed: int, keywords: dict[str, Any]) -> str:
+def _key(model: Model, split: Any, chosen: np.ndarray, seed: int, keywords: dict[str, Any], given: str | int | None) -> str:
     """What an evaluation's numbers depend on: weights, data, seed, arguments, and versions and threads, which change the last digits."""
-    digest = hashlib.sha256(repr((model.title(), weights_hash(model), seed, sorted(keywords.items()), environment(model))).encode())
+    about = (model.title(), weights_hash(model), seed, sorted(keywords.items()), given, environment(model))
+    digest = hashlib.sha256(repr(about).encode())
     for _, batch in blocks(split, chosen, torch.device("cpu")):
-        digest.update(batch["x"].contiguous().numpy().tobytes())
+        for field in ("x", given) if isinstance(given, str) else ("x",):
+            digest.update(batch[field].contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,9 @@ from typing import Any
 
 from pofx.verbs.ask import embed, embed_flags, reconstruct, reconstruct_flags, sample, sample_flags, score, score_flags
 from pofx.verbs.codes import attribute, codes_flags, interpolate, traverse
+from pofx.verbs.completing import complete, complete_flags
 from pofx.verbs.flags import Flags, Known
+from pofx.verbs.forecast import forecast, forecast_flags
 from pofx.verbs.judge import compare, evaluate, evaluate_flags
 from pofx.verbs.learn import resume, train, train_flags
 from pofx.verbs.look import data, look_flags, models
@@ -27,9 +29,11 @@ __all__ = [
     "Verb",
     "attribute",
     "compare",
+    "complete",
     "data",
     "embed",
     "evaluate",
+    "forecast",
     "interpolate",
     "models",
     "reconstruct",
@@ -63,6 +67,8 @@ VERBS = {
     "score": Verb(score, score_flags, long=("rows",)),
     "embed": Verb(embed, embed_flags),
     "reconstruct": Verb(reconstruct, reconstruct_flags),
+    "complete": Verb(complete, complete_flags),
+    "forecast": Verb(forecast, forecast_flags, long=("forecast",)),
     "evaluate": Verb(evaluate, evaluate_flags, long=("protocol",)),
     "compare": Verb(compare, long=("scores",)),
     "traverse": Verb(traverse, codes_flags(traverse)),

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from pofx.kinds import Seed, Size
-from pofx.verbs.files import destination, write_arrays, write_picture, write_table
+from pofx.errors import UserError
+from pofx.kinds import Image, Seed, Size
+from pofx.verbs.files import ARRAYS, TABLES, destination, write_animation, write_arrays, write_picture, write_table
 from pofx.verbs.flags import asking_flags, sort
+from pofx.verbs.given import classes, condition, told
 from pofx.verbs.prepared import Part, Rows, prepared
 
 BLOCK = 500  # examples that a model draws or decodes at once
-ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".parquet")
 
 
 def sample(
-    run: str, *, n: Size = 64, out: str | None = None, seed: Seed = 0, columns: Size | None = None, trust: bool = False, **asked: Any
+    run: str,
+    *,
+    n: Size | None = None,
+    given: tuple[str, ...] | None = None,
+    out: str | None = None,
+    growing: str | None = None,
+    seed: Seed = 0,
+    columns: Size | None = None,
+    trust: bool = False,
+    **asked: Any,
 ) -> dict[str, Any]:
     """Draw new examples: a picture grid, or arrays.
 
     Args:
         run: a run folder
-        n: how many
+        n: how many: 64 by default, 8 of each where several classes are given
+        given: for a conditional model: classes, by name or number; each has its row in the picture. By default each equally likely
         out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder
+        growing: the same pictures as they grow, of a model that draws one number after another: .gif to watch, .png for a few moments
         seed: the same seed gives the same samples
         columns: of the grid
         trust: execute the model file that the run carries
         asked: further arguments of the model's `sample`
     """
+    import torch
+
     from pofx.evaluate.blocks import evaluating
     from pofx.game import generator
     from pofx.model import require
-    from pofx.pictures import grid
+    from pofx.pictures import grid, growth, labelled_rows, moments
     from pofx.run import Run
 
     found = Run(run)
@@ -39,14 +53,33 @@ def sample(
     require(model, "samples")
     _, own = sort("sample", asked, sample_flags(run, trust))
     file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
-    noise = generator(("sample", seed))
+    kind, each, labels = model.inputs["x"], n or (8 if given and len(given) > 1 else 64), None
+    if given:
+        labels = torch.tensor(classes(condition(model)[1], given)).repeat_interleave(each)
+    order = None
+    if growing is not None:
+        film = destination(growing, (".gif", ".png"), "--growing")
+        order = drawing_order(model, own)
+    noise, drawn = generator(("sample", seed)), []
     with evaluating(model):
-        x = _joined([model.sample(min(BLOCK, n - done), generator=noise, **own) for done in range(0, n, BLOCK)])
-    if file.suffix.lower() == ".png":
-        write_picture(file, grid(x, model.inputs["x"], columns=columns))
+        for rows in torch.arange(each * len(given or "1")).split(BLOCK):
+            told = {} if labels is None else {"given": labels[rows]}
+            drawn.append(model.sample(len(rows), generator=noise, **told, **own))
+    x = _joined(drawn)
+    if file.suffix.lower() != ".png":
+        write_arrays(file, {"x": x} | ({} if labels is None else {"given": labels.numpy()}), "x")
+    elif given and len(given) > 1 and columns is None:
+        write_picture(file, labelled_rows({name: (x[i * each : (i + 1) * each], kind) for i, name in enumerate(given)}))
     else:
-        write_arrays(file, {"x": x}, "x")
-    return {"run": str(found.path), "samples": n, "seed": seed, **own, "out": str(file)}
+        write_picture(file, grid(x, kind, columns=columns))
+    if order is not None:
+        columns = columns or (each if given and len(given) > 1 else None)
+        if film.suffix.lower() == ".gif":
+            write_animation(film, growth(x, kind, order, columns=columns))
+        else:
+            write_picture(film, moments(x, kind, order))
+    report = {"run": str(found.path), "samples": len(x), "given": list(given) if given else None, "seed": seed, **own, "out": str(file)}
+    return report | ({} if growing is None else {"growing": growing})
 
 
 sample_flags = asking_flags(sample, "sample", data=False)
@@ -60,6 +93,7 @@ def score(
     out: str | None = None,
     top: Size = 10,
     picture: str | None = None,
+    given: str | None = None,
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
@@ -75,6 +109,8 @@ def score(
         out: a .csv or .parquet to write one row an item to
         top: how many of the most unusual to show
         picture: a .png to draw the most unusual in; by default samples/unusual.png in the run folder, where the data are pictures
+        given: for a conditional model: label (log p of each item given its own), or one class for all; by default log p of the mixture
+            of all classes, each equally likely
         seed: of the model's noise
         trust: execute the model file that the run carries
         asked: further arguments of the model's `log_prob` (such as samples), and how the data are read
@@ -93,10 +129,12 @@ def score(
     _, own, loading = sort("score", asked, score_flags(run, trust))
     file = destination(out, TABLES) if out else None
     shown = destination(picture or found.path / "samples" / "unusual.png", (".png",), "--picture")
-    loaded = prepared(found, model, data, loading)
+    about = told(model, given)
+    loaded = prepared(found, model, data, loading, also=(about,) if isinstance(about, str) else ())
     rows = Rows(loaded, split)
     with Counting("scored") as progress:
-        values, asked_in_full = log_probs(model, rows, seed=seed, progress=progress, **own)
+        values, asked_in_full = log_probs(model, rows, seed=seed, given=about, progress=progress, **own)
+    kind = model.inputs["x"]
     order = np.argsort(values, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
@@ -107,12 +145,14 @@ def score(
         "data": loaded.record["spec"],
         "split": split,
         "items": len(values),
-        "what": "exact log-likelihood" if model.density == "exact" else "lower bound of the log-likelihood",
+        "what": ("exact log-likelihood" if model.density == "exact" else "lower bound of the log-likelihood")
+        + ("" if given is None else f" given {given}"),
         "density": model.density,
         "unit": "nats",
         "asked": {**asked_in_full, "seed": seed},
         "mean": float(values.mean()),
-        "standard_error": float(values.std(ddof=1) / len(values) ** 0.5),
+        "standard_error": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None,
+        "bits_per_dimension": -float(values.mean()) / (kind.size * math.log(2)) if isinstance(kind, Image) else None,
         "most_unusual": [table[i] for i in order[:top]],
         "rows": table,
     }
@@ -208,6 +248,17 @@ def reconstruct(
 
 
 reconstruct_flags = asking_flags(reconstruct, "decode")
+
+
+def drawing_order(model: Any, own: dict[str, Any]) -> Any:
+    """The places of the flattened example in the order in which the model draws them, int64 (D,)."""
+    from pofx.pictures import is_picture
+
+    if not hasattr(model, "order"):
+        raise UserError(f"{model.title()} draws all of x at once, so nothing grows: leave --growing out")
+    if not is_picture(model.inputs["x"]):
+        raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: leave --growing out")
+    return (model.order(own.get("order", 0)) if callable(model.order) else model.order).cpu().numpy()
 
 
 def _joined(blocks: list[Any]) -> Any:

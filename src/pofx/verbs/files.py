@@ -12,6 +12,9 @@ from pofx.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+ARRAYS = (".npy", ".npz")
+TABLES = (".csv", ".parquet")
+
 
 def destination(out: str | Path, suffixes: tuple[str, ...], flag: str = "--out") -> Path:
     """`out`, which `flag` gives, as a path that can be written; a UserError now rather than after the work."""
@@ -41,6 +44,14 @@ def write_picture(file: Path, picture: Picture) -> None:
     """Write a picture as PNG; the same picture gives the same bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
+    write(file, buffer.getvalue())
+
+
+def write_animation(file: Path, film: tuple[list[Picture], list[int]]) -> None:
+    """Write pictures, and for how many milliseconds each is shown, as a GIF that begins again and again."""
+    buffer = io.BytesIO()
+    (first, *others), durations = film
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
     write(file, buffer.getvalue())
 
 

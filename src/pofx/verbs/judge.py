@@ -10,6 +10,7 @@ from pofx.errors import UserError
 from pofx.kinds import Seed, Size
 from pofx.verbs.files import destination, write, write_picture
 from pofx.verbs.flags import asking_flags, sort
+from pofx.verbs.given import told
 from pofx.verbs.prepared import prepared
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     rows: Size | None = None,
+    given: str | None = None,
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
@@ -34,6 +36,8 @@ def evaluate(
         data: what to measure on: a name or a path; by default the run's own data. It is prepared as the run's data were
         split: which of its splits
         rows: only so many rows from the first
+        given: for a conditional model: label (log p of each item given its own), or one class for all; by default log p of the mixture
+            of all classes, each equally likely
         seed: of the model's noise
         trust: execute the model file that the run carries
         asked: further arguments of the model's `log_prob` (such as samples), and how the data are read
@@ -46,7 +50,8 @@ def evaluate(
     found = Run(run)
     model = found.model(trust=trust)
     _, own, loading = sort("evaluate", asked, evaluate_flags(run, trust))
-    loaded = prepared(found, model, data, loading)
+    condition = told(model, given)
+    loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
     with Counting("evaluated") as progress:
         scores = measures.evaluate(
@@ -56,6 +61,7 @@ def evaluate(
             seed=seed,
             rows=rows,
             weights={"keep": training.get("keep"), "ema": training.get("ema")},
+            given=condition,
             unfinished=found.path / "unfinished",
             progress=progress,
             **own,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pofx.errors import UserError, nearest
 from pofx.kinds import Positive, Size
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
@@ -26,7 +27,9 @@ def train_flags(model: str | None = None) -> list[Flags]:
     return together(*groups)
 
 
-def train(model: str, *, data: str = "digits", out: str | None = None, **options: Any) -> dict[str, Any]:
+def train(
+    model: str, *, data: str = "digits", out: str | None = None, without: tuple[str, ...] | None = None, **options: Any
+) -> dict[str, Any]:
     """Train a model on data, in a new run folder.
 
     Ctrl-C saves the state and stops; `pofx resume RUN` goes on exactly where it was. For several processes:
@@ -36,6 +39,7 @@ def train(model: str, *, data: str = "digits", out: str | None = None, **options
         model: a name from `pofx models`, or path/to/file.py:Class
         data: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet
         out: the run folder to make; by default runs/MODEL-DATA
+        without: fields of the data that the model may take and is not to: --without label learns p(x) where p(x | label) is possible
         options: training options, data options and the model's hyper-parameters
     """
     _, training_options, loading, hyper = sort("train", options, train_flags(model))
@@ -51,8 +55,13 @@ def train(model: str, *, data: str = "digits", out: str | None = None, **options
     training = engine.Training(**training_options)
     folder = Path(out or f"runs/{cls.title().lower()}-{Path(data).stem}")
     loaded = load(data, **loading)
+    fields = {name: kind for name, kind in loaded.fields.items() if name not in (without or ())}
+    for name in without or ():
+        optional = [field for field, (_, required) in cls.needs().items() if not required]
+        if name not in optional:
+            raise UserError(f"--without {name}: {cls.title()} takes no field {name!r} that it can do without: {nearest(name, optional)}")
     with seeded(training.seed):
-        built = cls(**bind(cls, loaded.fields), **hyper)
+        built = cls(**bind(cls, fields), **hyper)
     with _replicas():
         with TrainingProgress() as progress:
             run = engine.train(built, loaded, training, folder, report=progress)
@@ -117,11 +126,21 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
     for row in run.metrics():
         last[row.get("split", "train")] |= {name: value for name, value in row.items() if "." in name or name == "step"}
     model = run.config["model"]
-    report = {"run": str(run.path), "model": model["name"], "data": run.config["data"]["spec"], **last}
+    blank = run.blank(trust=True)
+    first, *others = blank.inputs
+    learned = f"p({first} | {', '.join(others)})" if others and "samples" in blank.capabilities() else None
+    report = {"run": str(run.path), "model": model["name"], "data": run.config["data"]["spec"], "learned": learned, **last}
     if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
         report["card"] = str(write_card(run))
-        can, trust = run.blank(trust=True).capabilities(), " --trust" if model["file"] else ""
-        verbs = {"sample": "samples", "score": "scores", "embed": "encodes", "reconstruct": "decodes", "evaluate": None}
+        can, trust = blank.capabilities(), " --trust" if model["file"] else ""
+        verbs = {
+            "sample": "samples",
+            "score": "scores",
+            "embed": "encodes",
+            "reconstruct": "decodes",
+            "complete": "completes",
+            "evaluate": None,
+        }
         report["next"] = [f"pofx {verb} {run.path}{trust}" for verb, needed in verbs.items() if needed is None or needed in can]
     return report

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pofx.errors import UserError
-from pofx.kinds import Binary, Category, Image
+from pofx.kinds import Binary, Category, Image, Series
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 Part = Literal["all", "train", "valid", "test"]
-PREPARATION = ("binarize", "size", "channels", "label", "columns")
+PREPARATION = ("binarize", "size", "channels", "label", "columns", "window", "stride")
 PERHAPS_DONE = ("binarize", "size", "channels", "label")  # new data may be as wanted without these: bits already, of the right size
 
 
-def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) -> Data:
+def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *, also: tuple[str, ...] = ()) -> Data:
     """The data that `spec` names (the run's own by default), prepared as the run's were except where `given` says otherwise.
+
+    Their x must be of the kind that the model was made for, and so must the fields in `also`, such as a label that is to be given.
 
     Raises:
         UserError: the data are not of the kinds that the model was made for; both are named
@@ -31,6 +33,7 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
     from pofx.data import load
     from pofx.options import options
 
+    wanted = {name: kind for name, kind in model.inputs.items() if name in ("x", *also)}
     record = run.config.get("data")
     if record is None:
         if spec is None:
@@ -46,10 +49,10 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any]) ->
         stored = {name: value for name, value in stored.items() if name not in PERHAPS_DONE}
         with suppress(UserError):
             data = load(spec, **{**stored, **given})
-            if all(data.fields.get(name) == kind for name, kind in model.inputs.items()):
+            if all(data.fields.get(name) == kind for name, kind in wanted.items()):
                 return data
         raise
-    for name, kind in model.inputs.items():
+    for name, kind in wanted.items():
         if name not in data.fields:
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)}")
         if data.fields[name] != kind:
@@ -90,12 +93,13 @@ class Rows:
         return len(self.source)
 
     def about(self) -> dict[str, list[Any]]:
-        """What each row is, as columns: its number in the source, its split, its file and its label where it has them."""
+        """What each row is, as columns: its number in the source, its split; its file or time, and its label, where it has them."""
         import torch
 
         about: dict[str, list[Any]] = {"row": self.source.tolist(), "split": self.parts}
         if all(split.names for split in self.splits):
-            about["file"] = [self.splits[i].names[row] for i, row in zip(self.number, self.within, strict=True)]
+            called = "time" if isinstance(self.data.fields["x"], Series) else "file"
+            about[called] = [self.splits[i].names[row] for i, row in zip(self.number, self.within, strict=True)]
         for name, kind in self.data.fields.items():
             if isinstance(kind, Category):
                 numbers = [split.columns[name].read(torch.arange(len(split))).numpy() for split in self.splits]

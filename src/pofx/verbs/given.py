@@ -1,0 +1,56 @@
+"""What a conditional model is told: classes by name or by number, or each item's own label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pofx.errors import UserError, nearest
+from pofx.kinds import Category
+
+if TYPE_CHECKING:
+    from pofx.model import Model
+
+
+def condition(model: Model) -> tuple[str, Category]:
+    """The field that the model is conditional on, and its classes.
+
+    Raises:
+        UserError: the model is a p(x), or was trained as one
+    """
+    _, *others = model.needs().items()
+    takes = [name for name, (kinds, _) in others if Category in kinds and "samples" in model.capabilities()]
+    for name in takes:
+        if isinstance(kind := model.inputs.get(name), Category):
+            return name, kind
+    title = model.title()
+    if takes:
+        raise UserError(
+            f"{title} was trained without {takes[0]}, so nothing can be given: train it on data with labels, or leave --given out"
+        )
+    raise UserError(f"{title} is a p(x), so nothing can be given: leave --given out; `pofx models` shows which models take a label")
+
+
+def classes(kind: Category, words: Sequence[str]) -> list[int]:
+    """The numbers of the classes that `words` name, by name or by number.
+
+    Example:
+        >>> classes(Category(3, ("cat", "dog", "owl")), ["owl", "0"]), classes(Category(10), ["7"])
+        ([2, 0], [7])
+    """
+    names = list(kind.names) or [str(number) for number in range(kind.classes)]
+    found = []
+    for word in words:
+        if word not in names and not (word.isdecimal() and int(word) < kind.classes):
+            have = f"{nearest(word, names)}" if kind.names else f"they are 0 to {kind.classes - 1}"
+            raise UserError(f"--given {word}: no such class; {have}")
+        found.append(names.index(word) if word in names else int(word))
+    return found
+
+
+def told(model: Model, word: str | None) -> str | int | None:
+    """What `--given` says of items: the field with each item's own class, or one class for all; None where it says nothing."""
+    if word is None:
+        return None
+    field, kind = condition(model)
+    return field if word == field and word not in kind.names else classes(kind, [word])[0]
