@@ -196,8 +196,8 @@ def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names:
         from_end = np.concatenate([np.broadcast_to(past[-1, c], (len(levels), 1)), quantiles[:, :, c]], 1)  # (Q, 1 + H)
         bands = len(levels) // 2
         for i in range(bands):
-            label = f"{levels[i]:g} to {levels[-1 - i]:g}"
-            axes.fill_between(future, from_end[i], from_end[-1 - i], color="C0", alpha=0.6 * (i + 1) / (bands + 1), linewidth=0, label=label)
+            between = {"label": f"{levels[i]:g} to {levels[-1 - i]:g}", "alpha": 0.6 * (i + 1) / (bands + 1)}
+            axes.fill_between(future, from_end[i], from_end[-1 - i], color="C0", linewidth=0, **between)
         if len(levels) % 2:
             axes.plot(future, from_end[bands], color="C0", linewidth=1.5, label=f"{levels[bands]:g}")
         axes.set(ylabel=names[c])
