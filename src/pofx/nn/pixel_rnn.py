@@ -7,7 +7,7 @@ P parameters of the likelihood for each number of x.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -70,14 +70,14 @@ class PixelRNN(Autoregressive):
 
     Args:
         x: pictures, or bits in the shape of a picture
+        layer: makes a layer
+        layers: how many
         hidden: h
         likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
         components: of a logistic_mixture
     """
 
-    layers: Sequence[Layer]
-
-    def __init__(self, x: Image | Binary, hidden: int, likelihood: Name | None, components: int):
+    def __init__(self, x: Image | Binary, layer: Callable[[], Layer], layers: int, hidden: int, likelihood: Name | None, components: int):
         if len(x.shape) != 3:
             raise UserError(f"{self.title()} needs pictures (channels, height, width), not x of shape {x.shape}")
         C, features = x.shape[0], 2 * hidden
@@ -87,6 +87,7 @@ class PixelRNN(Autoregressive):
             likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
         super().__init__(x, likelihood_of(x, likelihood, components=components))
         self.first = MaskedConv2d(C, features, 7, "A", C)
+        self.layers = nn.ModuleList([layer() for _ in range(layers)])
         self.head = nn.Sequential(
             nn.ReLU(), MaskedLinear(features, features, C), nn.ReLU(), MaskedLinear(features, C * self.likelihood.per_element, C)
         )
@@ -102,11 +103,11 @@ class PixelRNN(Autoregressive):
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         B, C, H, W = x.shape
-        k, rows = self.first.kernel, self.first.rows
+        rows, k = self.first.weight.shape[2:]
         weight_FI = (self.first.weight * self.first.mask).flatten(1)
         window_BCHW = x.new_zeros(B, C, H + rows - 1, W + k - 1)  # x with what the convolution adds around it
         inside_BCHW = window_BCHW[:, :, rows - 1 :, k // 2 : k // 2 + W]
-        steps = [layer.stepper(inside_BCHW.permute(2, 3, 0, 1)) for layer in self.layers]
+        steps = [layer.stepper(inside_BCHW.permute(2, 3, 0, 1)) for layer in self.layers]  # type: ignore[operator]
         linear = [(m.weight * m.mask, m.bias) for m in self.head if isinstance(m, MaskedLinear)]
 
         def step(d: int) -> Tensor:

@@ -44,8 +44,7 @@ class DiagonalBiLSTM(PixelRNN):
     small: ClassVar = {"layers": 2, "hidden": 4}
 
     def __init__(self, x: Image | Binary, *, layers: Size = 1, hidden: Size = 32, likelihood: Name | None = None, components: Size = 5):
-        super().__init__(x, hidden, likelihood, components)
-        self.layers = nn.ModuleList([DiagonalLayer(x.shape, hidden) for _ in range(layers)])
+        super().__init__(x, lambda: DiagonalLayer(x.shape, hidden), layers, hidden, likelihood, components)
 
 
 class DiagonalLayer(Layer):
@@ -64,8 +63,8 @@ class DiagonalLayer(Layer):
         column_N = torch.cat([torch.arange(t, t - H, -1)[slice(*span)] for t, span in enumerate(diagonals)])
         self.register_buffer("places_2N", torch.stack([row_N * W + column_N, row_N * W + W - 1 - column_N]), persistent=False)
         self.enter_left = MaskedLinear(2 * hidden, hidden, C, tuples=4)
-        # Mask A hides a pixel from its own features, so the last pixel of a row from all features of its row: to the states from the right the
-        # pixels themselves come in too, being past by the time these are used.
+        # Mask A hides a pixel from its own features, and so the last pixel of a row from all features of the row. To the states from the
+        # right the pixels themselves come in too, which are past by the time that these states are used.
         self.enter_right = MaskedLinear(2 * hidden, hidden, C, tuples=4, free=C)
         self.hear_2KG = nn.Parameter((2 * hidden) ** -0.5 * (2 * torch.rand(2, 2 * hidden, 4 * hidden) - 1))
         self.up = MaskedLinear(hidden, 2 * hidden, C)

@@ -1,0 +1,136 @@
+"""PixelRNN with row LSTMs.
+
+Shapes: B examples, C channels, H height, W width, N = H W pixels in raster order, h units of a state, F = 2h features between layers,
+G = 4h sums of gates, k pixels of the row above that a state hears, r = k // 2.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pofx.errors import UserError
+from pofx.kinds import Binary, Image, Range, Size
+from pofx.nn.lstm import Lines, lstm_cell, scan
+from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, PixelRNN
+
+
+class RowLSTM(PixelRNN):
+    """PixelRNN with row LSTMs: a pixel's state hears the k states nearest to it in the row above.
+
+    The rows are computed from top to bottom, all pixels of one at once. A pixel depends on the triangle above it, which widens by
+    k // 2 pixels on each side with each row, and on what the convolutions add to it (`depends`).
+
+    References:
+        Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner & Kavukcuoglu, 2016), arXiv 1601.06759
+
+    Args:
+        x: pictures, or bits in the shape of a picture
+        layers: of LSTMs
+        hidden: units of a state, h; there are 2h features between layers
+        kernel: k, odd
+        likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
+        components: of a logistic_mixture
+
+    Example:
+        >>> model = RowLSTM(Binary(1, 3, 3), hidden=4)
+        >>> every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 9).view(-1, 1, 3, 3)
+        >>> round(model.log_prob(every).exp().sum().item(), 4)
+        1.0
+    """
+
+    paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
+    small: ClassVar = {"layers": 2, "hidden": 4}
+
+    def __init__(
+        self,
+        x: Image | Binary,
+        *,
+        layers: Size = 1,
+        hidden: Size = 32,
+        kernel: Annotated[int, Range(1)] = 3,
+        likelihood: Name | None = None,
+        components: Size = 5,
+    ):
+        if kernel % 2 == 0:
+            raise UserError(f"row_lstm: kernel must be odd, such as {kernel + 1}, not {kernel}")
+        super().__init__(x, lambda: RowLayer(x.shape, hidden, kernel), layers, hidden, likelihood, components)
+
+    def depends(self) -> Tensor:
+        """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
+        C, H, W = self.shape
+        row_N, column_N = torch.arange(H * W) // W, torch.arange(H * W) % W
+        down_NN, right_NN = row_N[:, None] - row_N, column_N - column_N[:, None]  # from the pixel that is told to the one it sees
+        sees_NN = (down_NN >= 0) & (down_NN <= 3) & (right_NN.abs() <= 3) & ((down_NN > 0) | (right_NN < 0))  # mask A, 7 x 7
+        sees_HWN = sees_NN.view(H, W, -1)
+        for layer in self.layers:
+            assert isinstance(layer, RowLayer)
+            sees_HWN = layer.sees(sees_HWN)
+        before_CC = torch.ones(C, C, dtype=torch.bool).tril(-1)  # of the pixel itself, the channels before
+        itself_NN = torch.eye(H * W, dtype=torch.bool)
+        sees_CNCN = sees_HWN.view(1, H * W, 1, -1) | (before_CC[:, None, :, None] & itself_NN[None, :, None])
+        return sees_CNCN.expand(C, -1, C, -1).reshape(C * H * W, -1)
+
+
+class RowLayer(Layer):
+    """f + up(h), both maps."""
+
+    places_1N: Tensor
+
+    def __init__(self, shape: tuple[int, ...], hidden: int, kernel: int):
+        super().__init__()
+        C, H, W = self.shape = shape
+        self.hidden, self.kernel, self.r = hidden, kernel, kernel // 2
+        self.lines = Lines(((0, W),) * H, taps=tuple(range(-self.r, self.r + 1)))
+        self.register_buffer("places_1N", torch.arange(H * W)[None], persistent=False)
+        # a masked convolution of width k along the row sees the r pixels before its own, and its own by mask B
+        self.enter = MaskedLinear(2 * hidden, hidden, C, tuples=4, free=self.r * 2 * hidden)
+        self.hear_1KG = nn.Parameter((kernel * hidden) ** -0.5 * (2 * torch.rand(1, kernel * hidden, 4 * hidden) - 1))
+        self.up = MaskedLinear(hidden, 2 * hidden, C)
+        with torch.no_grad():
+            self.enter.bias[hidden : 2 * hidden] += 1  # cells keep what they have at first
+
+    def forward(self, f_NBF: Tensor, x_NBC: Tensor) -> Tensor:
+        W = self.shape[2]
+        f_HWBF = f_NBF.unflatten(0, (-1, W))
+        with_before = torch.cat([F.pad(f_HWBF, (0, 0, 0, 0, o, 0))[:, :W] for o in range(self.r + 1)], 3).flatten(0, 1)
+        (h_NBh,) = scan([self.enter(with_before)], self.hear_1KG, self.lines, self.places_1N)
+        return f_NBF + self.up(h_NBh)
+
+    def sees(self, sees_HWN: Tensor) -> Tensor:
+        """Which pixels each place depends on after this layer, given which it depends on before, bool (H, W, N)."""
+        H, W = sees_HWN.shape[:2]
+        after_HWN = torch.stack([F.pad(sees_HWN, (0, 0, o, 0))[:, :W] for o in range(self.r + 1)]).any(0)
+        for i in range(1, H):
+            above_WN = F.pad(after_HWN[i - 1], (0, 0, self.r, self.r))
+            after_HWN[i] |= above_WN.unfold(0, self.kernel, 1).any(-1)
+        return after_HWN
+
+    def stepper(self, x_HWBC: Tensor) -> LayerStep:
+        _, W, B, _ = x_HWBC.shape
+        h, r = self.hidden, self.r
+        f_BWF = x_HWBC.new_zeros(B, r + W, 2 * h)  # of the row, after r zeros
+        state_BWh = x_HWBC.new_zeros(B, r + W + r, h)  # of the row, between zeros
+        c_BWh, above_BWh, heard_BWG = (x_HWBC.new_zeros(B, W, n) for n in (h, h, 4 * h))  # above: cells
+        weight_GI = self.enter.weight * self.enter.mask
+        row = 0
+
+        def finish() -> None:
+            """What the next row hears of the row that is now complete."""
+            torch.matmul(state_BWh.unfold(1, self.kernel, 1).mT.flatten(2), self.hear_1KG[0], out=heard_BWG)
+            above_BWh.copy_(c_BWh)
+
+        def step(i: int, j: int, f_BF: Tensor) -> Tensor:
+            nonlocal row
+            if i > row:
+                finish()
+                row = i
+            f_BWF[:, r + j] = f_BF
+            inputs_BI = f_BWF[:, j : j + r + 1].flip(1).flatten(1)  # the pixel's first, then those before it
+            state_BWh[:, r + j], c_BWh[:, j] = lstm_cell(heard_BWG[:, j] + F.linear(inputs_BI, weight_GI, self.enter.bias), above_BWh[:, j])
+            return f_BF + self.up(state_BWh[:, r + j])
+
+        return step
