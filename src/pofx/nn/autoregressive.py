@@ -130,18 +130,28 @@ class Autoregressive(Model):
         Args:
             x: (B, *shape)
             known: bool (B, *shape) or (*shape), the numbers to keep
-            given: classes (B,); by default drawn, each equally likely
+            given: classes (B,); by default drawn given the numbers that are known before the first that is not
             generator: of the draws
             sampler: as in `sample`
         """
         B, D = len(x), self.order.numel()
-        if self.label is not None and given is None:
-            given = torch.randint(self.label.classes, (B,), generator=generator, device=x.device)
         self._check(x, given)
         known = known.expand_as(x)
-        u_BUD = torch.rand(B, self.likelihood.uniforms, D, generator=generator, device=x.device, dtype=x.dtype)
         x = torch.where(known, x, 0)
+        if self.label is not None and given is None:
+            given = self._class_of_beginning(x, known, self.label.classes, generator)
+        u_BUD = torch.rand(B, self.likelihood.uniforms, D, generator=generator, device=x.device, dtype=x.dtype)
         return self.jacobi(x, known, u_BUD, given) if sampler == "jacobi" else self.fill(x, known, u_BUD, given, sampler == "cached")
+
+    def _class_of_beginning(self, x: Tensor, known: Tensor, Y: int, generator: torch.Generator | None) -> Tensor:
+        """A class for each example, (B,), from p(y | the numbers known before the first that is not), all classes being equally likely."""
+        beginning_BD = known.flatten(1)[:, self.order].cumprod(1).bool()
+        log_p_BY = torch.zeros(len(x), Y, dtype=x.dtype, device=x.device)
+        if beginning_BD.any():
+            for y in range(Y):
+                each_BD = self.conditionals(x, given=torch.full((len(x),), y, device=x.device))[:, self.order]
+                log_p_BY[:, y] = torch.where(beginning_BD, each_BD, 0).sum(1)
+        return torch.multinomial(log_p_BY.softmax(1), 1, generator=generator)[:, 0]
 
     def fill(self, x: Tensor, known: Tensor, u_BUD: Tensor, given: Tensor | None, cached: bool = True) -> Tensor:
         """x (B, *shape) with the unknown numbers drawn from uniform numbers one after another, in place."""
