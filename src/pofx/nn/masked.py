@@ -1,14 +1,11 @@
-"""Masked convolutions, and the step that computes only the newest pixel of one from a window of its past input.
+"""Masked convolutions, and windows onto the past that compute one only where the newest number changes it.
 
-Shapes: B examples, C channels of the picture, F features in, G features out, k the kernel's width, R = k // 2 + 1 its rows (those below
-its own see nothing), H height, W width.
+Shapes: B examples, C channels of the picture, F features in, G features out, k the kernel's width, R its rows, H height, W width.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +23,11 @@ def groups(features: int, channels: int) -> Tensor:
 
 
 class MaskedConv2d(nn.Module):
-    """A k x k convolution (B, F, H, W) to (B, G, H, W) that sees the pixels before its own in raster order, and of its own pixel the groups
-    of channels before its own (mask A) or up to its own (mask B).
+    """A convolution (B, F, H, W) to (B, G, H, W) that sees the pixels before its own in raster order, and of its own pixel the features of
+    the channels before its own (mask A), or up to its own (mask B).
 
-    Only the taps of the R rows that are seen are stored and computed. Outside the picture all is zero.
+    Only taps that some feature sees are stored: R = kernel // 2 + 1 rows, or, where `rows` is 1, the left half of one. Outside the
+    picture all is zero.
 
     References:
         Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner & Kavukcuoglu, 2016), arXiv 1601.06759
@@ -37,9 +35,11 @@ class MaskedConv2d(nn.Module):
     Args:
         inputs: F
         outputs: G
-        kernel: k, odd
+        kernel: height and width of the whole kernel, odd
         mask: A or B
         channels: of the picture
+        rows: R; None: all that are seen
+        parts: the features out come in so many parts of equal size, each cut into groups by itself
 
     Example:
         >>> conv = MaskedConv2d(1, 1, 3, "A")
@@ -49,18 +49,90 @@ class MaskedConv2d(nn.Module):
 
     mask: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, mask: Literal["A", "B"], channels: int = 1):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, mask: Literal["A", "B"], channels: int = 1, *, rows: int | None = None, parts: int = 1
+    ):
         super().__init__()
-        self.kernel, self.rows, self.channels = kernel, kernel // 2 + 1, channels
-        out_G, in_F = groups(outputs, channels)[:, None], groups(inputs, channels)
-        mask_GFRk = torch.ones(outputs, inputs, self.rows, kernel)
-        mask_GFRk[:, :, -1, kernel // 2] = (out_G > in_F if mask == "A" else out_G >= in_F).float()
-        mask_GFRk[:, :, -1, kernel // 2 + 1 :] = 0
+        self.left = kernel // 2
+        self.above = self.left if rows is None else rows - 1
+        self.right = self.left if self.above else 0
+        self.group_G, group_F = groups(outputs // parts, channels).repeat(parts), groups(inputs, channels)
+        mask_GFRk = torch.ones(outputs, inputs, self.above + 1, self.left + 1 + self.right)
+        own_G, before_F = self.group_G[:, None], group_F + (mask == "A")
+        mask_GFRk[:, :, -1, self.left] = (before_F <= own_G).float()
+        mask_GFRk[:, :, -1, self.left + 1 :] = 0
         self.register_buffer("mask", mask_GFRk, persistent=False)
-        seen_G = mask_GFRk.sum((1, 2, 3)).clamp(min=1)
-        self.weight = nn.Parameter((2 * torch.rand(mask_GFRk.shape) - 1) * seen_G.rsqrt()[:, None, None, None])
-        self.bias = nn.Parameter((2 * torch.rand(outputs) - 1) * seen_G.rsqrt())
+        bound_G = mask_GFRk.sum((1, 2, 3)).clamp(min=1).rsqrt()  # as of torch's convolutions, for the taps that are seen
+        self.weight = nn.Parameter((2 * torch.rand_like(mask_GFRk) - 1) * bound_G[:, None, None, None])
+        self.bias = nn.Parameter((2 * torch.rand(outputs) - 1) * bound_G)
 
     def forward(self, h_BFHW: Tensor) -> Tensor:
-        p = self.kernel // 2
-        return F.conv2d(F.pad(h_BFHW, (p, p, p, 0)) if p else h_BFHW, self.weight * self.mask, self.bias)
+        padding = (self.left, self.right, self.above, 0)
+        return F.conv2d(F.pad(h_BFHW, padding) if any(padding) else h_BFHW, self.weight * self.mask, self.bias)
+
+
+class Place(NamedTuple):
+    """Where a number of a picture is."""
+
+    row: int
+    column: int
+    channel: int
+
+    @classmethod
+    def of(cls, d: int, width: int, channels: int) -> Place:
+        """The d-th in raster order.
+
+        Example:
+            >>> Place.of(13, width=2, channels=3)
+            Place(row=2, column=0, channel=1)
+        """
+        pixel, channel = divmod(d, channels)
+        return cls(*divmod(pixel, width), channel)
+
+
+class Window:
+    """A masked convolution computed number by number in raster order: write what is new at a place into `slot`, then call.
+
+    Of its input it keeps the last R rows, column by column, so that all that a pixel sees is one slice of memory, and one product gives a
+    channel's features. Row r lies in slot r modulo R of each column. What is older there than it should be meets weights that are zero.
+
+    Args:
+        conv: the convolution
+        x: (B, C, H, W), of the dtype and on the device to compute with
+
+    Example:
+        >>> conv, h = MaskedConv2d(2, 4, 3, "B"), torch.rand(1, 2, 5, 5)
+        >>> window = Window(conv, torch.zeros(1, 1, 5, 5))
+        >>> for d in range(13):
+        ...     at = Place.of(d, width=5, channels=1)
+        ...     window.slot(at).copy_(h[:, :, at.row, at.column])
+        ...     y = window(at)
+        >>> torch.allclose(y, conv(h)[:, :, 2, 2])
+        True
+    """
+
+    def __init__(self, conv: MaskedConv2d, x: Tensor):
+        (B, C, _, W), (_, inputs, R, k) = x.shape, conv.weight.shape
+        self.R, self.left, self.C = R, conv.left, C
+        memory_BX = x.new_zeros(B, (W + k - 1) * R * inputs)
+        self.seen = [memory_BX[:, w * R * inputs : (w + k) * R * inputs] for w in range(W)]
+        self.slots = memory_BX.split(torch.bincount(groups(inputs, C), minlength=C).tolist() * ((W + k - 1) * R), dim=1)
+        weight_kRFG = (conv.weight * conv.mask).detach().to(x.dtype).permute(3, 2, 1, 0)
+        group_G = conv.group_G.to(x.device)
+        self.bias = [conv.bias.detach()[group_G == c] for c in range(C)]
+        self.weight = [  # of row r modulo R, and of a channel
+            [weight_kRFG.roll(r + 1, dims=1).flatten(0, 2)[:, group_G == c].contiguous() for c in range(C)] for r in range(R)
+        ]
+
+    def slot(self, at: Place) -> Tensor:
+        """Where the input at a place is kept: a view (B, F) of the features of its channel."""
+        return self.slots[((at.column + self.left) * self.R + at.row % self.R) * self.C + at.channel]
+
+    def __call__(self, at: Place, bias: Tensor | None = None) -> Tensor:
+        """What the convolution gives at a place for its channel, (B, G), with another bias than its own where one is given."""
+        return torch.addmm(self.bias[at.channel] if bias is None else bias, self.seen[at.column], self.weight[at.row % self.R][at.channel])
+
+    def rectified(self, h_BF: Tensor, at: Place) -> Tensor:
+        """What the convolution gives at a place once relu(h) is there, (B, G)."""
+        torch.clamp_min(h_BF, 0, out=self.slot(at))
+        return self(at)

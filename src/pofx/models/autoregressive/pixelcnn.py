@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from torch import Tensor, nn, channels_last
+import torch
+from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Size
-from pofx.nn.autoregressive import Autoregressive
+from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import likelihood as likelihood_of
-from pofx.nn.masked import MaskedConv2d
+from pofx.nn.masked import MaskedConv2d, Place, Window
 
 
 class PixelCNN(Autoregressive):
@@ -61,8 +62,43 @@ class PixelCNN(Autoregressive):
         )
 
     def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        h_BFHW = self.first(2 * x - 1).contiguous(memory_format=channels_last)
+        h_BFHW = self.first(2 * x - 1).contiguous(memory_format=torch.channels_last)
         return self.head(self.blocks(h_BFHW)).unflatten(1, (self.shape[0], -1)).transpose(1, 2)
+
+    def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
+        first, last = Window(self.first, x), [Window(conv, x) for conv in self.head if isinstance(conv, MaskedConv2d)]
+        blocks = [[Window(conv, x) for conv in (block.down, block.conv, block.up)] for block in self.blocks]
+        C, W = self.shape[0], self.shape[2]
+
+        def step(d: int) -> Tensor:
+            if d:
+                newest = Place.of(d - 1, W, C)
+                torch.sub(2 * x[:, newest.channel, newest.row, newest.column, None], 1, out=first.slot(newest))
+            at = Place.of(d, W, C)
+            h_BF = first(at)
+            for down, conv, up in blocks:
+                h_BF = h_BF + up.rectified(conv.rectified(down.rectified(h_BF, at), at), at)
+            for conv in last:
+                h_BF = conv.rectified(h_BF, at)
+            return h_BF
+
+        return step
+
+    def depends(self) -> Tensor:
+        """Whether the conditional of number i depends on number j, bool (D, D): all that some chain of convolutions reaches.
+
+        The first one reaches 3 rows up and 3 columns to either side, and each block a row or a column more. To the right it is 3 columns in
+        the row above and one more in each row above that, since only a step up can go with a step to the right.
+        """
+        C, H, W = self.shape
+        radius = 3 + len(self.blocks)
+        row_P, column_P = torch.arange(H * W) // W, torch.arange(H * W) % W
+        up_PP, right_PP = row_P[:, None] - row_P, column_P - column_P[:, None]
+        above_PP = (up_PP > 0) & (up_PP <= radius) & (right_PP >= -radius) & (right_PP <= (up_PP + 2).clamp(max=radius))
+        before_PP = above_PP | ((up_PP == 0) & (right_PP < 0) & (right_PP >= -radius))
+        own_PP, earlier_CC = torch.eye(H * W, dtype=torch.bool), torch.ones(C, C).tril(-1).bool()
+        sees_CPCP = before_PP[None, :, None] | (earlier_CC[:, None, :, None] & own_PP[None, :, None])
+        return sees_CPCP.reshape(C * H * W, -1)
 
 
 class Block(nn.Module):
