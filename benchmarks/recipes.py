@@ -57,6 +57,6 @@ RECIPES = {
     "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
     "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
-    "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 10}),
-    "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 10}),
+    "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
+    "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
 }

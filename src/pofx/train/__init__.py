@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import signal
 import sys
@@ -174,11 +175,25 @@ def resume(
 
 
 def _finish(trainer: Trainer, out: Path) -> Run:
+    _keep_freed_memory()
     with _stops(trainer):
         trainer.run()
     if trainer.stop_asked and not trainer.ended:
         raise Interrupted(f"stopped at step {trainer.step} of {trainer.total}; the state is saved: go on with `pofx resume {out}`")
     return Run(out)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed. By default it hands each large tensor back to the system, and every step faults its pages in again.
+
+    A third of the step of a small convolutional or recurrent net with bf16 on the CPU was spent so. Where the C library is another one,
+    nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+        mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 @contextmanager
