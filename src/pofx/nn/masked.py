@@ -5,6 +5,7 @@ Shapes: B examples, C channels of the picture, F features in, G features out, k 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,6 +21,25 @@ def groups(features: int, channels: int) -> Tensor:
         [0, 0, 0, 1, 1, 2, 2]
     """
     return torch.arange(features) * channels // features
+
+
+def field(shape: tuple[int, ...], sees: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Whether number i of a picture (C, H, W) sees number j, bool (D, D), where channels are seen in order and pixels by a rule.
+
+    Args:
+        shape: of the picture
+        sees: from how far up and how far to the right a pixel lies to whether it is seen
+
+    Example:
+        >>> field((2, 1, 2), lambda up, right: right == -1).int().tolist()  # red red green green
+        [[0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0]]
+    """
+    C, H, W = shape
+    row, column = torch.arange(H * W) // W, torch.arange(H * W) % W
+    sees_PP = sees(row[:, None] - row, column - column[:, None])
+    own_PP, earlier_CC = torch.eye(H * W, dtype=torch.bool), torch.ones(C, C).tril(-1).bool()
+    sees_CPCP = sees_PP[:, None] | (earlier_CC[:, None, :, None] & own_PP[:, None])
+    return sees_CPCP.reshape(C * H * W, -1)
 
 
 class MaskedConv2d(nn.Module):
@@ -105,7 +125,7 @@ class Window:
         >>> window = Window(conv, torch.zeros(1, 1, 5, 5))
         >>> for d in range(13):
         ...     at = Place.of(d, width=5, channels=1)
-        ...     window.slot(at).copy_(h[:, :, at.row, at.column])
+        ...     _ = window.slot(at).copy_(h[:, :, at.row, at.column])
         ...     y = window(at)
         >>> torch.allclose(y, conv(h)[:, :, 2, 2])
         True
@@ -118,10 +138,10 @@ class Window:
         self.seen = [memory_BX[:, w * R * inputs : (w + k) * R * inputs] for w in range(W)]
         self.slots = memory_BX.split(torch.bincount(groups(inputs, C), minlength=C).tolist() * ((W + k - 1) * R), dim=1)
         weight_kRFG = (conv.weight * conv.mask).detach().to(x.dtype).permute(3, 2, 1, 0)
-        group_G = conv.group_G.to(x.device)
-        self.bias = [conv.bias.detach()[group_G == c] for c in range(C)]
+        self.index = [(conv.group_G == c).nonzero().flatten().to(x.device) for c in range(C)]  # the features of each channel
+        self.bias = [conv.bias.detach()[index_G] for index_G in self.index]
         self.weight = [  # of row r modulo R, and of a channel
-            [weight_kRFG.roll(r + 1, dims=1).flatten(0, 2)[:, group_G == c].contiguous() for c in range(C)] for r in range(R)
+            [weight_kRFG.roll(r + 1, dims=1).flatten(0, 2)[:, index_G].contiguous() for index_G in self.index] for r in range(R)
         ]
 
     def slot(self, at: Place) -> Tensor:

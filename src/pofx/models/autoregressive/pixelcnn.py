@@ -15,7 +15,7 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import likelihood as likelihood_of
-from pofx.nn.masked import MaskedConv2d, Place, Window
+from pofx.nn.masked import MaskedConv2d, Place, Window, field
 
 
 class PixelCNN(Autoregressive):
@@ -66,8 +66,8 @@ class PixelCNN(Autoregressive):
         return self.head(self.blocks(h_BFHW)).unflatten(1, (self.shape[0], -1)).transpose(1, 2)
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
-        first, last = Window(self.first, x), [Window(conv, x) for conv in self.head if isinstance(conv, MaskedConv2d)]
-        blocks = [[Window(conv, x) for conv in (block.down, block.conv, block.up)] for block in self.blocks]
+        first, head = Window(self.first, x), [Window(conv, x) for conv in self.head if isinstance(conv, MaskedConv2d)]
+        blocks = [[Window(conv, x) for conv in block.children()] for block in self.blocks]  # type: ignore[arg-type]  # all of them masked
         C, W = self.shape[0], self.shape[2]
 
         def step(d: int) -> Tensor:
@@ -78,7 +78,7 @@ class PixelCNN(Autoregressive):
             h_BF = first(at)
             for down, conv, up in blocks:
                 h_BF = h_BF + up.rectified(conv.rectified(down.rectified(h_BF, at), at), at)
-            for conv in last:
+            for conv in head:
                 h_BF = conv.rectified(h_BF, at)
             return h_BF
 
@@ -90,15 +90,14 @@ class PixelCNN(Autoregressive):
         The first one reaches 3 rows up and 3 columns to either side, and each block a row or a column more. To the right it is 3 columns in
         the row above and one more in each row above that, since only a step up can go with a step to the right.
         """
-        C, H, W = self.shape
         radius = 3 + len(self.blocks)
-        row_P, column_P = torch.arange(H * W) // W, torch.arange(H * W) % W
-        up_PP, right_PP = row_P[:, None] - row_P, column_P - column_P[:, None]
-        above_PP = (up_PP > 0) & (up_PP <= radius) & (right_PP >= -radius) & (right_PP <= (up_PP + 2).clamp(max=radius))
-        before_PP = above_PP | ((up_PP == 0) & (right_PP < 0) & (right_PP >= -radius))
-        own_PP, earlier_CC = torch.eye(H * W, dtype=torch.bool), torch.ones(C, C).tril(-1).bool()
-        sees_CPCP = before_PP[None, :, None] | (earlier_CC[:, None, :, None] & own_PP[None, :, None])
-        return sees_CPCP.reshape(C * H * W, -1)
+
+        def sees(up: Tensor, right: Tensor) -> Tensor:
+            past = (up == 0) & (right < 0)
+            above = (up > 0) & (right <= up + 2)
+            return (past | above) & (up <= radius) & (right.abs() <= radius)
+
+        return field(self.shape, sees)
 
 
 class Block(nn.Module):
