@@ -5,12 +5,14 @@ Shapes: B examples, D numbers of x, T = tau numbers before each, K levels, J = K
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import Categorical
@@ -63,6 +65,9 @@ class AR(Autoregressive):
         logits_BJD = torch.einsum("bdt,jdt->bjd", past_BDT, self.weights()) + self.b_JD
         logits_BKD = F.pad(logits_BJD, (0, 0, 1, 0))  # level 0's are 0
         return logits_BKD[:, :, self.order.argsort()].unflatten(2, self.shape)
+
+    def stages(self) -> Sequence[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-2))])]  # convex: weights far from 0 are reached sooner
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         x_BD, W_JDT, T = x.view(len(x), -1), self.weights(), self.tau

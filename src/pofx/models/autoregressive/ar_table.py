@@ -32,6 +32,6 @@ class ARTable(Tables):
     paper: ClassVar = ("Shannon", 1948, "doi:10.1002/j.1538-7305.1948.tb01338.x")
     small: ClassVar = {"tau": 2}
 
-    def __init__(self, x: Binary | Image, *, tau: Size = 8, smoothing: NonNegative = 1.0):
-        instead = "a smaller --tau, bits with --binarize threshold, or train ar, which needs tau + 1 numbers for a level instead of K^tau"
+    def __init__(self, x: Binary | Image, *, tau: Size = 2, smoothing: NonNegative = 1.0):
+        instead = "say a smaller --tau, make bits with --binarize threshold, or train ar"
         super().__init__(x, tau=min(tau, x.size - 1), smoothing=smoothing, instead=instead)

@@ -5,6 +5,7 @@ Shapes: B examples, D numbers of x, K levels, J = K - 1 of them with free logits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
+from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Image
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import Categorical
@@ -59,6 +61,9 @@ class FVSBN(Autoregressive):
         logits_BJD = F.linear(x.flatten(1)[:, self.order], self.weights().flatten(0, 1), self.b_JD.flatten()).unflatten(1, self.b_JD.shape)
         logits_BKD = F.pad(logits_BJD, (0, 0, 1, 0))  # level 0's are 0
         return logits_BKD[:, :, self.order.argsort()].unflatten(2, self.shape)
+
+    def stages(self) -> Sequence[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-2))])]  # convex: weights far from 0 are reached sooner
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         x_BD, W_JDD = x.view(len(x), -1), self.weights()

@@ -35,5 +35,5 @@ class Markov(Tables):
     paper: ClassVar = ("Markov", 1913, "doi:10.1017/S0269889706001074")
 
     def __init__(self, x: Binary | Image, *, smoothing: NonNegative = 1.0):
-        instead = "make bits with --binarize threshold, or train ar, which needs tau + 1 numbers for a level instead of K^tau"
+        instead = "make bits with --binarize threshold, or train ar"
         super().__init__(x, tau=min(1, x.size - 1), smoothing=smoothing, instead=instead)
