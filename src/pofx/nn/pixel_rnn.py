@@ -1,16 +1,15 @@
 """PixelRNN: what its kinds of layers share.
 
 Shapes: B examples, C channels, H height, W width, N = H W pixels in raster order, h units of a state, F = 2h features between layers,
-P parameters of the likelihood for each number of x.
+G = 4h sums of gates, P parameters of the likelihood for each number of x.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,68 +52,67 @@ class MaskedLinear(nn.Linear):
 
 
 class Layer(nn.Module):
-    """A layer of LSTMs over the map with a residual connection around it: features (N, B, F) to features (N, B, F)."""
+    """A layer of LSTMs over the map with a residual connection around it: features (N, B, F) to features (N, B, F).
+
+    `more` is added to the sums of the gates: of each direction that the layer scans in, (N, B, G); nothing where it is empty.
+    """
 
     @abstractmethod
-    def forward(self, f_NBF: Tensor, x_NBC: Tensor) -> Tensor: ...
+    def forward(self, f_NBF: Tensor, x_NBC: Tensor, more: Sequence[Tensor] = ()) -> Tensor: ...
 
     @abstractmethod
-    def stepper(self, x_HWBC: Tensor) -> LayerStep:
+    def stepper(self, x_HWBC: Tensor, more: Sequence[Tensor] = ()) -> LayerStep:
         """The same pixel by pixel, in raster order, while `x` is filled. A pixel may be computed again before the next one."""
 
 
-class PixelRNN(Autoregressive):
+class Network(nn.Module):
     """A masked 7x7 convolution (mask A), layers of convolutional LSTMs, and two 1x1 convolutions after a ReLU each.
 
     The features belong to the picture's channels in turn, so that green sees red, and blue sees both.
 
     Args:
-        x: pictures, or bits in the shape of a picture
-        layer: makes a layer
-        layers: how many
+        shape: (C, H, W) of x
+        layers: each of h units
         hidden: h
-        likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
-        components: of a logistic_mixture
+        per_element: P
     """
 
-    def __init__(self, x: Image | Binary, layer: Callable[[], Layer], layers: int, hidden: int, likelihood: Name | None, components: int):
-        if len(x.shape) != 3:
-            raise UserError(f"{self.title()} needs pictures (channels, height, width), not x of shape {x.shape}")
-        C, features = x.shape[0], 2 * hidden
-        if hidden < C:
-            raise UserError(f"{self.title()}: hidden must be {C} or more, one unit for each channel, not {hidden}")
-        if likelihood is None:
-            likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
-        super().__init__(x, likelihood_of(x, likelihood, components=components))
+    def __init__(self, shape: tuple[int, ...], layers: Sequence[Layer], hidden: int, per_element: int):
+        super().__init__()
+        C, features = shape[0], 2 * hidden
         self.first = MaskedConv2d(C, features, 7, "A", C)
-        self.layers = nn.ModuleList([layer() for _ in range(layers)])
-        self.head = nn.Sequential(
-            nn.ReLU(), MaskedLinear(features, features, C), nn.ReLU(), MaskedLinear(features, C * self.likelihood.per_element, C)
-        )
+        self.layers = nn.ModuleList(layers)
+        self.head = nn.Sequential(nn.ReLU(), MaskedLinear(features, features, C), nn.ReLU(), MaskedLinear(features, C * per_element, C))
 
-    def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, more: Sequence[Sequence[Tensor]] = ()) -> Tensor:
+        """The parameters (B, P, C, H, W) for x (B, C, H, W); `more` of each layer, or of none."""
         B, C, H, W = x.shape
         x = 2 * x - 1
         x_NBC = x.permute(2, 3, 0, 1).reshape(H * W, B, C)
         f_NBF = self.first(x).permute(2, 3, 0, 1).reshape(H * W, B, -1)
-        for layer in self.layers:
-            f_NBF = layer(f_NBF, x_NBC)
+        for layer, added in zip(self.layers, more or [()] * len(self.layers), strict=True):
+            f_NBF = layer(f_NBF, x_NBC, added)
         return self.head(f_NBF).view(H, W, B, C, -1).permute(2, 4, 3, 0, 1)
 
-    def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
+    def stepper(self, x: Tensor, more: Sequence[Sequence[Tensor]] = ()) -> Step:
+        """The same number by number, as in `Autoregressive.stepper`."""
         B, C, H, W = x.shape
         rows, k = self.first.weight.shape[2:]
         weight_FI = (self.first.weight * self.first.mask).flatten(1)
-        window_BCHW = x.new_zeros(B, C, H + rows - 1, W + k - 1)  # x with what the convolution adds around it
+        window_BCHW = x.new_zeros(B, C, H + rows - 1, W + k - 1)  # x, and the zeros around it that the convolution sees
         inside_BCHW = window_BCHW[:, :, rows - 1 :, k // 2 : k // 2 + W]
-        steps = [layer.stepper(inside_BCHW.permute(2, 3, 0, 1)) for layer in self.layers]  # type: ignore[operator]
+        inside_HWBC = inside_BCHW.permute(2, 3, 0, 1)
+        steps: list[LayerStep] = [
+            layer.stepper(inside_HWBC, added)  # type: ignore[operator]
+            for layer, added in zip(self.layers, more or [()] * len(self.layers), strict=True)
+        ]
         linear = [(m.weight * m.mask, m.bias) for m in self.head if isinstance(m, MaskedLinear)]
 
         def step(d: int) -> Tensor:
             (i, j), channel = divmod(d // C, W), d % C
             if d:
                 (i0, j0), before = divmod((d - 1) // C, W), (d - 1) % C
-                torch.sub(2 * x[:, before, i0, j0], 1, out=inside_BCHW[:, before, i0, j0])
+                inside_BCHW[:, before, i0, j0] = 2 * x[:, before, i0, j0] - 1
             f_BF = F.linear(window_BCHW[:, :, i : i + rows, j : j + k].flatten(1), weight_FI, self.first.bias)
             for layer in steps:
                 f_BF = layer(i, j, f_BF)
@@ -123,3 +121,31 @@ class PixelRNN(Autoregressive):
             return f_BF.view(B, C, -1)[:, channel]
 
         return step
+
+
+class PixelRNN(Autoregressive):
+    """A picture's numbers in raster order, their conditionals given by a `Network`.
+
+    Args:
+        x: pictures, or bits in the shape of a picture
+        hidden: h
+        likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
+        components: of a logistic_mixture
+    """
+
+    network: Network
+
+    def __init__(self, x: Image | Binary, hidden: int, likelihood: Name | None, components: int):
+        if len(x.shape) != 3:
+            raise UserError(f"{self.title()} needs pictures (channels, height, width), not x of shape {x.shape}")
+        if hidden < x.shape[0]:
+            raise UserError(f"{self.title()}: hidden must be {x.shape[0]} or more, one unit for each channel, not {hidden}")
+        if likelihood is None:
+            likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
+        super().__init__(x, likelihood_of(x, likelihood, components=components))
+
+    def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.network(x)
+
+    def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
+        return self.network.stepper(x)

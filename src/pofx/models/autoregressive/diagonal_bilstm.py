@@ -6,6 +6,7 @@ G = 4h sums of gates. Where 2 leads, it counts the directions: from the left, fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from pofx.kinds import Binary, Image, Size
 from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, PixelRNN
+from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, Network, PixelRNN
 
 
 class DiagonalBiLSTM(PixelRNN):
@@ -44,7 +45,8 @@ class DiagonalBiLSTM(PixelRNN):
     small: ClassVar = {"layers": 2, "hidden": 4}
 
     def __init__(self, x: Image | Binary, *, layers: Size = 1, hidden: Size = 32, likelihood: Name | None = None, components: Size = 5):
-        super().__init__(x, lambda: DiagonalLayer(x.shape, hidden), layers, hidden, likelihood, components)
+        super().__init__(x, hidden, likelihood, components)
+        self.network = Network(x.shape, [DiagonalLayer(x.shape, hidden) for _ in range(layers)], hidden, self.likelihood.per_element)
 
 
 class DiagonalLayer(Layer):
@@ -72,13 +74,15 @@ class DiagonalLayer(Layer):
             for enter in (self.enter_left, self.enter_right):
                 enter.bias[hidden : 2 * hidden] += 1  # cells keep what they have at first
 
-    def forward(self, f_NBF: Tensor, x_NBC: Tensor) -> Tensor:
-        gates = self.enter_left(f_NBF), self.enter_right(torch.cat([f_NBF, x_NBC], 2))
+    def forward(self, f_NBF: Tensor, x_NBC: Tensor, more: Sequence[Tensor] = ()) -> Tensor:
+        gates = [self.enter_left(f_NBF), self.enter_right(torch.cat([f_NBF, x_NBC], 2))]
+        if more:
+            gates = [g + m for g, m in zip(gates, more, strict=True)]
         left_NBh, right_NBh = scan(gates, self.hear_2KG, self.lines, self.places_2N)
         W = self.shape[2]
         return f_NBF + self.up(torch.cat([left_NBh[:W], left_NBh[W:] + right_NBh[:-W]]))
 
-    def stepper(self, x_HWBC: Tensor) -> LayerStep:
+    def stepper(self, x_HWBC: Tensor, more: Sequence[Tensor] = ()) -> LayerStep:
         _, W, B, _ = x_HWBC.shape
         h = self.hidden
         side_left_hG, above_left_hG, side_right_hG, above_right_hG = self.hear_2KG.view(4, h, -1)
@@ -90,6 +94,8 @@ class DiagonalLayer(Layer):
         def finish() -> None:
             """Go back through the row that is now complete, from its right end."""
             gates_WBG = self.enter_right(torch.cat([f_WBF, x_HWBC[row]], 2)) + right_WBh @ above_right_hG
+            if more:
+                gates_WBG += more[1][row * W : (row + 1) * W]
             state, c = lstm_cell(gates_WBG[-1], 0)
             right_WBh[-1] = state
             for j in range(W - 2, -1, -1):
@@ -103,6 +109,8 @@ class DiagonalLayer(Layer):
                 finish()
                 row = i
             gates_BG = heard_WBG[j] + self.enter_left(f_BF)
+            if more:
+                gates_BG += more[0][i * W + j]
             if j:
                 gates_BG.addmm_(left_WBh[j - 1], side_left_hG)
             left_WBh[j], c_WBh[j] = lstm_cell(gates_BG, c_WBh[j - 1] if j else 0)

@@ -6,6 +6,7 @@ G = 4h sums of gates, k pixels of the row above that a state hears, r = k // 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Range, Size
 from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, PixelRNN
+from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, Network, PixelRNN
 
 
 class RowLSTM(PixelRNN):
@@ -57,7 +58,8 @@ class RowLSTM(PixelRNN):
     ):
         if kernel % 2 == 0:
             raise UserError(f"row_lstm: kernel must be odd, such as {kernel + 1}, not {kernel}")
-        super().__init__(x, lambda: RowLayer(x.shape, hidden, kernel), layers, hidden, likelihood, components)
+        super().__init__(x, hidden, likelihood, components)
+        self.network = Network(x.shape, [RowLayer(x.shape, hidden, kernel) for _ in range(layers)], hidden, self.likelihood.per_element)
 
     def depends(self) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
@@ -66,7 +68,7 @@ class RowLSTM(PixelRNN):
         down_NN, right_NN = row_N[:, None] - row_N, column_N - column_N[:, None]  # from the pixel that is told to the one it sees
         sees_NN = (down_NN >= 0) & (down_NN <= 3) & (right_NN.abs() <= 3) & ((down_NN > 0) | (right_NN < 0))  # mask A, 7 x 7
         sees_HWN = sees_NN.view(H, W, -1)
-        for layer in self.layers:
+        for layer in self.network.layers:
             assert isinstance(layer, RowLayer)
             sees_HWN = layer.sees(sees_HWN)
         before_CC = torch.ones(C, C, dtype=torch.bool).tril(-1)  # of the pixel itself, the channels before
@@ -93,11 +95,12 @@ class RowLayer(Layer):
         with torch.no_grad():
             self.enter.bias[hidden : 2 * hidden] += 1  # cells keep what they have at first
 
-    def forward(self, f_NBF: Tensor, x_NBC: Tensor) -> Tensor:
+    def forward(self, f_NBF: Tensor, x_NBC: Tensor, more: Sequence[Tensor] = ()) -> Tensor:
         W = self.shape[2]
         f_HWBF = f_NBF.unflatten(0, (-1, W))
         with_before = torch.cat([F.pad(f_HWBF, (0, 0, 0, 0, o, 0))[:, :W] for o in range(self.r + 1)], 3).flatten(0, 1)
-        (h_NBh,) = scan([self.enter(with_before)], self.hear_1KG, self.lines, self.places_1N)
+        gates_NBG = self.enter(with_before) if not more else self.enter(with_before) + more[0]
+        (h_NBh,) = scan([gates_NBG], self.hear_1KG, self.lines, self.places_1N)
         return f_NBF + self.up(h_NBh)
 
     def sees(self, sees_HWN: Tensor) -> Tensor:
@@ -109,7 +112,7 @@ class RowLayer(Layer):
             after_HWN[i] |= above_WN.unfold(0, self.kernel, 1).any(-1)
         return after_HWN
 
-    def stepper(self, x_HWBC: Tensor) -> LayerStep:
+    def stepper(self, x_HWBC: Tensor, more: Sequence[Tensor] = ()) -> LayerStep:
         _, W, B, _ = x_HWBC.shape
         h, r = self.hidden, self.r
         f_BWF = x_HWBC.new_zeros(B, r + W, 2 * h)  # of the row, after r zeros
@@ -130,7 +133,10 @@ class RowLayer(Layer):
                 row = i
             f_BWF[:, r + j] = f_BF
             inputs_BI = f_BWF[:, j : j + r + 1].flip(1).flatten(1)  # the pixel's first, then those before it
-            state_BWh[:, r + j], c_BWh[:, j] = lstm_cell(heard_BWG[:, j] + F.linear(inputs_BI, weight_GI, self.enter.bias), above_BWh[:, j])
+            gates_BG = heard_BWG[:, j] + F.linear(inputs_BI, weight_GI, self.enter.bias)
+            if more:
+                gates_BG += more[0][i * W + j]
+            state_BWh[:, r + j], c_BWh[:, j] = lstm_cell(gates_BG, above_BWh[:, j])
             return f_BF + self.up(state_BWh[:, r + j])
 
         return step
