@@ -102,6 +102,13 @@ class ConditionalsSeeWhatTheyMay(SumsToOne):
     pass
 
 
+class ConditionalsSeeLessThanTheySay(Sound):
+    check = "conditionals_see_what_they_may"
+
+    def logits(self, x_BD):
+        return F.linear(x_BD, self.weight.tril(-3), self.bias)
+
+
 class LabelsMatter(Sound):
     """It takes a label and looks at none."""
 
