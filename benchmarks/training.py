@@ -96,16 +96,17 @@ def bound(run: Run, split: str, samples: int, device: str = "cpu") -> tuple[floa
     }
 
 
-def exact(run: Run, split: str = "valid", device: str = "cpu") -> tuple[float, dict[str, Any]]:
-    """Minus log p, averaged over every row of a split, in nats, and how it was made."""
-    rows: Split = reload(run.config["data"]).splits[split]
+def exact(run: Run, split: str = "valid", device: str = "cpu", *, rows: int | None = None, **asked: Any) -> tuple[float, dict[str, Any]]:
+    """Minus log p in nats, averaged over a split or its first `rows`, and how it was made; `asked` is what `log_prob` takes."""
+    chosen: Split = reload(run.config["data"]).splits[split]
     began = time.monotonic()
-    score = log_likelihood(run.model().to(device), rows, unfinished=run.path / "state", progress=_counted)
+    score = log_likelihood(run.model().to(device), chosen, rows=rows, unfinished=run.path / "state", progress=_counted, **asked)
     assert score.standard_error is not None
     return -score.value, {
         "score": "minus " + score.what,
         "split": split,
-        "rows": len(rows),
+        "rows": score.protocol["rows"],
+        "options": score.protocol["options"],
         "standard_error": score.standard_error,
         "evaluation_seconds": round(time.monotonic() - began, 1),
         **protocol_of(run),
