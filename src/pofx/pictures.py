@@ -203,7 +203,7 @@ def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names:
         axes.set(ylabel=names[c])
     last = first if channels == 1 else first[-1]
     last.set(xlabel=x)
-    last.legend(frameon=False, loc="upper left", title="quantiles")
+    figure.legend(*last.get_legend_handles_labels(), title="quantiles", frameon=False, loc="outside right upper")
     more = f", first {channels} of {len(names)} channels" if channels < len(names) else ""
     figure.suptitle(title + more, fontsize="large")
     return _drawn(figure)

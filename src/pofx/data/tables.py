@@ -83,18 +83,18 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
     _check_names(source, [*columns, *([label] if label else [])], table.column_names)
     numeric = {name for name in table.column_names if _numeric(table[name].type)}
     series = chosen.get("series", False)
-    time = next((name for name in table.column_names if name not in columns and _tells_time(table, name)), None) if series else None
+    times = _times(table, columns) if series else []
     if label is None and not columns and not series:
         text = [name for name in table.column_names if name not in numeric]
         if len(text) == 1 and pyarrow.compute.count_distinct(table[text[0]]).as_py() <= len(table) / 2:
             label = text[0]
-    columns = columns or [name for name in table.column_names if name not in (label, time)]
+    columns = columns or [name for name in table.column_names if name not in (label, *times)]
     problems = []
     for name in columns:
         if name not in numeric:
             raise UserError(f"{source}: {_not_a_number(table, name, first_line)}")
     if not columns:
-        beside = f"the time {time!r}" if time else f"the label {label!r}"
+        beside = f"the time {times[0]!r}" if times else f"the label {label!r}"
         raise UserError(f"{source}: no column of numbers beside {beside}")
 
     x = np.stack([table[name].to_numpy().astype(np.float32) for name in columns], 1)  # empty cells are NaN in it
@@ -114,9 +114,9 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         if len(table) == 0:
             raise UserError(f"{source}: every row has an empty cell; choose columns with --columns")
     contents = Contents({"x": Vector(len(columns))}, {"all": {"x": x}}, problems=problems, columns=tuple(columns))
-    if time:
-        _check_order(table, time, source, first_line)
-        contents.names = {"all": [str(cell) for cell in table[time].to_pylist()]}
+    if times:
+        _check_order(table, times[0], source, first_line)
+        contents.names = {"all": [str(cell) for cell in table[times[0]].to_pylist()]}
     if label:
         contents.add("label", *_classes(table, label, source))
     return contents
@@ -135,14 +135,30 @@ def _numeric(type: pa.DataType) -> bool:
     return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_boolean(type) or pa.types.is_null(type)
 
 
-def _tells_time(table: pa.Table, name: str) -> bool:
-    """Whether a column says when its row was: dates; text that is another in each row; or, in front of all, evenly spaced whole numbers."""
-    column = table[name]
-    if pa.types.is_temporal(column.type):
-        return True
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.null_count == 0 and pyarrow.compute.count_distinct(column).as_py() == len(column)
-    if name != table.column_names[0] or not pa.types.is_integer(column.type) or column.null_count or len(table.column_names) == 1:
+def _times(table: pa.Table, columns: list[str]) -> list[str]:
+    """The column that says when a row was, if there is one: dates; or text that is another in each row; or, in front, numbers that count.
+
+    Behind it, an index without a name. What is in `columns` is data.
+    """
+    free = [name for name in table.column_names if name not in columns]
+    dates = [name for name in free if pa.types.is_temporal(table[name].type)]
+    text = [name for name in free if pa.types.is_string(table[name].type) or pa.types.is_large_string(table[name].type)]
+    names = [name for name in text if _differs(table[name])]
+    counts = [name for name in free[:1] if name == table.column_names[0] and len(table.column_names) > 1 and _counts(table[name])]
+    best = [*dates, *names, *counts][:1]
+    return best + [name for name in counts if name == "" and name not in best]
+
+
+def _differs(column: pa.ChunkedArray) -> bool:
+    """Whether no two cells are alike, and most are no numbers: else one odd cell would hide a channel."""
+    if column.null_count or len(column.unique()) < len(column):
+        return False
+    return sum(map(_is_number, column.to_pylist())) < len(column) / 2
+
+
+def _counts(column: pa.ChunkedArray) -> bool:
+    """Whether the cells are whole numbers that rise by the same amount each row."""
+    if not pa.types.is_integer(column.type) or column.null_count:
         return False
     apart = np.diff(column.to_numpy())
     return len(apart) > 1 and bool((apart == apart[0]).all()) and apart[0] > 0
