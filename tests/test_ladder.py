@@ -15,6 +15,7 @@ from pofx.errors import UserError
 from pofx.game import generator
 from pofx.kinds import Binary, Image
 from pofx.nn.autoregressive import raster
+from pofx.verbs.learn import train
 
 LADDER = ("full_table", "independent", "markov", "ar_table", "ar", "fvsbn")
 COUNTED = ("full_table", "independent", "markov", "ar_table")
@@ -95,6 +96,12 @@ def test_parameters_as_the_field_teaches_them():
     assert make("full_table", Binary(10)).parameter_count == 2**10 - 1
     assert make("ar_table", bits, tau=3).parameter_count == 1 + 2 + 4 + 781 * 2**3
     assert make("ar", bits, tau=3).parameter_count == 1 + 2 + 3 + 781 * 4
+
+
+def test_the_report_of_a_training_and_its_card_say_how_many(tmp_path):
+    report = train("markov", data="digits", out=str(tmp_path / "run"))
+    assert report["parameters"] == 16 * (1 + 17 * 63)
+    assert "Parameters: 17,152\n" in (tmp_path / "run/README.md").read_text()
 
 
 # Tables equal counts

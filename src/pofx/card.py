@@ -33,7 +33,8 @@ def card(run: Run) -> str:
         cls = models.find(model["name"])
         authors, year, reference = cls.paper
         summary = (cls.__doc__ or "").strip().splitlines()[0]
-        lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", ""]
+        count = run.blank().parameter_count
+        lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", "", f"Parameters: {count:,}", ""]
     pictures = {"samples.png": "samples", "reconstructions.png": "originals above, reconstructions below", "loss.png": "loss"}
     for name, words in pictures.items():
         if (run.path / "samples" / name).is_file():

@@ -129,7 +129,14 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
     blank = run.blank(trust=True)
     first, *others = blank.inputs
     learned = f"p({first} | {', '.join(others)})" if others and "samples" in blank.capabilities() else None
-    report = {"run": str(run.path), "model": model["name"], "data": run.config["data"]["spec"], "learned": learned, **last}
+    report = {
+        "run": str(run.path),
+        "model": model["name"],
+        "parameters": blank.parameter_count,
+        "data": run.config["data"]["spec"],
+        "learned": learned,
+        **last,
+    }
     if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
         report["card"] = str(write_card(run))
