@@ -16,6 +16,8 @@ NAMES = (
     "evaluation_speed",
     "overhead",
     "help_time",
+    "exactness",
+    "ladder",
     "pixelcnn",
     "deep_nade",
     "deep_nade_grey",

@@ -36,6 +36,8 @@ CONV_TRAINING = COSINE | {"lr": 2e-3, "warmup": 0.01, "ema": 0.999, "precision":
 PIXEL_TRAINING = COSINE | {"batch_size": 16, "lr": 3e-3, "warmup": 0.02, "clip": 1.0, "ema": 0.999, "precision": "bf16", "eval_every": 6000}
 NADE_TRAINING = COSINE | {"lr": 1e-3, "ema": 0.999}
 DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 0.9995, "precision": "bf16"}
+COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
+CONVEX = COSINE | {"lr": 5e-2, "ema": 0.999, "epochs": 20}
 
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -61,4 +63,11 @@ RECIPES = {
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
     "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
+    "independent": Recipe("independent", {}, FIXED, COUNTED),
+    "markov": Recipe("markov", {}, FIXED, COUNTED),
+    "ar_table": Recipe("ar_table", {"tau": 10}, FIXED, COUNTED),
+    "ar_8": Recipe("ar", {"tau": 8}, FIXED, CONVEX),
+    "ar_28": Recipe("ar", {"tau": 28}, FIXED, CONVEX),
+    "ar_56": Recipe("ar", {"tau": 56}, FIXED, CONVEX),
+    "fvsbn": Recipe("fvsbn", {}, FIXED, CONVEX | {"lr": 1e-2, "epochs": 40}),
 }

@@ -58,10 +58,10 @@ def protocol_of(run: Run) -> dict[str, Any]:
     validations = [row for row in run.metrics() if row.get("split") == "valid"]
     best = min(validations, key=lambda row: next(value for key, value in row.items() if key.endswith(".loss")), default={})
     return {
-        "model": {key: run.config["model"][key] for key in ("name", "arguments")},
+        "model": {**{key: run.config["model"][key] for key in ("name", "arguments")}, "parameters": run.blank().parameter_count},
         "training": run.config["training"],
         "data": run.config["data"],
-        "checkpoint": {"rule": "lowest validation loss", **best},
+        "checkpoint": {"rule": "lowest validation loss", **best} if best else {"rule": "the last"},
         "training_seconds": round(seconds, 1),
         **machine(),
     }
