@@ -146,38 +146,39 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *dh_map: Tensor) -> tuple[Tensor | None, ...]:
         places, back, gates, W, heard, c, tanh = ctx.saved_tensors
         lines, (S, _, B, C) = ctx.lines, c.shape
-        dh = torch.empty_like(c)  # gathers what later lines hear
-        for s in range(S):
-            torch.index_select(dh_map[s], 0, places[s], out=dh[s])
-        dc = torch.zeros_like(c)  # gathers what later cells keep
-        dgates, WT = torch.empty_like(gates), W.mT.contiguous()
-        for t in reversed(range(len(lines.lines))):
-            line = lines.lines[t]
-            i, f, o, g = gates[:, line].chunk(4, -1)
-            di, df, do, dg = dgates[:, line].chunk(4, -1)
-            dc_t, tanh_t = dc[:, line], tanh[:, line]
-            # h = o tanh(c): dc += dh o (1 - tanh^2)
-            dh_o = dh[:, line].mul_(o)
-            dc_t.add_(dh_o)
-            dh_o.mul_(tanh_t)
-            dc_t.addcmul_(dh_o, tanh_t, value=-1)
-            torch.addcmul(dh_o, dh_o, o, value=-1, out=do)  # dh tanh o (1 - o)
-            dc_i = torch.mul(dc_t, i)
-            torch.mul(dc_i, g, out=di)
-            torch.addcmul(dc_i, di, g, value=-1, out=dg)  # dc i (1 - g^2)
-            di.addcmul_(di, i, value=-1)  # dc g i (1 - i)
-            to, source = lines.kept[t]
-            if not t or to != line:
-                df.zero_()  # of the places whose cell began here
-            if not t:
-                break
-            f, df = gates[:, to, :, C : 2 * C], dgates[:, to, :, C : 2 * C]
-            kept = torch.mul(dc[:, to], f)
-            dc[:, source] += kept
-            torch.mul(kept, c[:, source], out=df)
-            df.addcmul_(df, f, value=-1)  # dc c_before f (1 - f)
-            dheard = torch.bmm(dgates[:, line].flatten(1, 2), WT).unflatten(1, (-1, B))
-            for k, (to, source) in enumerate(lines.heard[t]):
-                dh[:, source] += dheard[:, to.start - line.start : to.stop - line.start, :, k * C : (k + 1) * C]
-        dW = torch.bmm(heard.flatten(1, 2).mT, dgates.flatten(1, 2))
-        return None, None, dW, *(dgates[s].index_select(0, back[s]) for s in range(S))
+        with torch.autocast(c.device.type, enabled=False):
+            dh = torch.empty_like(c)  # gathers what later lines hear
+            for s in range(S):
+                torch.index_select(dh_map[s], 0, places[s], out=dh[s])
+            dc = torch.zeros_like(c)  # gathers what later cells keep
+            dgates, WT = torch.empty_like(gates), W.mT.contiguous()
+            for t in reversed(range(len(lines.lines))):
+                line = lines.lines[t]
+                i, f, o, g = gates[:, line].chunk(4, -1)
+                di, df, do, dg = dgates[:, line].chunk(4, -1)
+                dc_t, tanh_t = dc[:, line], tanh[:, line]
+                # h = o tanh(c): dc += dh o (1 - tanh^2)
+                dh_o = dh[:, line].mul_(o)
+                dc_t.add_(dh_o)
+                dh_o.mul_(tanh_t)
+                dc_t.addcmul_(dh_o, tanh_t, value=-1)
+                torch.addcmul(dh_o, dh_o, o, value=-1, out=do)  # dh tanh o (1 - o)
+                dc_i = torch.mul(dc_t, i)
+                torch.mul(dc_i, g, out=di)
+                torch.addcmul(dc_i, di, g, value=-1, out=dg)  # dc i (1 - g^2)
+                di.addcmul_(di, i, value=-1)  # dc g i (1 - i)
+                to, source = lines.kept[t]
+                if not t or to != line:
+                    df.zero_()  # of the places whose cell began here
+                if not t:
+                    break
+                f, df = gates[:, to, :, C : 2 * C], dgates[:, to, :, C : 2 * C]
+                kept = torch.mul(dc[:, to], f)
+                dc[:, source] += kept
+                torch.mul(kept, c[:, source], out=df)
+                df.addcmul_(df, f, value=-1)  # dc c_before f (1 - f)
+                dheard = torch.bmm(dgates[:, line].flatten(1, 2), WT).unflatten(1, (-1, B))
+                for k, (to, source) in enumerate(lines.heard[t]):
+                    dh[:, source] += dheard[:, to.start - line.start : to.stop - line.start, :, k * C : (k + 1) * C]
+            dW = torch.bmm(heard.flatten(1, 2).mT, dgates.flatten(1, 2))
+            return None, None, dW, *(dgates[s].index_select(0, back[s]) for s in range(S))
