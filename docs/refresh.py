@@ -214,7 +214,7 @@ def drawn(folder: Path, picture: Path) -> Path | None:
 
 def pictures(page: Path) -> list[Path]:
     """The pictures that `page` shows."""
-    return [page.parent / shown for shown in re.findall(r"!\[[^]]*\]\(([^):]+\.png)\)", page.read_text())]
+    return [page.parent / shown for shown in re.findall(r"!\[[^]]*\]\(([^):]+\.(?:png|gif))\)", page.read_text())]
 
 
 def main() -> int:

@@ -62,6 +62,16 @@ def test_a_run_folder_holds_what_was_asked_for_its_pictures_and_its_card(runs):
     assert "1312.6114" in card
 
 
+def test_resuming_a_run_that_ended_before_its_pictures_draws_them(runs):
+    """The last state is saved before pictures and card are made: whoever is killed in between has them made by `pofx resume`."""
+    files = [Path("runs/pca") / name for name in ("README.md", "samples/reconstructions.png")]
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
+    pofx_done("resume runs/pca")
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_a_card_shows_what_the_model_can_and_no_more(runs):
     assert not (runs / "runs/pca/samples/samples.png").exists()  # PCA draws no samples
     assert "samples.png" not in (runs / "runs/pca/README.md").read_text()

@@ -1,6 +1,7 @@
 """Bad input: one line that says what to write instead, status 2, no traceback, nothing half-written."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,27 @@ def folder(tmp_path_factory):
     np.save("plain.npy", random.integers(0, 256, (50, 8, 8), dtype=np.uint8))
     np.save("large.npy", random.integers(0, 256, (50, 16, 16), dtype=np.uint8))
     np.save("vectors.npy", random.normal(size=(50, 5)).astype(np.float32))
+    np.save("wide.npy", random.integers(0, 300, (50, 8, 8)).astype(np.int16))
+    np.save("wide_colour.npy", random.integers(0, 300, (50, 8, 8, 3)).astype(np.int16))
+    np.save("mask.npy", np.ones((9, 9), bool))
+    np.save("grey_mask.npy", np.full((8, 8), 0.5))
+    np.save("holes.npy", np.where(random.random((5, 8, 8)) < 0.5, np.nan, 0.25))
+    Pillow.new("L", (9, 8)).save("mask.png")
+    Path("steps.csv").write_text("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(60)))
+    shutil.copyfile(Path(__file__).parent / "games" / "labelled.py", "own.py")
     np.save("nan.npy", np.full((50, 5), np.nan, np.float32))
     Path("notes.txt").write_text("notes")
     Path("broken.py").write_text("1 / 0\n")
     Path("empty.py").write_text("x = 1\n")
-    for line in ("train pca --out pca --latent 2", "train vae --out vae --steps 2 --latent 2", "evaluate vae"):
+    for line in (
+        "train pca --out pca --latent 2",
+        "train vae --out vae --steps 2 --latent 2",
+        "evaluate vae",
+        "train fvsbn --binarize threshold --steps 2 --out bits",
+        "train own.py:Labelled --steps 2 --out digit",
+        "train own.py:Labelled --steps 2 --out plain --without label",
+        "train series_markov --data steps.csv --window 6 --out series",
+    ):
         assert main(line.split()) == 0
     yield folder
     os.chdir(before)
@@ -69,6 +86,8 @@ CASES = {
     "train empty.py:Mine": "no Model called 'Mine'",
     "train vae --likelihood bernoulli": "--binarize",
     "train vae --body conv --data vectors.npy": "mlp",
+    "train pca --clip 1": "pca is solved in closed form and has no use for clip: leave --clip out",
+    "train pca --latent 2 --ema 0.9": "no use for ema",
     # data
     "train vae --data digts": "did you mean digits",
     "train vae --data nowhere/x.npy": "nowhere/x.npy",
@@ -117,6 +136,46 @@ CASES = {
     "attribute vae --has x": "no item has the label 'x'",
     "evaluate vae --split tset": "did you mean test",
     "evaluate vae --rows 1": "between 2 and",
+    # models that draw one number after another
+    "train nade": "nade needs x: Binary, but the data has x: Image(channels=1, height=8, width=8, levels=17), label: Category("
+    "classes=10, names=()); make it binary with --binarize dynamic",
+    "train pixelcnn --likelihood bernoulli": "likelihood bernoulli is for bits, and x is Image(channels=1, height=8, width=8, levels=17); "
+    "make pictures binary with --binarize dynamic",
+    "train pixelcnn --data wide.npy": "pictures are uint8, from 0 to 255",
+    "train pixelcnn --data wide_colour.npy": "pictures are uint8",
+    "train pixelcnn --data vectors.npy": "pixelcnn needs x: Image or Binary, but the data has x: Vector(dims=5)",
+    "train full_table --binarize threshold": "train ",
+    "train nade --binarize threshold --order 1 1 2": "order must name each of the 64 places from 0 to 63 once",
+    "train series_ar --data steps.csv --window 3 --tau 5": "tau",
+    "train series_ar --data nan.csv --window 3": "column 'b'",
+    "train vae --without label": "vae takes no field 'label' that it can do without",
+    "train own.py:Labelled --without x": "takes no field 'x' that it can do without: known: label",
+    "score bits --data large.npy": "--size 8",
+    "score bits --data nan.npy": "nan",
+    "score bits --data digits --binarize none": "make it binary with --binarize dynamic",
+    "score bits --given 3": "fvsbn is a p(x), so nothing can be given",
+    "score vae --given label": "vae is a p(x), so nothing can be given",
+    "score plain --trust --given label": "was trained without label",
+    "score digit --trust --given 10": "--given 10: no such class; they are 0 to 9",
+    "evaluate digit --trust --given three": "no such class; they are 0 to 9",
+    "sample digit --trust --given 3 x": "--given x: no such class",
+    "sample vae --growing v.gif": "vae draws all of x at once",
+    "sample bits --growing b.mp4": "--growing b.mp4: the name must end in .gif or .png",
+    "sample series --growing s.gif": "only pictures are shown growing",
+    "sample bits --sampler cahced": "did you mean cached?",
+    "complete pca": "pca has no complete",
+    "complete bits --known tpo": "did you mean top?",
+    "complete bits --known 1.5": "a fraction from 0 to 1",
+    "complete bits --known nowhere.png": "no such file",
+    "complete bits --known mask.png": "a mask of shape (8, 9), but an item has (1, 8, 8): make it (8, 8)",
+    "complete bits --known mask.npy": "a mask of shape (9, 9)",
+    "complete bits --known grey_mask.npy": "must hold true and false",
+    "complete bits --known notes.txt": "known: ",
+    "complete bits --data holes.npy": "none of the 2 levels",
+    "complete bits --data holes.npy --known top": "nan",
+    "complete digit --trust --data holes.npy --given label": "holds no labels: name one class",
+    "complete series --known left": "is for pictures",
+    "complete bits --draws 0": "--draws must be 1 or more",
     "compare vae": "two different runs",
     "compare vae pca": "pofx evaluate pca",
 }

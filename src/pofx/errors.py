@@ -29,6 +29,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known: {shown}" if known else "none is known"
 
 
+class Done(UserError):
+    """A run that is to be resumed has nothing left to train."""
+
+
 class Diverged(RuntimeError):
     """Training met a number that is not finite and stopped. The last good state is kept."""
 

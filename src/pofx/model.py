@@ -218,8 +218,10 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
             chosen[name] = fields[name]
         elif required:
             have = ", ".join(f"{field}: {kind}" for field, kind in fields.items()) or "nothing"
-            hint = ""
-            if name in fields and {k.__name__ for k in kinds} & {"Binary"} and type(fields[name]).__name__ == "Image":
+            hint, accepted, found = "", {kind.__name__ for kind in kinds}, type(fields.get(name)).__name__
+            if "Binary" in accepted and found == "Image":
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
+            elif "Image" in accepted and found in ("Series", "Vector"):
+                hint = "; pictures are uint8, from 0 to 255"
             raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")
     return chosen

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-from pofx.errors import Interrupted, UserError
+from pofx.errors import Done, Interrupted, UserError
+from pofx.game import ClosedForm
 from pofx.kinds import Positive, Range, Seed, Size, check_value
 from pofx.run import Run, create, describe, explained, match_precision, naming, read_tensors, refuse_unknown, write_config
 
@@ -108,6 +109,10 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
 
     out = Path(out)
     trainer = Trainer(model, data, training, state=out / "state", report=report)
+    if all(isinstance(player.optimizer, ClosedForm) for stage in trainer.stages for player in stage.players):
+        for name in ("lr", "schedule", "warmup", "clip", "ema", "patience"):
+            if getattr(training, name) != getattr(Training, name):
+                raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: leave --{name} out")
     if trainer.replicas.rank == 0:
         create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model)
         with explained(out):
@@ -138,6 +143,7 @@ def resume(
 
     Raises:
         UserError: there is nothing to resume, or the data are not what they were
+        Done: all steps are done
     """
     from pofx.data import reload
     from pofx.train.metrics import Metrics
@@ -168,7 +174,7 @@ def resume(
     if steps is not None and trainer.step < trainer.total and trainer.ended:
         trainer.worse = 0  # early stopping ended it, and more steps are asked for
     if trainer.ended:
-        raise UserError(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
+        raise Done(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
     if trainer.replicas.rank == 0:
         write_config(run.path, {**run.config, "training": asdict(training)})
     return _finish(trainer, run.path)

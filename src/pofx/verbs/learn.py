@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pofx.errors import UserError, nearest
+from pofx.errors import Done, UserError, nearest
 from pofx.kinds import Positive, Size
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
@@ -82,11 +82,17 @@ def resume(
     """
     from pofx import train as engine
     from pofx.data import reload
+    from pofx.run import Run
     from pofx.verbs.progress import TrainingProgress
 
     with _replicas():
         with TrainingProgress() as progress, _old_scores_aside(Path(run)):
-            done = engine.resume(run, steps=steps, lr=lr, clip=clip, trust=trust, report=progress)
+            try:
+                done = engine.resume(run, steps=steps, lr=lr, clip=clip, trust=trust, report=progress)
+            except Done:
+                if (Path(run) / "README.md").is_file():
+                    raise
+                done = Run(run)  # stopped between its last step and its pictures
         return _finished(done, reload(done.config["data"]))
 
 
