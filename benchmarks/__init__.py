@@ -24,6 +24,7 @@ NAMES = (
     "conv_nade",
     "nade",
     "nade_speed",
+    "red_wine",
     "diagonal_bilstm",
     "row_lstm",
     "gpu",

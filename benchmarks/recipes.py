@@ -60,6 +60,12 @@ RECIPES = {
     "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
     "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 20}),
     "conv_nade": Recipe("conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 10}),
+    "red_wine": Recipe(
+        "rnade",
+        {"hidden": 50, "components": 10, "floor": 0.01, "weight_decay": 0.0},
+        {"spec": "uci/winequality-red.csv"},
+        COSINE | {"epochs": 200, "lr": 2e-3},
+    ),
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
     "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),

@@ -27,7 +27,8 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Kind
 
 LEAST_LOG_SCALE = -7.0  # a learned scale below this would only chase an unbounded density
-Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture"]
+LEAST_SCALE = 1e-3
+Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture", "gaussian_mixture", "laplace_mixture"]
 
 
 class Likelihood(ABC):
@@ -58,13 +59,16 @@ class Likelihood(ABC):
         return self.invert(params_BP, u_BU)
 
 
-def likelihood(x: Kind, name: Name | None = None, *, components: int = 5, scale: float | None = None) -> Likelihood:
+def likelihood(
+    x: Kind, name: Name | None = None, *, components: int = 5, scale: float | None = None, floor: float = LEAST_SCALE
+) -> Likelihood:
     """The likelihood called `name` for numbers of kind `x`.
 
     Args:
         x: the kind of data
         name: None: bernoulli for `Binary`, logistic_mixture for `Image`, gaussian elsewhere
-        components: of logistic_mixture
+        components: of a mixture
+        floor: the least scale of a component of gaussian_mixture or laplace_mixture, in the units of x
         scale: the Gaussian's standard deviation; None: one of the parameters, so learned for each number
 
     Example:
@@ -81,6 +85,10 @@ def likelihood(x: Kind, name: Name | None = None, *, components: int = 5, scale:
         return Bernoulli()
     if name == "gaussian":
         return Gaussian(scale, levels)
+    if name in ("gaussian_mixture", "laplace_mixture"):
+        if levels is not None:
+            raise UserError(f"likelihood {name} is a density of real numbers, and x is {x}: use logistic_mixture")
+        return GaussianMixture(components, floor) if name == "gaussian_mixture" else LaplaceMixture(components, floor)
     if levels is None:
         raise UserError(f"likelihood {name} is for numbers of known levels (Image or Binary), and x is {x}: use gaussian")
     return Categorical(levels) if name == "categorical" else LogisticMixture(components, levels)
@@ -289,6 +297,96 @@ class LogisticMixture(Likelihood):
         mean_B, log_scale_B = mean_BK.gather(1, k_B1).squeeze(1), log_scale_BK.gather(1, k_B1).squeeze(1)
         y_B = mean_B + log_scale_B.exp() * torch.logit(u_BU[:, 1], eps=1e-7)
         return ((y_B + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1) / (self.levels - 1)
+
+
+@dataclass(frozen=True)
+class _DensityMixture(Likelihood):
+    """Real numbers from a mixture of K densities of one form; parameters are K logits, K means and K numbers s of scales `floor` + exp(s).
+
+    Without a floor the likelihood has no bound: a component that sits on a value seen twice grows with every halving of its scale.
+    """
+
+    components: int
+    floor: float = LEAST_SCALE
+    uniforms: ClassVar[int] = 2
+
+    @property
+    def per_element(self) -> int:
+        return 3 * self.components
+
+    @abstractmethod
+    def _log_density(self, z: Tensor) -> Tensor:
+        """Of the form with mean 0 and scale 1."""
+
+    @abstractmethod
+    def _quantile(self, u: Tensor) -> Tensor: ...
+
+    def _parts(self, params_BP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits_BK, mean_BK, s_BK = params_BP.unflatten(1, (3, self.components)).unbind(1)
+        return logits_BK, mean_BK, self.floor + s_BK.exp()
+
+    def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
+        logits_BK, mean_BK, scale_BK = self._parts(params_BP)
+        log_density_BK = self._log_density((x_B.unsqueeze(1) - mean_BK) / scale_BK) - scale_BK.log()
+        return (logits_BK.log_softmax(1) + log_density_BK).logsumexp(1)
+
+    def mean(self, params_BP: Tensor) -> Tensor:
+        logits_BK, mean_BK, _ = self._parts(params_BP)
+        return (logits_BK.softmax(1) * mean_BK).sum(1)
+
+    def invert(self, params_BP: Tensor, u_BU: Tensor) -> Tensor:
+        """The first uniform number chooses the component, the second the place in it."""
+        logits_BK, mean_BK, scale_BK = self._parts(params_BP)
+        k_B1 = _choose(logits_BK, u_BU[:, :1])
+        mean_B1, scale_B1 = mean_BK.gather(1, k_B1), scale_BK.gather(1, k_B1)
+        u_B1 = u_BU[:, 1:].clamp(min=torch.finfo(u_BU.dtype).tiny)
+        return (mean_B1 + scale_B1 * self._quantile(u_B1)).squeeze(1)
+
+
+class GaussianMixture(_DensityMixture):
+    """A mixture of K Gaussian densities; the scales are standard deviations.
+
+    References:
+        RNADE: The real-valued neural autoregressive density-estimator (Uria, Murray & Larochelle, 2013), arXiv 1306.0186
+
+    Args:
+        components: K
+        floor: the least scale, in the units of x
+
+    Example:
+        >>> params = torch.tensor([0.0, 0.0, -1.0, 1.0, 0.0, 0.0]).view(1, 6, 1)  # equal shares, means -1 and 1, scales 1 and the floor
+        >>> round(GaussianMixture(2).log_prob(params, torch.zeros(1, 1)).item(), 2)
+        -1.42
+    """
+
+    def _log_density(self, z: Tensor) -> Tensor:
+        return -0.5 * z.square() - 0.5 * math.log(2 * math.pi)
+
+    def _quantile(self, u: Tensor) -> Tensor:
+        return torch.special.ndtri(u)
+
+
+class LaplaceMixture(_DensityMixture):
+    """A mixture of K Laplace densities exp(-|x - mean| / scale) / (2 scale).
+
+    References:
+        RNADE: The real-valued neural autoregressive density-estimator (Uria, Murray & Larochelle, 2013), arXiv 1306.0186
+
+    Args:
+        components: K
+        floor: the least scale, in the units of x
+
+    Example:
+        >>> params = torch.tensor([0.0, 0.0, -1.0, 1.0, 0.0, 0.0]).view(1, 6, 1)  # equal shares, means -1 and 1, scales 1 and the floor
+        >>> round(LaplaceMixture(2).log_prob(params, torch.zeros(1, 1)).item(), 2)
+        -1.69
+    """
+
+    def _log_density(self, z: Tensor) -> Tensor:
+        return -z.abs() - math.log(2)
+
+    def _quantile(self, u: Tensor) -> Tensor:
+        return torch.where(u < 0.5, (2 * u).log(), -(2 * (1 - u)).log())
 
 
 def _choose(logits_BK: Tensor, u_B1: Tensor) -> Tensor:
