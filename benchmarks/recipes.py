@@ -68,7 +68,7 @@ RECIPES = {
     ),
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
-    "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
+    "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 4, "lr": 5e-3}),
     "independent": Recipe("independent", {}, FIXED, COUNTED),
     "markov": Recipe("markov", {}, FIXED, COUNTED),
     "ar_table": Recipe("ar_table", {"tau": 10}, FIXED, COUNTED),
