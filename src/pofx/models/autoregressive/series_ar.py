@@ -74,6 +74,12 @@ class SeriesAR(AutoregressiveSeries):
         self.W_KK = nn.Parameter(torch.zeros(K, K))  # below its diagonal
         self.b_K, self.log_s_K = nn.Parameter(torch.zeros(K)), nn.Parameter(torch.zeros(K))
 
+    @property
+    def parameter_count(self) -> int:
+        """K intercepts, K standard deviations, and a weight for each pair of numbers."""
+        K = len(self.b_K)
+        return 2 * K + K * (K - 1) // 2
+
     # p(x)
 
     def standard_params(self, z_BTC: Tensor) -> Tensor:

@@ -55,6 +55,12 @@ class SeriesLatent(AutoregressiveSeries):
         self.U = nn.Linear(hidden, P * C)
         self.V_PCC = nn.Parameter(torch.zeros(P, C, C))  # below its diagonal
 
+    @property
+    def parameter_count(self) -> int:
+        """All but what is on V's diagonal and above."""
+        P, C, _ = self.V_PCC.shape
+        return super().parameter_count - P * C * (C + 1) // 2
+
     def stages(self) -> Sequence[Stage]:
         return [self.standardise(), *super().stages()]
 
