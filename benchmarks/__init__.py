@@ -27,5 +27,6 @@ NAMES = (
     "red_wine",
     "diagonal_bilstm",
     "row_lstm",
+    "lstm_sampling",
     "gpu",
 )
