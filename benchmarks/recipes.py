@@ -59,7 +59,9 @@ RECIPES = {
     "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
     "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
     "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 20}),
-    "conv_nade": Recipe("conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 10}),
+    "conv_nade": Recipe(
+        "conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 6, "eval_every": 2000}
+    ),
     "red_wine": Recipe(
         "rnade",
         {"hidden": 50, "components": 10, "floor": 0.01, "weight_decay": 0.0},
