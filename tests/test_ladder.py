@@ -269,7 +269,34 @@ def test_depends_is_what_the_order_says():
         assert torch.equal(model.depends(), (j < i) & (i - j <= tau))
 
 
+def test_a_context_that_was_never_seen_leaves_all_levels_alike():
+    """Reached only where a completion is told so: at place 0, 0.5 was never seen."""
+    x = torch.tensor([[0.0, 0.5], [1.0, 1.0]]).double().view(2, 1, 1, 2)
+    markov = counted("markov", Image(1, 1, 2, levels=3), x, smoothing=0)
+    assert_close(markov.log_p(torch.tensor([1, 2, 3])).exp(), torch.tensor([[0, 1, 0], [1 / 3] * 3, [0, 0, 1]]).double())
+
+
 # What the user must mend
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_numbers_that_are_no_levels(name):
+    bits, pictures = make(name, Binary(1, 2, 2)).eval(), make(name, Image(1, 2, 2, levels=3)).eval()
+    for bad in (0.5, 2.0, -1.0, math.nan):
+        x = torch.zeros(2, 1, 2, 2).double()
+        x[1, 0, 1, 1] = bad
+        with pytest.raises(UserError, match=r"made for bits.*give \(x >= 0.5\)"):
+            bits.log_prob(x)
+        known = torch.ones(1, 2, 2, dtype=torch.bool)
+        with pytest.raises(UserError, match="made for bits"):
+            bits.complete(x, known)
+        known[0, 1, 1] = False
+        assert bits.complete(x, known, generator=generator("unknown")).shape == x.shape  # what is not known is not looked at
+        if bad != 0.5:
+            with pytest.raises(UserError, match="from 0 to 1 in steps of 1/2"):
+                pictures.log_prob(x)
+    with pytest.raises(UserError, match=r"made for x of shape \(1, 2, 2\)"):
+        bits.log_prob(torch.zeros(1, 1, 3, 3).double())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part
-from pofx.kinds import Category, Kind
+from pofx.kinds import Binary, Category, Image, Kind
 from pofx.model import Model
 from pofx.nn.likelihoods import Likelihood
 
@@ -135,7 +135,7 @@ class Autoregressive(Model):
             sampler: as in `sample`
         """
         B, D = len(x), self.order.numel()
-        self._check(x, given)
+        self._check(x, given, known)
         known = known.expand_as(x)
         x = torch.where(known, x, 0)
         if self.label is not None and given is None:
@@ -183,9 +183,16 @@ class Autoregressive(Model):
             left = left[changed]
         return x
 
-    def _check(self, x: Tensor, given: Tensor | None) -> None:
+    def _check(self, x: Tensor, given: Tensor | None, known: Tensor | None = None) -> None:
         if x.shape[1:] != self.shape:
             raise UserError(f"{self.title()} was made for x of shape {self.shape}, not {tuple(x.shape[1:])}")
+        if not self.training and isinstance(kind := next(iter(self.inputs.values())), (Binary, Image)):  # training's data are checked
+            seen = x if known is None else torch.where(known, x, 0)
+            steps = seen * (kind.levels - 1 if isinstance(kind, Image) else 1)
+            if not ((seen >= 0) & (seen <= 1) & ((steps - steps.round()).abs() < 0.01)).all():
+                if isinstance(kind, Binary):
+                    raise UserError(f"{self.title()} was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()")
+                raise UserError(f"x must be from 0 to 1 in steps of 1/{kind.levels - 1}: divide whole levels by {kind.levels - 1}")
         if given is None:
             return
         if self.label is None:
