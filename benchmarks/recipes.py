@@ -11,6 +11,7 @@ PLAIN: dict[str, Any] = {"spec": "mnist"}
 CONV: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "latent": 40, "samples": 3}
 CONV_CODER: dict[str, Any] = {"body": "conv", "hidden": (16, 32, 256), "reconstruction": "bernoulli"}
 MLP: dict[str, Any] = {"body": "mlp", "hidden": (200, 200), "latent": 50, "activation": "elu"}  # the sizes of Burda et al., 2016
+EMOJI: dict[str, Any] = {"spec": "emoji/twitter", "size": 32}
 PIXELS: dict[str, Any] = {"blocks": 7, "hidden": 16}
 
 
@@ -57,6 +58,9 @@ RECIPES = {
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
     "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
+    "gated_pixelcnn": Recipe("gated_pixelcnn", {"layers": 8, "hidden": 16}, FIXED, PIXEL_TRAINING | {"lr": 2e-3, "epochs": 6}),
+    "grey": Recipe("pixelcnn", PIXELS, PLAIN, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 4}),
+    "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 40, "eval_every": 200}),
     "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
     "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 20}),
     "conv_nade": Recipe(
