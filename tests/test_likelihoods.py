@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from torch.distributions import Bernoulli as TorchBernoulli
-from torch.distributions import Normal
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import Laplace, MixtureSameFamily, Normal
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
-from pofx.nn.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture, likelihood
+from pofx.nn.likelihoods import Bernoulli, Categorical, Gaussian, GaussianMixture, LaplaceMixture, LogisticMixture, likelihood
 
 
 @pytest.fixture(autouse=True)
@@ -121,8 +122,36 @@ def test_a_density_that_is_constant_on_a_cell_gives_the_cell_s_exact_log_probabi
     torch.testing.assert_close(wide.log_prob(torch.zeros(3, 1, 10), x), torch.full((3,), exact), rtol=1e-8, atol=0)
 
 
+@pytest.mark.parametrize(("mixture", "form"), [(GaussianMixture(4, 0.3), Normal), (LaplaceMixture(4, 0.3), Laplace)])
+def test_mixtures_of_densities_are_those_of_torch_and_integrate_to_one(mixture, form):
+    params, x = torch.randn(6, mixture.per_element, 2), torch.randn(6, 2)
+    logits, mean, s = params.movedim(1, -1).unflatten(-1, (3, 4)).unbind(-2)
+    of_torch = MixtureSameFamily(TorchCategorical(logits=logits), form(mean, 0.3 + s.exp()))
+    torch.testing.assert_close(mixture.each(params, x), of_torch.log_prob(x))
+    torch.testing.assert_close(mixture.mean(params), of_torch.mean)
+    grid = torch.linspace(-400, 400, 400_001)[:, None]
+    one = params[:1, :, :1].expand(len(grid), -1, -1)
+    assert torch.trapezoid(mixture.log_prob(one, grid).exp(), grid[:, 0]).item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("mixture", [GaussianMixture(3, 0.1), LaplaceMixture(3, 0.1)])
+def test_uniform_numbers_of_a_mixture_of_densities_give_its_quantiles(mixture):
+    """With one component in sight, the second number u gives the x below which its mass is u; the first chooses the component."""
+    params = torch.tensor([-50.0, 0.0, -50.0, 9.0, 2.0, 9.0, 0.0, math.log(0.4), 0.0])[None, :, None]
+    u = torch.linspace(0.001, 0.999, 101)
+    x = mixture.invert(params.expand(101, -1, -1), torch.stack([torch.full_like(u, 0.5), u], 1)[:, :, None])
+    one = Normal(2.0, 0.5) if isinstance(mixture, GaussianMixture) else Laplace(2.0, 0.5)
+    torch.testing.assert_close(one.cdf(x[:, 0]), u)
+    even = torch.tensor([0.0, 0.0, 0.0, -5.0, 0.0, 5.0, -9.0, -9.0, -9.0])[None, :, None].expand(3, -1, -1)
+    chosen = mixture.invert(even, torch.tensor([[0.2, 0.5], [0.5, 0.5], [0.8, 0.5]])[:, :, None])
+    torch.testing.assert_close(chosen[:, 0], torch.tensor([-5.0, 0.0, 5.0]))
+    assert mixture.invert(even, torch.zeros(3, 2, 1)).isfinite().all()
+
+
 @pytest.mark.parametrize(
-    "model", [Bernoulli(), Categorical(5), LogisticMixture(3, 256), Gaussian(), Gaussian(0.1, levels=256)], ids=lambda m: type(m).__name__
+    "model",
+    [Bernoulli(), Categorical(5), LogisticMixture(3, 256), Gaussian(), Gaussian(0.1, levels=256), GaussianMixture(3), LaplaceMixture(3)],
+    ids=lambda m: type(m).__name__,
 )
 def test_draws_have_the_mean_and_fall_on_levels(model):
     params = torch.randn(1, model.per_element, 3).expand(20000, -1, -1)
@@ -146,6 +175,8 @@ def test_the_kind_of_x_chooses():
     assert likelihood(Vector(4)) == Gaussian()
     assert likelihood(Image(1, 2, 2), "gaussian", scale=0.1) == Gaussian(0.1, 256)
     assert likelihood(Binary(4), "categorical") == Categorical(2)
+    assert likelihood(Vector(4), "gaussian_mixture", components=3, floor=0.2) == GaussianMixture(3, 0.2)
+    assert likelihood(Vector(4), "laplace_mixture", components=3, floor=0.2) == LaplaceMixture(3, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +186,8 @@ def test_the_kind_of_x_chooses():
         (Vector(3), "bernoulli", "use gaussian"),
         (Vector(3), "categorical", "use gaussian"),
         (Vector(3), "logistic_mixture", "use gaussian"),
+        (Image(1, 8, 8), "gaussian_mixture", "use logistic_mixture"),
+        (Binary(3), "laplace_mixture", "use logistic_mixture"),
     ],
 )
 def test_what_does_not_fit_says_what_to_use(kind, name, words):

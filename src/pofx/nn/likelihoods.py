@@ -28,6 +28,7 @@ from pofx.kinds import Binary, Image, Kind
 
 LEAST_LOG_SCALE = -7.0  # a learned scale below this would only chase an unbounded density
 LEAST_SCALE = 1e-3
+MOST_LOG_SCALE = 20.0  # of a density mixture: far out, a network may ask for more than a float holds
 Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture", "gaussian_mixture", "laplace_mixture"]
 
 
@@ -323,7 +324,7 @@ class _DensityMixture(Likelihood):
 
     def _parts(self, params_BP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits_BK, mean_BK, s_BK = params_BP.unflatten(1, (3, self.components)).unbind(1)
-        return logits_BK, mean_BK, self.floor + s_BK.exp()
+        return logits_BK, mean_BK, self.floor + s_BK.clamp(max=MOST_LOG_SCALE).exp()
 
     def each(self, params_BP: Tensor, x_B: Tensor, u_B: Tensor | None = None) -> Tensor:
         logits_BK, mean_BK, scale_BK = self._parts(params_BP)
