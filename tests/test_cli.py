@@ -135,6 +135,11 @@ def test_an_item_that_is_a_file_is_called_by_its_name(runs, capsys):
     rows = pofx_json(capsys, "score runs/folder")["rows"]
     assert sorted(row["file"] for row in rows) == sorted(f"{labels[i]}/{i:02}.png" for i in range(40))
     assert all(row["file"].split("/")[0] == str(row["label"]) for row in rows)
+    os.mkdir("single")
+    Pillow.open(next(Path("folder").rglob("*.png"))).save("single/one.png")
+    report = pofx_json(capsys, "score runs/folder --data single")  # one picture cannot be cut into splits, and need not be
+    assert [row["file"] for row in report["rows"]] == ["one.png"]
+    assert report["standard_error"] is None
     pofx_json(capsys, "embed runs/folder --split test --out files.parquet")
     table = parquet.read_table("files.parquet")
     scored = {row["row"]: row["file"] for row in rows if row["split"] == "test"}

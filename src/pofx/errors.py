@@ -29,6 +29,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known: {shown}" if known else "none is known"
 
 
+class TooFewRows(UserError):
+    """Data cannot be cut into splits: there are too few rows."""
+
+
 class Done(UserError):
     """A run that is to be resumed has nothing left to train."""
 

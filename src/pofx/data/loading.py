@@ -14,7 +14,7 @@ from pofx.data.contents import Contents
 from pofx.data.packing import packed
 from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
-from pofx.errors import UserError, nearest
+from pofx.errors import TooFewRows, UserError, nearest
 from pofx.game import generator
 from pofx.kinds import Binary, Fraction, Image, Kind, Seed, Series, Size, check_value
 from pofx.options import options
@@ -24,6 +24,7 @@ CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid 
 
 def load(
     spec: str | Path,
+    uncut: bool = False,
     *,
     binarize: Binarize = "none",
     size: Size | None = None,
@@ -51,6 +52,7 @@ def load(
 
     Args:
         spec: a name or a path
+        uncut: leave a source without splits whole, as one split `all`: to ask a trained model about, not to train on
         binarize: pictures to bits: threshold (1 where x >= 0.5), or dynamic (drawn with probability x, anew in every training
             batch; one fixed draw in evaluation)
         size: pictures are resized and cropped at the centre to this many pixels a side
@@ -75,7 +77,7 @@ def load(
         >>> data.fields["x"], {name: len(split) for name, split in data.splits.items()}
         (Binary(dims=(1, 8, 8)), {'train': 1437, 'valid': 180, 'test': 180})
     """
-    chosen = {name: value for name, value in locals().items() if name != "spec"}
+    chosen = {name: value for name, value in locals().items() if name not in ("spec", "uncut")}
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
     if stride is not None and window is None:
@@ -266,7 +268,7 @@ def cut(contents: Contents, valid: float | None, test: float | None, seed: int, 
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
             few = f"{len(rows)} {'row gives' if len(rows) == 1 else 'rows give'} {shown} and {max(left, 0)} to train on"
-            raise UserError(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
+            raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not contents.shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
         splits["train"] = (part, np.sort(rows[:left]))

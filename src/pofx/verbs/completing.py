@@ -20,7 +20,7 @@ def complete(
     run: str,
     *,
     data: str | None = None,
-    split: Part = "test",
+    split: Part | None = None,
     known: str | None = None,
     n: Size = 8,
     draws: Size = 4,
@@ -38,7 +38,7 @@ def complete(
         run: a run folder
         data: what to complete: a name or a path; by default the run's own data. It is prepared as the run's data were. Where a .npy has
             NaN in it, that is drawn
-        split: which of its splits
+        split: which of its splits: by default test of the run's own data, all of other data
         known: top, bottom, left, right, centre, border or checkerboard of pictures; first (half of the numbers); a fraction, at random; a
             .png (white is known) or a .npy (true is known). By default top of pictures, first of anything else
         n: how many items, from the first
@@ -70,7 +70,8 @@ def complete(
     if holes is None:
         needed = (told_of,) if isinstance(told_of, str) else ()
         loaded = prepared(found, model, data, loading, also=needed)
-        rows = Rows(loaded, split)
+        own_data = loaded.record["spec"] == found.config.get("data", {}).get("spec")
+        rows = Rows(loaded, split or ("test" if own_data else "all"))
         batch = rows.read(np.arange(min(n, len(rows))))
         x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if is_picture(kind) else "first")
         keep = mask(what, kind, len(x), seed)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pofx.kinds import Category
 from pofx.verbs.files import write_picture
 
 if TYPE_CHECKING:
     from pofx.data import Data
     from pofx.run import Run
 
+ROWS = 10  # of samples: more classes than that are mixed
+
 
 def illustrate(run: Run, data: Data) -> list[Path]:
     """Write samples, reconstructions and the curve of the loss into the run's samples folder, and say where they are."""
     import numpy as np
+    import torch
 
     from pofx.evaluate.blocks import evaluating
     from pofx.game import generator
@@ -24,7 +28,13 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     kind, can, folder = model.inputs["x"], model.capabilities(), run.path / "samples"
     pictures = {}
     with evaluating(model):
-        if "samples" in can:
+        labels = next((label for name, label in model.inputs.items() if name != "x" and isinstance(label, Category)), None)
+        if "samples" in can and labels is not None and labels.classes <= ROWS:
+            given = torch.arange(labels.classes).repeat_interleave(8)
+            x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
+            names = labels.names or tuple(map(str, range(labels.classes)))
+            pictures["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
+        elif "samples" in can:
             pictures["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
         if "encodes" in can and "decodes" in can:
             split = data.splits["valid"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import Done, UserError, nearest
-from pofx.kinds import Positive, Size
+from pofx.kinds import Positive, Series, Size
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
 if TYPE_CHECKING:
@@ -152,8 +152,11 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
             "score": "scores",
             "embed": "encodes",
             "reconstruct": "decodes",
-            "complete": "completes",
+            "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
             "evaluate": None,
         }
-        report["next"] = [f"pofx {verb} {run.path}{trust}" for verb, needed in verbs.items() if needed is None or needed in can]
+        further = {"forecast": " --horizon 12"}
+        report["next"] = [
+            f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
+        ]
     return report
