@@ -31,5 +31,6 @@ NAMES = (
     "diagonal_bilstm",
     "row_lstm",
     "lstm_sampling",
+    "series",
     "gpu",
 )

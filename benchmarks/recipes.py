@@ -40,6 +40,13 @@ DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 
 COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
 CONVEX = COSINE | {"lr": 5e-2, "ema": 0.999, "epochs": 20}
 
+SERIES: dict[str, dict[str, Any]] = {
+    "sunspots": {"spec": "timeseries/monthly-sunspots.csv", "window": 48},
+    "temperatures": {"spec": "timeseries/daily-min-temperatures.csv", "window": 48},
+    "ett": {"spec": "timeseries/ETTh1.csv", "window": 48},
+}
+LATENT_TRAINING = COSINE | {"batch_size": 50, "lr": 3e-3, "eval_every": 100}
+
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -82,4 +89,10 @@ RECIPES = {
     "ar_28": Recipe("ar", {"tau": 28}, FIXED, CONVEX),
     "ar_56": Recipe("ar", {"tau": 56}, FIXED, CONVEX),
     "fvsbn": Recipe("fvsbn", {}, FIXED, CONVEX | {"lr": 1e-2, "epochs": 40}),
+    **{f"{name}_independent": Recipe("series_ar", {"tau": 0}, data, COUNTED) for name, data in SERIES.items()},
+    **{f"{name}_markov": Recipe("series_markov", {}, data, COUNTED) for name, data in SERIES.items()},
+    **{f"{name}_ar": Recipe("series_ar", {"tau": 24}, data, COUNTED) for name, data in SERIES.items()},
+    "sunspots_latent": Recipe("series_latent", {"hidden": 64}, SERIES["sunspots"], LATENT_TRAINING | {"steps": 2000}),
+    "temperatures_latent": Recipe("series_latent", {"hidden": 64}, SERIES["temperatures"], LATENT_TRAINING | {"steps": 2000}),
+    "ett_latent": Recipe("series_latent", {"hidden": 64}, SERIES["ett"], LATENT_TRAINING | {"steps": 4000}),
 }
