@@ -30,7 +30,7 @@ def complete(
     trust: bool = False,
     **asked: Any,
 ) -> dict[str, Any]:
-    """Items, what is known of them, and completions of each, one below the other.
+    """Complete items of which only a part is known: each several times, one below the other.
 
     The report says what the model sees of what is known: one that draws row by row sees only what comes before.
 
