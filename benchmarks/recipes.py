@@ -38,7 +38,7 @@ PIXEL_TRAINING = COSINE | {"batch_size": 16, "lr": 3e-3, "warmup": 0.02, "clip":
 NADE_TRAINING = COSINE | {"lr": 1e-3, "ema": 0.999}
 DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 0.9995, "precision": "bf16"}
 COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
-CONVEX = COSINE | {"lr": 5e-2, "ema": 0.999, "epochs": 20}
+CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 
 SERIES: dict[str, dict[str, Any]] = {
     "sunspots": {"spec": "timeseries/monthly-sunspots.csv", "window": 48},
@@ -64,7 +64,7 @@ RECIPES = {
         COSINE | {"epochs": 50, "lr": 1e-3},
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
-    "pixelcnn": Recipe("pixelcnn", PIXELS, FIXED, PIXEL_TRAINING | {"epochs": 35}),
+    "pixelcnn": Recipe("pixelcnn", PIXELS | {"activation": "silu"}, FIXED, PIXEL_TRAINING | {"lr": 1e-2, "epochs": 22}),
     "gated_pixelcnn": Recipe("gated_pixelcnn", {"layers": 8, "hidden": 16}, FIXED, PIXEL_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "grey": Recipe("pixelcnn", PIXELS, PLAIN, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 4}),
     "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 40, "eval_every": 200}),
@@ -88,7 +88,7 @@ RECIPES = {
     "ar_8": Recipe("ar", {"tau": 8}, FIXED, CONVEX),
     "ar_28": Recipe("ar", {"tau": 28}, FIXED, CONVEX),
     "ar_56": Recipe("ar", {"tau": 56}, FIXED, CONVEX),
-    "fvsbn": Recipe("fvsbn", {}, FIXED, CONVEX | {"lr": 1e-2, "epochs": 40}),
+    "fvsbn": Recipe("fvsbn", {}, FIXED, CONVEX | {"lr": 5e-2, "epochs": 10}),
     **{f"{name}_independent": Recipe("series_ar", {"tau": 0}, data, COUNTED) for name, data in SERIES.items()},
     **{f"{name}_markov": Recipe("series_markov", {}, data, COUNTED) for name, data in SERIES.items()},
     **{f"{name}_ar": Recipe("series_ar", {"tau": 24}, data, COUNTED) for name, data in SERIES.items()},

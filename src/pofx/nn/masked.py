@@ -152,7 +152,10 @@ class Window:
         """What the convolution gives at a place for its channel, (B, G), with another bias than its own where one is given."""
         return torch.addmm(self.bias[at.channel] if bias is None else bias, self.seen[at.column], self.weight[at.row % self.R][at.channel])
 
-    def rectified(self, h_BF: Tensor, at: Place) -> Tensor:
-        """What the convolution gives at a place once relu(h) is there, (B, G)."""
-        torch.clamp_min(h_BF, 0, out=self.slot(at))
+    def after(self, active: nn.Module, h_BF: Tensor, at: Place) -> Tensor:
+        """What the convolution gives at a place once active(h) is there, (B, G)."""
+        if isinstance(active, nn.ReLU):
+            torch.clamp_min(h_BF, 0, out=self.slot(at))
+        else:
+            self.slot(at).copy_(active(h_BF))
         return self(at)

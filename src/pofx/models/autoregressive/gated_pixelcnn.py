@@ -89,7 +89,7 @@ class GatedPixelCNN(Autoregressive):
                 layer.past.slot(at).copy_(h_BF)
                 h_BF = h_BF + layer.gated(at)
             for conv in head:
-                h_BF = conv.rectified(h_BF, at)
+                h_BF = conv.after(self.head[0], h_BF, at)
             return h_BF
 
         return step

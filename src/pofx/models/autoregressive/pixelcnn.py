@@ -16,6 +16,7 @@ from pofx.kinds import Binary, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import likelihood as likelihood_of
 from pofx.nn.masked import MaskedConv2d, Place, Window, field
+from pofx.nn.networks import ACTIVATIONS, Activation
 
 
 class PixelCNN(Autoregressive):
@@ -35,6 +36,7 @@ class PixelCNN(Autoregressive):
         hidden: features inside a block, h; there are 2h between blocks
         likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
         components: of a logistic_mixture
+        activation: before each convolution but the first; the paper's is relu, some of whose units die at high learning rates
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
@@ -48,6 +50,7 @@ class PixelCNN(Autoregressive):
         hidden: Size = 16,
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
+        activation: Activation = "relu",
     ):
         if len(x.shape) != 3:
             raise UserError(f"pixelcnn needs pictures (channels, height, width), not x of shape {x.shape}")
@@ -56,9 +59,10 @@ class PixelCNN(Autoregressive):
         super().__init__(x, likelihood_of(x, likelihood, components=components))
         C, F = x.shape[0], 2 * hidden
         self.first = MaskedConv2d(C, F, 7, "A", C)
-        self.blocks = nn.Sequential(*[Block(hidden, C) for _ in range(blocks)])
+        self.active = ACTIVATIONS[activation]()
+        self.blocks = nn.Sequential(*[Block(hidden, C, self.active) for _ in range(blocks)])
         self.head = nn.Sequential(
-            nn.ReLU(), MaskedConv2d(F, F, 1, "B", C), nn.ReLU(), MaskedConv2d(F, C * self.likelihood.per_element, 1, "B", C)
+            self.active, MaskedConv2d(F, F, 1, "B", C), self.active, MaskedConv2d(F, C * self.likelihood.per_element, 1, "B", C)
         )
 
     def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
@@ -67,8 +71,8 @@ class PixelCNN(Autoregressive):
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         first, head = Window(self.first, x), [Window(conv, x) for conv in self.head if isinstance(conv, MaskedConv2d)]
-        blocks = [[Window(conv, x) for conv in block.children()] for block in self.blocks]  # type: ignore[arg-type]  # all of them masked
-        C, W = self.shape[0], self.shape[2]
+        blocks = [[Window(conv, x) for conv in (block.down, block.conv, block.up)] for block in self.blocks]
+        C, W, active = self.shape[0], self.shape[2], self.active
 
         def step(d: int) -> Tensor:
             if d:
@@ -77,9 +81,9 @@ class PixelCNN(Autoregressive):
             at = Place.of(d, W, C)
             h_BF = first(at)
             for down, conv, up in blocks:
-                h_BF = h_BF + up.rectified(conv.rectified(down.rectified(h_BF, at), at), at)
+                h_BF = h_BF + up.after(active, conv.after(active, down.after(active, h_BF, at), at), at)
             for conv in head:
-                h_BF = conv.rectified(h_BF, at)
+                h_BF = conv.after(active, h_BF, at)
             return h_BF
 
         return step
@@ -103,11 +107,12 @@ class PixelCNN(Autoregressive):
 class Block(nn.Module):
     """h + conv1x1(relu(conv3x3(relu(conv1x1(relu(h)))))), 2h features to h, h to h and back."""
 
-    def __init__(self, hidden: int, channels: int):
+    def __init__(self, hidden: int, channels: int, active: nn.Module):
         super().__init__()
+        self.active = active
         self.down = MaskedConv2d(2 * hidden, hidden, 1, "B", channels)
         self.conv = MaskedConv2d(hidden, hidden, 3, "B", channels)
         self.up = MaskedConv2d(hidden, 2 * hidden, 1, "B", channels)
 
     def forward(self, h_BFHW: Tensor) -> Tensor:
-        return h_BFHW + self.up(self.conv(self.down(h_BFHW.relu()).relu()).relu())
+        return h_BFHW + self.up(self.active(self.conv(self.active(self.down(self.active(h_BFHW))))))
