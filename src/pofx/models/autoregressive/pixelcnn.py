@@ -71,7 +71,7 @@ class PixelCNN(Autoregressive):
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         first, head = Window(self.first, x), [Window(conv, x) for conv in self.head if isinstance(conv, MaskedConv2d)]
-        blocks = [[Window(conv, x) for conv in (block.down, block.conv, block.up)] for block in self.blocks]
+        blocks = [[Window(conv, x) for conv in (block.down, block.conv, block.up)] for block in self.blocks]  # type: ignore[arg-type]  # Blocks
         C, W, active = self.shape[0], self.shape[2], self.active
 
         def step(d: int) -> Tensor:
