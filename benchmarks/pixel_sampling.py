@@ -100,18 +100,18 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         yield what, value, protocol
         yield what + SECONDS, fastest, protocol
 
-    model = trained("pixelcnn").model()
-    assert isinstance(model, PixelCNN)
+    learned = trained("pixelcnn").model()
+    assert isinstance(learned, PixelCNN)
     passes = 0
 
     def count(*_: object) -> None:
         nonlocal passes
         passes += 1
 
-    value, _, protocol = ratio(model)
-    with model.first.register_forward_hook(count):
-        jacobi = seconds(lambda: model.sample(PICTURES, generator=generator(0), sampler="jacobi"))
-    drawn = {name: model.sample(PICTURES, generator=generator(0), sampler=name) for name in ("cached", "jacobi")}  # type: ignore[arg-type]
+    value, _, protocol = ratio(learned)
+    with learned.first.register_forward_hook(count):
+        jacobi = seconds(lambda: learned.sample(PICTURES, generator=generator(0), sampler="jacobi"))
+    drawn = {name: learned.sample(PICTURES, generator=generator(0), sampler=name) for name in ("cached", "jacobi")}  # type: ignore[arg-type]
     protocol |= {
         "weights": "of the benchmark pixelcnn",
         "naive / cached": value,
