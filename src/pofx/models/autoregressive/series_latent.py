@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pofx.game import Stage
 from pofx.kinds import Series, Size
 from pofx.nn.autoregressive import Step
-from pofx.nn.likelihoods import Gaussian
+from pofx.nn.likelihoods import Gaussian, GaussianMixture
 from pofx.nn.series import AutoregressiveSeries
 
 CELLS = {"gru": nn.GRU, "rnn": nn.RNN}
@@ -23,8 +23,8 @@ CELLS = {"gru": nn.GRU, "rnn": nn.RNN}
 class SeriesLatent(AutoregressiveSeries):
     """Latent autoregressive model: h_t = f(h_{t-1}, x_{t-1}), x_t ~ p(x_t | h_t).
 
-    The state h_t has no order tau beyond which it forgets. Within a step the channels come one after another, each with a linear
-    share of those before it, so that their noise may be correlated:
+    The state h_t has no order tau beyond which it forgets. p(x_tc | h_t, x_t,<c) is Gaussian or a mixture of Gaussians. Within a step the
+    channels come one after another, each with a linear share of those before it, so that their noise may be correlated:
 
         params of x_tc = U_c h_t + u_c + sum_{c'<c} V_cc' x_tc'.
 
@@ -37,6 +37,7 @@ class SeriesLatent(AutoregressiveSeries):
         x: sequences
         hidden: units of the state
         cell: gru (gated) or rnn (h_t = tanh of a linear function)
+        components: Gaussians in the mixture that each number is drawn from
 
     Example:
         >>> model = SeriesLatent(Series(5, 2), hidden=4)
@@ -45,11 +46,12 @@ class SeriesLatent(AutoregressiveSeries):
     """
 
     paper: ClassVar = ("Salinas et al.", 2017, "1704.04110")
-    small: ClassVar = {"hidden": 5}
+    small: ClassVar = {"hidden": 5, "components": 2}
 
-    def __init__(self, x: Series, *, hidden: Size = 64, cell: Literal["gru", "rnn"] = "gru"):
-        super().__init__(x, Gaussian())
-        C, P = x.channels, Gaussian().per_element
+    def __init__(self, x: Series, *, hidden: Size = 64, cell: Literal["gru", "rnn"] = "gru", components: Size = 1):
+        likelihood = Gaussian() if components == 1 else GaussianMixture(components)
+        super().__init__(x, likelihood)
+        C, P = x.channels, likelihood.per_element
         self.h_1H = nn.Parameter(torch.zeros(1, hidden))  # the state before anything is seen
         self.f = CELLS[cell](C, hidden, batch_first=True)
         self.U = nn.Linear(hidden, P * C)
