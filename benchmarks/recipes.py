@@ -68,16 +68,21 @@ RECIPES = {
     "gated_pixelcnn": Recipe("gated_pixelcnn", {"layers": 8, "hidden": 16}, FIXED, PIXEL_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "grey": Recipe("pixelcnn", PIXELS, PLAIN, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 4}),
     "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 1e-3, "epochs": 40, "eval_every": 200}),
-    "deep_nade": Recipe("deep_nade", {"hidden": (500, 500)}, FIXED, DEEP_TRAINING | {"epochs": 480}),
+    "deep_nade": Recipe(
+        "deep_nade",
+        {"hidden": (500, 500), "weight_decay": 0.05},
+        FIXED,
+        DEEP_TRAINING | {"batch_size": 400, "lr": 2.5e-3, "ema": 0.999, "epochs": 480},
+    ),
     "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 20}),
     "conv_nade": Recipe(
         "conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 6, "eval_every": 2000}
     ),
     "red_wine": Recipe(
         "rnade",
-        {"hidden": 50, "components": 10, "floor": 0.01, "weight_decay": 0.0},
+        {"hidden": 100, "components": 10, "floor": 0.02},
         {"spec": "uci/winequality-red.csv"},
-        COSINE | {"epochs": 200, "lr": 2e-3},
+        COSINE | {"batch_size": 10, "epochs": 25, "lr": 5e-3, "ema": 0.995},
     ),
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),

@@ -5,6 +5,7 @@ Shapes: B examples, D numbers of x, H hidden units of a layer, P parameters of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Size
+from pofx.game import Adam, Player, Stage
+from pofx.kinds import Binary, Image, NonNegative, Size
 from pofx.nn import likelihoods
 from pofx.nn.order_agnostic import OrderAgnostic, Step
 
@@ -35,6 +37,7 @@ class DeepNADE(OrderAgnostic):
         hidden: units of each layer
         likelihood: of each number; None: bernoulli for bits, logistic_mixture for pictures
         components: of a logistic_mixture
+        weight_decay: of Adam
 
     Example:
         >>> model = DeepNADE(Binary(2, 2), hidden=(8, 8))
@@ -53,6 +56,7 @@ class DeepNADE(OrderAgnostic):
         hidden: tuple[Size, ...] = (500, 500),
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
+        weight_decay: NonNegative = 0.0,
     ):
         super().__init__(x, likelihoods.likelihood(x, likelihood, components=components))
         if not hidden:
@@ -61,6 +65,10 @@ class DeepNADE(OrderAgnostic):
         layers = [layer for a, b in pairwise(hidden) for layer in (nn.ReLU(), nn.Linear(a, b))]
         self.between = nn.Sequential(*layers, nn.ReLU())
         self.out = nn.Linear(hidden[-1], self.likelihood.per_element * x.size)
+        self.weight_decay = weight_decay
+
+    def stages(self) -> Sequence[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(weight_decay=self.weight_decay))])]
 
     def params(self, x: Tensor, known: Tensor) -> Tensor:
         m_BD = known.flatten(1).to(x.dtype)
