@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 from pofx.models.autoregressive.pixelcnn import PixelCNN
+from pofx.nn.likelihoods import Categorical
 from pofx.nn.masked import MaskedConv2d, Place, Window, groups
 
 
@@ -88,3 +89,10 @@ def test_mistakes_are_named() -> None:
         PixelCNN(Image(1, 8, 8), likelihood="bernoulli")
     with pytest.raises(UserError, match=r"made for x of shape \(1, 8, 8\), not \(1, 9, 8\)"):
         PixelCNN(Image(1, 8, 8)).log_prob(torch.zeros(2, 1, 9, 8))
+
+
+def test_the_softmax_over_levels_is_the_same_in_either_layout() -> None:
+    params, x = torch.randn(4, 7, 3, 5, 6, dtype=torch.float64), torch.randint(7, (4, 3, 5, 6)) / 6
+    levels_last = params.movedim(1, -1).contiguous().movedim(-1, 1)
+    assert (levels_last.stride(1), params.stride(1)) == (1, 90)
+    torch.testing.assert_close(Categorical(7).each(levels_last, x), Categorical(7).each(params, x))
