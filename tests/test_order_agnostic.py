@@ -35,9 +35,9 @@ def test_a_mixture_of_orders_averages_probabilities(cls):
 def test_orders_are_permutations_and_a_function_of_their_number():
     model, other = small(DeepNADE), small(ConvNADE)
     for k in (0, 1, 7):
-        assert sorted(model.order(k).tolist()) == list(range(9))
-        assert torch.equal(model.order(k), other.order(k))
-    assert len({tuple(model.order(k).tolist()) for k in range(20)}) == 20
+        assert sorted(model.order_of(k).tolist()) == list(range(9))
+        assert torch.equal(model.order_of(k), other.order_of(k))
+    assert len({tuple(model.order_of(k).tolist()) for k in range(20)}) == 20
 
 
 @MODELS
@@ -87,7 +87,7 @@ def test_completions_follow_the_conditional_given_all_that_is_known(cls):
         whole[:, ~known.flatten()] = rest
         now, log_p = known.flatten().repeat(32, 1), torch.zeros(32, dtype=torch.double)
         with torch.no_grad():
-            for place in (place for place in model.order(order).tolist() if not known.flatten()[place]):
+            for place in (place for place in model.order_of(order).tolist() if not known.flatten()[place]):
                 params = model.params(whole.view(-1, *X.shape), now.view(-1, *X.shape))
                 log_p += model.likelihood.each(params, whole.view(-1, *X.shape)).flatten(1)[:, place]
                 now[:, place] = True

@@ -93,7 +93,7 @@ def growth(x: np.ndarray, kind: Kind, order: np.ndarray, *, columns: int | None 
         columns: in the grid; by default as near to square as can be
     """
     frames = [grid(*masked(x, known, kind), columns=columns) for known in _stages(x, order, FRAMES)]
-    palette = frames[len(frames) // 2].quantize(256)  # it has all the colours, that of what is not known too
+    palette = stacked([frames[0], frames[-1]]).quantize(256)  # every colour is in one of these two
     each = 10 * round(GROWING / len(frames) / 10)  # a GIF counts hundredths of a second
     return [frame.quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames], [each] * (len(frames) - 1) + [HELD]
 

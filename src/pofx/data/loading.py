@@ -20,6 +20,7 @@ from pofx.kinds import Binary, Fraction, Image, Kind, Seed, Series, Size, check_
 from pofx.options import options
 
 CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
+Rows = dict[str, tuple[str, np.ndarray | None]]  # split -> the part it comes from, its rows in order (None for all of them)
 
 
 def load(
@@ -86,11 +87,11 @@ def load(
     steps: dict[str, tuple[int, int]] = {}
     if window is not None:
         whole = TimeSeries.of(contents, spec)
-        steps = series.cut(len(whole.values), window, stride or 1, valid, test, spec)
+        steps = series.cut(len(whole.values), window, stride or 1, valid, test, spec, uncut=uncut)
         contents.fields = {"x": Series(window, len(whole.channels))}
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
-        rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
+        rows_of: Rows = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
     fields: dict[str, Kind] = dict(contents.fields)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
@@ -100,8 +101,10 @@ def load(
             raise UserError(f"{spec} has x: {x}; {why}: leave --binarize out")
         fields["x"] = Binary(*x.shape)
 
+    if window is None:
+        rows_of = {"all": ("all", None)} if uncut and "all" in contents.parts else cut(contents, valid, test, split_seed, spec)
     splits = {}
-    for name, (part, rows) in (rows_of if steps else cut(contents, valid, test, split_seed, spec)).items():
+    for name, (part, rows) in rows_of.items():
         held = {
             field: Column(
                 kind,
@@ -246,13 +249,13 @@ def take(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
     return {name: chosen[name] for name in names}
 
 
-def cut(contents: Contents, valid: float | None, test: float | None, seed: int, spec: str) -> dict[str, tuple[str, np.ndarray | None]]:
-    """Split -> (the part it comes from, its rows in order; None for all of them)."""
+def cut(contents: Contents, valid: float | None, test: float | None, seed: int, spec: str) -> Rows:
+    """The splits of a source whose rows are in no order."""
     parts = {part: len(arrays["x"]) for part, arrays in contents.parts.items()}
     for name, fraction in (("valid", valid), ("test", test)):
         if name in parts and fraction is not None:
             raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: leave --{name} out")
-    splits: dict[str, tuple[str, np.ndarray | None]] = {part: (part, None) for part in parts if part != "all"}
+    splits: Rows = {part: (part, None) for part in parts if part != "all"}
     part = "all" if "all" in parts else "train"
     rows = np.arange(parts[part])
     sizes = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pofx.data.contents import Contents
-from pofx.errors import UserError
+from pofx.errors import TooFewRows, UserError
 from pofx.kinds import Vector
 
 CUSTOMARY = 0.1  # of the steps, for each of valid and test
@@ -49,7 +49,9 @@ class TimeSeries:
         return np.lib.stride_tricks.sliding_window_view(self.values, length, axis=0).transpose(0, 2, 1)
 
 
-def cut(steps: int, window: int, stride: int, valid: float | None, test: float | None, spec: str) -> dict[str, tuple[int, int]]:
+def cut(
+    steps: int, window: int, stride: int, valid: float | None, test: float | None, spec: str, *, uncut: bool = False
+) -> dict[str, tuple[int, int]]:
     """Split -> (its first step, the step after its last): train, then valid, then test, so that none is trained on what comes after.
 
     Args:
@@ -59,6 +61,11 @@ def cut(steps: int, window: int, stride: int, valid: float | None, test: float |
         valid: fraction of the steps; by default a tenth
         test: fraction of the steps; by default a tenth
         spec: for messages
+        uncut: all steps are one split `all`
+
+    Raises:
+        UserError: the series is shorter than a window
+        TooFewRows: a split would be
 
     Example:
         >>> cut(100, window=5, stride=1, valid=None, test=0.2, spec="x.csv")
@@ -66,6 +73,8 @@ def cut(steps: int, window: int, stride: int, valid: float | None, test: float |
     """
     if steps < window:
         raise UserError(f"{spec} has {steps} steps, fewer than a window of {window}: say --window {max(1, steps // 3)} or less")
+    if uncut:
+        return {"all": (0, steps)}
     if valid == 0:
         raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
     customary = max(round(CUSTOMARY * steps), window + stride)
@@ -75,7 +84,7 @@ def cut(steps: int, window: int, stride: int, valid: float | None, test: float |
         del sizes["test"]
     if min(sizes.values()) < window:
         shown = ", ".join(f"{max(size, 0)} for {name}" for name, size in sizes.items())
-        raise UserError(
+        raise TooFewRows(
             f"{spec}: its {steps} steps are cut into {shown}, and each must hold a window of {window}: "
             "say a shorter --window, another --valid or --test, or add data"
         )

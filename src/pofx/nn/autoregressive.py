@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part
-from pofx.kinds import Binary, Category, Image, Kind
+from pofx.kinds import Binary, Category, Image, Kind, check_value
 from pofx.model import Model
 from pofx.nn.likelihoods import Likelihood
 
@@ -57,7 +57,7 @@ class Autoregressive(Model):
     """
 
     density: ClassVar = "exact"
-    sees: ClassVar = "what comes before it, row by row"  # of what is known, each number that `complete` draws
+    sees: str = "what comes before it, row by row"  # of what is known, each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood, label: Category | None = None):
         super().__init__()
@@ -81,22 +81,35 @@ class Autoregressive(Model):
         return rank_D[:, None] > rank_D
 
     def conditionals(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """log p(x_d | x_<d) of each number, in nats, (B, D), in places of the flattened example."""
-        self._check(x, given)
-        return self.likelihood.each(self.params(x, given).to(x.dtype), x).flatten(1)
+        """log p(x_d | x_<d) of each number, in nats, (B, D), in places of the flattened example. Their sum is `log_prob`."""
+        check_asked(self, x, label=self.label, given=given)
+        if self.label is not None and given is None:  # log p(x_<=d) - log p(x_<d) of the mixture
+            each_YBD = torch.stack([self._each(x, given_B) for given_B in self._every_class(x)])[:, :, self.order]
+            upto_BD = each_YBD.cumsum(2).logsumexp(0) - math.log(self.label.classes)
+            return upto_BD.diff(dim=1, prepend=torch.zeros_like(upto_BD[:, :1]))[:, self.order.argsort()]
+        return self._each(x, given)
 
     def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         """Exact log p(x) of x (B, *shape), or log p(x | label) given classes (B,), in nats, (B,)."""
+        check_asked(self, x, label=self.label, given=given)
         if self.label is not None and given is None:
-            Y = self.label.classes
-            log_p_YB = torch.stack([self.log_prob(x, given=torch.full((len(x),), y, device=x.device)) for y in range(Y)])
-            return log_p_YB.logsumexp(0) - math.log(Y)
-        self._check(x, given)
-        return self.likelihood.log_prob(self.params(x, given).to(x.dtype), x)
+            log_p_YB = torch.stack([self._log_prob(x, given_B) for given_B in self._every_class(x)])
+            return log_p_YB.logsumexp(0) - math.log(self.label.classes)
+        return self._log_prob(x, given)
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The negative log-likelihood, in nats."""
-        return {"nll": -self.log_prob(batch["x"], given=batch["label"] if self.label is not None else None)}
+        return {"nll": -self._log_prob(batch["x"], batch["label"] if self.label is not None else None)}
+
+    def _log_prob(self, x: Tensor, given: Tensor | None) -> Tensor:
+        return self.likelihood.log_prob(self.params(x, given).to(x.dtype), x)
+
+    def _each(self, x: Tensor, given: Tensor | None) -> Tensor:
+        return self.likelihood.each(self.params(x, given).to(x.dtype), x).flatten(1)
+
+    def _every_class(self, x: Tensor) -> list[Tensor]:
+        assert self.label is not None
+        return [torch.full((len(x),), y, device=x.device) for y in range(self.label.classes)]
 
     @torch.no_grad()
     def sample(
@@ -125,7 +138,7 @@ class Autoregressive(Model):
         generator: torch.Generator | None = None,
         sampler: Sampler = "cached",
     ) -> Tensor:
-        """Fill in what is not known. Each number is drawn given all before it in raster order, known or drawn; later ones are not seen.
+        """Fill in what is not known. Each number is drawn given all before it in `order`, known or drawn; later ones are not seen.
 
         Args:
             x: (B, *shape)
@@ -135,9 +148,10 @@ class Autoregressive(Model):
             sampler: as in `sample`
         """
         B, D = len(x), self.order.numel()
-        self._check(x, given, known)
+        check_asked(self, x, label=self.label, given=given, known=known)
+        check_value("sampler", Sampler, sampler)
         known = known.expand_as(x)
-        x = torch.where(known, x, 0)
+        x = torch.where(known, x, 0).contiguous()
         if self.label is not None and given is None:
             given = self._class_of_beginning(x, known, self.label.classes, generator)
         u_BUD = torch.rand(B, self.likelihood.uniforms, D, generator=generator, device=x.device, dtype=x.dtype)
@@ -148,17 +162,17 @@ class Autoregressive(Model):
         beginning_BD = known.flatten(1)[:, self.order].cumprod(1).bool()
         log_p_BY = torch.zeros(len(x), Y, dtype=x.dtype, device=x.device)
         if beginning_BD.any():
-            for y in range(Y):
-                each_BD = self.conditionals(x, given=torch.full((len(x),), y, device=x.device))[:, self.order]
-                log_p_BY[:, y] = torch.where(beginning_BD, each_BD, 0).sum(1)
+            for y, given_B in enumerate(self._every_class(x)):
+                log_p_BY[:, y] = torch.where(beginning_BD, self._each(x, given_B)[:, self.order], 0).sum(1)
         return torch.multinomial(log_p_BY.softmax(1), 1, generator=generator)[:, 0]
 
     def fill(self, x: Tensor, known: Tensor, u_BUD: Tensor, given: Tensor | None, cached: bool = True) -> Tensor:
         """x (B, *shape) with the unknown numbers drawn from uniform numbers one after another, in place."""
         step = self.stepper(x, given) if cached else Autoregressive.stepper(self, x, given)
-        x_BD, known_BD = x.view(len(x), -1), known.reshape(len(x), -1)
+        x_BD, known_BD = x.flatten(1), known.flatten(1)
         all_known_D = known_BD.all(0).tolist()
-        for d, place in enumerate(self.order.tolist()):
+        last = max((d for d, place in enumerate(self.order.tolist()) if not all_known_D[place]), default=-1)
+        for d, place in enumerate(self.order[: last + 1].tolist()):
             if all_known_D[place] and not cached:
                 continue
             params_BP = step(d)
@@ -174,28 +188,45 @@ class Autoregressive(Model):
         """
         u_BU = u_BUD.unflatten(2, self.shape)
         left = torch.arange(len(x), device=x.device)  # the examples that still change
-        while len(left):
+        for _ in range(self.order.numel() + 1):
             labels = None if given is None else given[left]
             drawn = self.likelihood.invert(self.params(x[left], labels).to(x.dtype), u_BU[left])
             new = torch.where(known[left], x[left], drawn)
             changed = (new != x[left]).flatten(1).any(1)
             x[left] = new
             left = left[changed]
+            if not len(left):
+                break
         return x
 
-    def _check(self, x: Tensor, given: Tensor | None, known: Tensor | None = None) -> None:
-        if x.shape[1:] != self.shape:
-            raise UserError(f"{self.title()} was made for x of shape {self.shape}, not {tuple(x.shape[1:])}")
-        if not self.training and isinstance(kind := next(iter(self.inputs.values())), (Binary, Image)):  # training's data are checked
-            seen = x if known is None else torch.where(known, x, 0)
-            steps = seen * (kind.levels - 1 if isinstance(kind, Image) else 1)
-            if not ((seen >= 0) & (seen <= 1) & ((steps - steps.round()).abs() < 0.01)).all():
-                if isinstance(kind, Binary):
-                    raise UserError(f"{self.title()} was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()")
-                raise UserError(f"x must be from 0 to 1 in steps of 1/{kind.levels - 1}: divide whole levels by {kind.levels - 1}")
-        if given is None:
-            return
-        if self.label is None:
-            raise UserError(f"{self.title()} was trained without labels, so nothing can be given: train it on data with a label")
-        if given.shape != x.shape[:1] or not 0 <= int(given.min()) <= int(given.max()) < self.label.classes:
-            raise UserError(f"given must be {len(x)} classes from 0 to {self.label.classes - 1}, one for each example")
+
+def check_asked(
+    model: Model, x: Tensor, *, label: Category | None = None, given: Tensor | None = None, known: Tensor | None = None
+) -> None:
+    """Raise a UserError unless a model can be asked about this x.
+
+    Args:
+        model: its first kind of data is that of x
+        x: should be (B, *shape), and where it is known numbers of that kind
+        label: the classes that the model takes, if it takes any
+        given: should be classes (B,)
+        known: should be bool, (B, *shape) or (*shape)
+    """
+    kind, title = next(iter(model.inputs.values())), model.title()
+    if x.shape[1:] != kind.shape:
+        raise UserError(f"{title} was made for x of shape {kind.shape}, not {tuple(x.shape[1:])}")
+    if known is not None and (known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:])):
+        raise UserError(f"known must be bool of shape {tuple(x.shape)}, not {known.dtype} of shape {tuple(known.shape)}")
+    if isinstance(kind, (Binary, Image)):
+        seen = x if known is None else torch.where(known, x, 0)
+        steps = seen * (kind.levels - 1 if isinstance(kind, Image) else 1)
+        if not ((seen >= 0) & (seen <= 1) & ((steps - steps.round()).abs() < 0.01)).all():
+            if isinstance(kind, Binary):
+                raise UserError(f"{title} was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()")
+            raise UserError(f"x must be from 0 to 1 in steps of 1/{kind.levels - 1}: divide whole levels by {kind.levels - 1}")
+    if given is None:
+        return
+    if label is None:
+        raise UserError(f"{title} was trained without labels, so nothing can be given: train it on data with a label")
+    if given.dtype != torch.int64 or given.shape != x.shape[:1] or not ((given >= 0) & (given < label.classes)).all():
+        raise UserError(f"given must be {len(x)} whole numbers from 0 to {label.classes - 1}, one class for each example")

@@ -3,8 +3,9 @@
     a = c;  for d in order:  h = sigmoid(a);  logit_d = b_d + V_d h;  a = a + x_d W_d
 
 The hidden state changes only after x_d != 0, which is at 13 % of the pixels of binarised MNIST: so there are that few sigmoids.
-What remains is two numbers of V and dV read for each multiplication. A few examples therefore go over the rows of V together, so that a
-row comes out of the cache nearest to the processor; the gradient keeps the hidden states of those few examples alone.
+What remains are multiplications by rows of V, bound by what comes out of the cache. So a few examples go over the rows together, which then
+lie in the nearest cache; where the state stays the same, four rows meet it at once; and every vector begins at the start of a cache line.
+The gradient makes the hidden states of those few examples again instead of keeping those of a batch.
 
 Threads share out fixed blocks, of examples where logits are made and of hidden units where gradients are: each number is summed up by one
 thread in one order, so the number of threads changes no bit.
@@ -27,23 +28,28 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 TOGETHER = 8  # examples that go over the rows of V together
-WIDTH = 256  # hidden units in a block of the gradient: w, v, dw and dv of a block stay in the second cache
+WIDTH = 256  # hidden units in a block of the gradient, at most: what it works on stays in the second cache
+LINE = 16  # numbers; the bytes of a cache line, in single precision
 CHUNK = 32  # numbers of x at a time where nothing is compiled
 
 # Sums may be reordered and products contracted, but what is not finite stays so: the engine looks for it.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
+FLAGS: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(function: Callable) -> Any:
     """`function` as machine code, kept on disk where there is a folder to write to."""
-    flags: dict[str, Any] = {"fastmath": FAST, "nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **flags)(function)
+        return njit(cache=True, **FLAGS)(function)
     except RuntimeError:
-        return njit(**flags)(function)
+        return njit(**FLAGS)(function)
+
+
+# Part of the loop that it stands in: a call would count references to each array, which takes as long as a row of work.
+inlined = njit(inline="always", **FLAGS)
 
 
 @intrinsic
@@ -82,128 +88,193 @@ def _(a):
     return sigmoid
 
 
-@compiled
-def _activate(a_H, h_SH, s):
-    for j in range(len(a_H)):
-        h_SH[s, j] = _sigmoid(a_H[j])
+@inlined
+def _lines(rows, width, like):
+    """Memory for (rows, width) numbers from the start of a cache line on: a vector that lies across two lines takes twice as long."""
+    line = 64 // like.itemsize
+    memory = np.empty(rows * width + line, like.dtype)
+    start = -(memory.ctypes.data // like.itemsize) % line
+    return memory[start : start + rows * width].reshape(rows, width)
 
 
-@compiled
-def _add_row(t, w_DH, d, a_H):
-    for j in range(len(a_H)):
-        a_H[j] += t * w_DH[d, j]
+@inlined
+def _enter(h_EH, e, a_EH, k):
+    for j in range(h_EH.shape[1]):
+        h_EH[e, j] = _sigmoid(a_EH[k, j])
 
 
-@compiled
-def _logit(b, v_DH, d, h_SH, s):
-    for j in range(v_DH.shape[1]):
-        b += v_DH[d, j] * h_SH[s, j]
+@inlined
+def _pass(x, w_DH, d, a_EH, e):
+    for j in range(w_DH.shape[1]):
+        a_EH[e, j] += x * w_DH[d, j]
+
+
+@inlined
+def _logit(b, v_DH, d, h_EH, e):
+    for j in range(h_EH.shape[1]):
+        b += v_DH[d, j] * h_EH[e, j]
     return b
+
+
+@inlined
+def _four_logits(b_D, v_DH, d0, d1, d2, d3, h_EH, e):
+    b0, b1, b2, b3 = b_D[d0], b_D[d1], b_D[d2], b_D[d3]
+    for j in range(h_EH.shape[1]):
+        h = h_EH[e, j]
+        b0 += v_DH[d0, j] * h
+        b1 += v_DH[d1, j] * h
+        b2 += v_DH[d2, j] * h
+        b3 += v_DH[d3, j] * h
+    return b0, b1, b2, b3
+
+
+@inlined
+def _same_state(x_BD, b, order_D, i):
+    """Whether there are four numbers from the i-th on, and all see the same hidden state."""
+    return i + 4 <= len(order_D) and x_BD[b, order_D[i]] == 0 and x_BD[b, order_D[i + 1]] == 0 and x_BD[b, order_D[i + 2]] == 0
 
 
 @compiled
 def _logits(first, last, x_BD, order_D, w_DH, c_H, v_DH, b_D, logits_BD):
     """Blocks `first` to `last` of TOGETHER examples."""
-    B, H = len(x_BD), len(c_H)
-    a_EH, h_EH = np.empty((TOGETHER, H), w_DH.dtype), np.empty((TOGETHER, H), w_DH.dtype)
+    B, D = x_BD.shape
+    H = len(c_H)
+    a_EH, h_EH = _lines(TOGETHER, H, c_H), _lines(TOGETHER, H, c_H)
     for block in range(first, last):
         start = block * TOGETHER
         E = min(TOGETHER, B - start)
         for e in range(E):
             a_EH[e] = c_H
-            _activate(c_H, h_EH, e)
-        for d in order_D:
+            _enter(h_EH, e, a_EH, e)
+        for i in range(0, D, 4):
             for e in range(E):
-                logits_BD[start + e, d] = _logit(b_D[d], v_DH, d, h_EH, e)
-            for e in range(E):
-                x = x_BD[start + e, d]
-                if x != 0:
-                    _add_row(x, w_DH, d, a_EH[e])
-                    _activate(a_EH[e], h_EH, e)
+                b = start + e
+                same = _same_state(x_BD, b, order_D, i)
+                if same:
+                    d0, d1, d2, d3 = order_D[i], order_D[i + 1], order_D[i + 2], order_D[i + 3]
+                    logits_BD[b, d0], logits_BD[b, d1], logits_BD[b, d2], logits_BD[b, d3] = _four_logits(
+                        b_D, v_DH, d0, d1, d2, d3, h_EH, e
+                    )
+                for k in range(i + 3 if same else i, min(i + 4, D)):
+                    d = order_D[k]
+                    if not same:
+                        logits_BD[b, d] = _logit(b_D[d], v_DH, d, h_EH, e)
+                    x = x_BD[b, d]
+                    if x != 0:
+                        _pass(x, w_DH, d, a_EH, e)
+                        _enter(h_EH, e, a_EH, e)
 
 
-@compiled
-def _below_logit(t, h_SH, s, v_DH, dv_DH, d, dh_EH, e):
+@inlined
+def _below_logit(g, h_SH, s, v_DH, dv_DH, i, dh_EH, e):
     for j in range(h_SH.shape[1]):
-        dv_DH[d, j] += t * h_SH[s, j]
-        dh_EH[e, j] += t * v_DH[d, j]
+        dv_DH[i, j] += g * h_SH[s, j]
+        dh_EH[e, j] += g * v_DH[i, j]
 
 
-@compiled
-def _below_state(x, h_SH, s, dh_EH, da_EH, e, dw_DH, d):
+@inlined
+def _below_four_logits(g0, g1, g2, g3, h_SH, s, v_DH, dv_DH, i, dh_EH, e):
+    for j in range(h_SH.shape[1]):
+        h = h_SH[s, j]
+        dv_DH[i, j] += g0 * h
+        dv_DH[i + 1, j] += g1 * h
+        dv_DH[i + 2, j] += g2 * h
+        dv_DH[i + 3, j] += g3 * h
+        dh_EH[e, j] += g0 * v_DH[i, j] + g1 * v_DH[i + 1, j] + g2 * v_DH[i + 2, j] + g3 * v_DH[i + 3, j]
+
+
+@inlined
+def _below_state(x, h_SH, s, dh_EH, da_EH, e, dw_DH, i):
     for j in range(h_SH.shape[1]):
         h = h_SH[s, j]
         da = da_EH[e, j] + dh_EH[e, j] * (h - h * h)
-        dw_DH[d, j] += x * da
-        da_EH[e, j], dh_EH[e, j] = da, 0
+        dw_DH[i, j] += x * da
+        da_EH[e, j] = da
+        dh_EH[e, j] = 0
 
 
 @compiled
-def _gradients(first, last, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, dc_H, dV_DH):
-    """Blocks `first` to `last` of WIDTH hidden units, from g, the gradient of the logits."""
+def _gradients(first, last, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, dc_H, dV_DH):
+    """Blocks `first` to `last` of `width` hidden units, from g, the gradient of the logits. A block has its rows in their order."""
     B, D = x_BD.shape
-    S = 1 + max([np.count_nonzero(x_D) for x_D in x_BD])
+    S = 1
+    for b in range(B):
+        S = max(S, 1 + np.count_nonzero(x_BD[b]))
     top_E = np.empty(TOGETHER, np.int64)  # the state that an example is in
+    h_SH, a_1H = _lines(TOGETHER * S, width, c_H), _lines(1, width, c_H)
+    da_EH, dh_EH = _lines(TOGETHER, width, c_H), _lines(TOGETHER, width, c_H)
+    w_DH, v_DH, dw_DH, dv_DH = _lines(D, width, c_H), _lines(D, width, c_H), _lines(D, width, c_H), _lines(D, width, c_H)
+    c_1H, dc_1H = np.zeros((1, width), c_H.dtype), np.zeros((1, width), c_H.dtype)
+    w_DH[:], v_DH[:] = 0, 0
     for block in range(first, last):
-        here = slice(block * WIDTH, min(len(c_H), (block + 1) * WIDTH))
-        w_DH, v_DH, c = W_DH[:, here].copy(), V_DH[:, here].copy(), c_H[here]
-        H = len(c)
-        dw_DH, dv_DH, dc = np.zeros_like(w_DH), np.zeros_like(v_DH), np.zeros_like(c)
-        a_H, h_SH = np.empty_like(c), np.empty((TOGETHER * S, H), c.dtype)
-        da_EH, dh_EH = np.empty((TOGETHER, H), c.dtype), np.empty((TOGETHER, H), c.dtype)
+        low, high = block * width, min(len(c_H), (block + 1) * width)
+        for i in range(D):
+            w_DH[i, : high - low] = W_DH[order_D[i], low:high]
+            v_DH[i, : high - low] = V_DH[order_D[i], low:high]
+        c_1H[0, : high - low] = c_H[low:high]
+        dw_DH[:], dv_DH[:], dc_1H[:] = 0, 0, 0
         for start in range(0, B, TOGETHER):
             E = min(TOGETHER, B - start)
             da_EH[:], dh_EH[:] = 0, 0
             for e in range(E):
                 s = e * S
-                a_H[:] = c
-                _activate(a_H, h_SH, s)
-                for d in order_D:
-                    x = x_BD[start + e, d]
+                a_1H[:] = c_1H
+                _enter(h_SH, s, a_1H, 0)
+                for i in range(D):
+                    x = x_BD[start + e, order_D[i]]
                     if x != 0:
                         s += 1
-                        _add_row(x, w_DH, d, a_H)
-                        _activate(a_H, h_SH, s)
+                        _pass(x, w_DH, i, a_1H, 0)
+                        _enter(h_SH, s, a_1H, 0)
                 top_E[e] = s
-            for i in range(D - 1, -1, -1):
-                d = order_D[i]
+            for i in range((D - 1) // 4 * 4, -1, -4):
                 for e in range(E):
-                    x = x_BD[start + e, d]
-                    if x != 0:
-                        _below_state(x, h_SH, top_E[e], dh_EH, da_EH, e, dw_DH, d)
-                        top_E[e] -= 1
-                    _below_logit(g_BD[start + e, d], h_SH, top_E[e], v_DH, dv_DH, d, dh_EH, e)
+                    b = start + e
+                    same = _same_state(x_BD, b, order_D, i)
+                    for k in range(min(i + 4, D) - 1, i + 2 if same else i - 1, -1):
+                        x = x_BD[b, order_D[k]]
+                        if x != 0:
+                            _below_state(x, h_SH, top_E[e], dh_EH, da_EH, e, dw_DH, k)
+                            top_E[e] -= 1
+                        if not same:
+                            _below_logit(g_BD[b, order_D[k]], h_SH, top_E[e], v_DH, dv_DH, k, dh_EH, e)
+                    if same:
+                        g0, g1, g2, g3 = g_BD[b, order_D[i]], g_BD[b, order_D[i + 1]], g_BD[b, order_D[i + 2]], g_BD[b, order_D[i + 3]]
+                        _below_four_logits(g0, g1, g2, g3, h_SH, top_E[e], v_DH, dv_DH, i, dh_EH, e)
             for e in range(E):
-                for j in range(H):
-                    h = h_SH[e * S, j]
-                    dc[j] += da_EH[e, j] + dh_EH[e, j] * (h - h * h)
-        dW_DH[:, here], dV_DH[:, here], dc_H[here] = dw_DH, dv_DH, dc
+                _below_state(0, h_SH, e * S, dh_EH, da_EH, e, dw_DH, 0)
+                for j in range(h_SH.shape[1]):
+                    dc_1H[0, j] += da_EH[e, j]
+        for i in range(D):
+            dW_DH[order_D[i], low:high] = dw_DH[i, : high - low]
+            dV_DH[order_D[i], low:high] = dv_DH[i, : high - low]
+        dc_H[low:high] = dc_1H[0, : high - low]
 
 
 @compiled
 def _fill(first, last, x_BD, known_BD, u_BD, order_D, w_DH, c_H, v_DH, b_D):
     """Blocks `first` to `last` of TOGETHER examples."""
     B, H = len(x_BD), len(c_H)
-    a_EH, h_EH = np.empty((TOGETHER, H), w_DH.dtype), np.empty((TOGETHER, H), w_DH.dtype)
+    a_EH, h_EH = _lines(TOGETHER, H, c_H), _lines(TOGETHER, H, c_H)
     for block in range(first, last):
         start = block * TOGETHER
         E = min(TOGETHER, B - start)
         for e in range(E):
             a_EH[e] = c_H
-            _activate(c_H, h_EH, e)
+            _enter(h_EH, e, a_EH, e)
         for d in order_D:
             for e in range(E):
                 if not known_BD[start + e, d]:
                     x_BD[start + e, d] = u_BD[start + e, d] < _sigmoid(_logit(b_D[d], v_DH, d, h_EH, e))
                 x = x_BD[start + e, d]
                 if x != 0:
-                    _add_row(x, w_DH, d, a_EH[e])
-                    _activate(a_EH[e], h_EH, e)
+                    _pass(x, w_DH, d, a_EH, e)
+                    _enter(h_EH, e, a_EH, e)
 
 
-def _share_out(kernel: Any, blocks: int, *arguments: Tensor) -> None:
+def _share_out(kernel: Any, blocks: int, *arguments: Tensor | int) -> None:
     """Run `kernel` over all blocks, on as many threads as torch has."""
-    arrays = [argument.numpy() for argument in arguments]
+    arrays = [argument.numpy() if isinstance(argument, Tensor) else argument for argument in arguments]
     threads = min(torch.get_num_threads(), blocks)
     if threads <= 1:
         return kernel(0, blocks, *arrays)
@@ -212,12 +283,17 @@ def _share_out(kernel: Any, blocks: int, *arguments: Tensor) -> None:
         list(pool.map(lambda cut: kernel(*cut, *arrays), cuts))
 
 
+def _padded(*weights: Tensor) -> list[Tensor]:
+    """With idle hidden units up to whole cache lines, so that each row begins one."""
+    return [F.pad(weight.detach(), (0, -weight.shape[-1] % LINE)) for weight in weights]
+
+
 class _Logits(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x_BD, order_D, W_DH, c_H, V_DH, b_D):
         ctx.save_for_backward(x_BD, order_D, W_DH, c_H, V_DH)
         logits_BD = torch.empty_like(x_BD)
-        _share_out(_logits, -(-len(x_BD) // TOGETHER), x_BD, order_D, W_DH, c_H, V_DH, b_D, logits_BD)
+        _share_out(_logits, -(-len(x_BD) // TOGETHER), x_BD, order_D, *_padded(W_DH, c_H, V_DH), b_D, logits_BD)
         return logits_BD
 
     @staticmethod
@@ -226,7 +302,8 @@ class _Logits(torch.autograd.Function):
         x_BD, order_D, W_DH, c_H, V_DH = ctx.saved_tensors
         dW_DH, dc_H, dV_DH = torch.empty_like(W_DH), torch.empty_like(c_H), torch.empty_like(V_DH)
         blocks = -(-len(c_H) // WIDTH)
-        _share_out(_gradients, blocks, x_BD, order_D, W_DH, c_H, V_DH, g_BD.contiguous(), dW_DH, dc_H, dV_DH)
+        width = -(-len(c_H) // (blocks * LINE)) * LINE
+        _share_out(_gradients, blocks, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD.contiguous(), dW_DH, dc_H, dV_DH)
         return None, None, dW_DH, dc_H, dV_DH, g_BD.sum(0)
 
 
@@ -267,6 +344,6 @@ def nade_fill(x_BD: Tensor, known_BD: Tensor, u_BD: Tensor, order_D: Tensor, W_D
     """Draw what is not known of x from uniform numbers, in place, where that is compiled; False where it is not."""
     if not len(x_BD) or not x_BD.is_contiguous() or not _compiles(x_BD, u_BD, W_DH, c_H, V_DH, b_D):
         return False
-    rest = [tensor.detach().contiguous() for tensor in (known_BD, u_BD, order_D, W_DH, c_H, V_DH, b_D)]
-    _share_out(_fill, -(-len(x_BD) // TOGETHER), x_BD.detach(), *rest)
+    given = [tensor.detach().contiguous() for tensor in (known_BD, u_BD, order_D)]
+    _share_out(_fill, -(-len(x_BD) // TOGETHER), x_BD.detach(), *given, *_padded(W_DH, c_H, V_DH), b_D.detach())
     return True

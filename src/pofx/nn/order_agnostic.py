@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, generator
 from pofx.kinds import Kind, Seed, Size, check_value
 from pofx.model import Model
+from pofx.nn.autoregressive import check_asked
 from pofx.nn.likelihoods import Likelihood
 
 Step = Callable[[int], Tensor]  # a place in the flattened example -> the parameters of p(x_place | what is known), (B, P)
@@ -26,7 +26,7 @@ class OrderAgnostic(Model):
     """One network for every order: in the order o, p(x) = prod_d p(x_o(d) | x_o(1), ..., x_o(d-1)).
 
     Each order makes a density of its own, which is exact, and so is their mixture with equal weights (an ensemble). The orders are
-    numbered: order k is a random permutation that is a function of k alone, the same for every model and machine.
+    numbered: order k is a random permutation that is a function of k alone, the same for every model under one version of torch.
 
     A subclass defines `params`; to score and sample fast, also `stepper`, which computes only what the newest number changes.
 
@@ -39,7 +39,7 @@ class OrderAgnostic(Model):
     """
 
     density: ClassVar = "exact"
-    sees: ClassVar = "all that is known, and what was drawn before it"  # each number that `complete` draws
+    sees = "all that is known, and what was drawn before it"  # each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood):
         super().__init__()
@@ -62,7 +62,7 @@ class OrderAgnostic(Model):
         """
         return lambda place: self.params(x, known).flatten(2)[:, :, place]
 
-    def order(self, number: int) -> Tensor:
+    def order_of(self, number: int) -> Tensor:
         """The places of the flattened example in order `number`, int64 (D,)."""
         return torch.randperm(math.prod(self.shape), generator=generator(("order", number)))
 
@@ -85,11 +85,12 @@ class OrderAgnostic(Model):
     @torch.no_grad()
     def conditionals(self, x: Tensor, *, order: Seed = 0) -> Tensor:
         """log p of each number given those before it in the order, in nats, (B, D), in places of the flattened example."""
-        self._check(x)
+        check_asked(self, x)
+        check_value("order", Seed, order)
         x, known = x.contiguous(), torch.zeros_like(x, dtype=torch.bool, memory_format=torch.contiguous_format)
-        x_BD, known_BD = x.view(len(x), -1), known.view(len(x), -1)
+        x_BD, known_BD = x.flatten(1), known.flatten(1)
         log_p_BD, step = torch.empty_like(x_BD), self.stepper(x, known)
-        for place in self.order(order).tolist():
+        for place in self.order_of(order).tolist():
             params_BP1 = step(place)[:, :, None].to(x.dtype)
             log_p_BD[:, place] = self.likelihood.each(params_BP1, x_BD[:, place, None]).squeeze(1)
             known_BD[:, place] = True
@@ -97,7 +98,7 @@ class OrderAgnostic(Model):
 
     def depends(self, order: Seed = 0) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
-        rank_D = self.order(order).argsort()
+        rank_D = self.order_of(order).argsort()
         return rank_D[:, None] > rank_D
 
     def log_prob(self, x: Tensor, *, given: None = None, orders: Size = 1, order: Seed = 0) -> Tensor:
@@ -105,10 +106,11 @@ class OrderAgnostic(Model):
 
         Args:
             x: (B, *shape)
-            given: nothing can be
+            given: None: these models take no labels
             orders: so many orders, whose probabilities are averaged: the time of one order for each, and a better density than any
             order: number of the first of them
         """
+        check_asked(self, x, given=given)
         check_value("orders", Size, orders)
         log_p_KB = torch.stack([self.conditionals(x, order=k).sum(1) for k in range(order, order + orders)])
         return log_p_KB.logsumexp(0) - math.log(orders)
@@ -127,13 +129,14 @@ class OrderAgnostic(Model):
 
         Args:
             n: how many
-            given: nothing can be
+            given: None: these models take no labels
             generator: of the draws
             order: number of the order in which the numbers are drawn
             sampler: cached computes only what the newest number changes; naive runs the whole network for each number. Both draw the same
         """
         like = next(self.parameters())
         x = torch.zeros(n, *self.shape, device=like.device, dtype=like.dtype)
+        check_asked(self, x, given=given)
         return self.complete(x, torch.zeros_like(x, dtype=torch.bool), generator=generator, order=order, sampler=sampler)
 
     @torch.no_grad()
@@ -155,14 +158,16 @@ class OrderAgnostic(Model):
             order: number of the order in which the others are drawn
             sampler: as in `sample`
         """
-        self._check(x)
+        check_asked(self, x, known=known)
+        check_value("order", Seed, order)
+        check_value("sampler", Literal["cached", "naive"], sampler)
         B, D = len(x), math.prod(self.shape)
         u_BUD = torch.rand(B, self.likelihood.uniforms, D, generator=generator, device=x.device, dtype=x.dtype)
         known = known.expand_as(x).clone(memory_format=torch.contiguous_format)
         x = torch.where(known, x, 0).contiguous()
-        x_BD, known_BD = x.view(B, -1), known.view(B, -1)
+        x_BD, known_BD = x.flatten(1), known.flatten(1)
         step = self.stepper(x, known) if sampler == "cached" else OrderAgnostic.stepper(self, x, known)
-        for place in self.order(order).tolist():
+        for place in self.order_of(order).tolist():
             if known_BD[:, place].all():
                 continue
             params_BP1 = step(place)[:, :, None].to(x.dtype)
@@ -170,7 +175,3 @@ class OrderAgnostic(Model):
             x_BD[:, place] = torch.where(known_BD[:, place], x_BD[:, place], drawn_B)
             known_BD[:, place] = True
         return x
-
-    def _check(self, x: Tensor) -> None:
-        if x.shape[1:] != self.shape:
-            raise UserError(f"{self.title()} was made for x of shape {self.shape}, not {tuple(x.shape[1:])}")

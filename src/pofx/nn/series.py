@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -67,7 +66,7 @@ class AutoregressiveSeries(Autoregressive):
         likelihood: of each standardised number given those before it
     """
 
-    sees: ClassVar = "the steps before it, and the channels before it in its own step"
+    sees = "the steps before it, and the channels before it in its own step"
     mean_C: Tensor
     scale_C: Tensor
 

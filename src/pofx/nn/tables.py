@@ -86,7 +86,7 @@ class Tables(Autoregressive):
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         context_B = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        x_BD = x.view(len(x), -1)
+        x_BD = x.flatten(1)
 
         def step(d: int) -> Tensor:
             if d > 0:

@@ -149,7 +149,7 @@ def steps_equal_the_whole(case: Case) -> None:
         with torch.no_grad():
             whole = None if any_order else model.params(x, *given).flatten(2)
             step = model.stepper(filled, known) if any_order else model.stepper(filled, *given)
-            for d, place in enumerate((model.order(0) if any_order else model.order).tolist()):
+            for d, place in enumerate((model.order_of(0) if any_order else model.order).tolist()):
                 expected = model.params(x, known).flatten(2) if whole is None else whole
                 found = step(place if any_order else d)
                 close(found, expected[:, :, place], f"the parameters of step {d} in {dtype}", rtol=tolerance, atol=tolerance)

@@ -258,7 +258,7 @@ def drawing_order(model: Any, own: dict[str, Any]) -> Any:
         raise UserError(f"{model.title()} draws all of x at once, so nothing grows: leave --growing out")
     if not is_picture(model.inputs["x"]):
         raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: leave --growing out")
-    return (model.order(own.get("order", 0)) if callable(model.order) else model.order).cpu().numpy()
+    return (model.order_of(own.get("order", 0)) if hasattr(model, "order_of") else model.order).cpu().numpy()
 
 
 def _joined(blocks: list[Any]) -> Any:

@@ -70,7 +70,7 @@ class AR(Autoregressive):
         return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-2))])]  # convex: weights far from 0 are reached sooner
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
-        x_BD, W_JDT, T = x.view(len(x), -1), self.weights(), self.tau
+        x_BD, W_JDT, T = x.flatten(1), self.weights(), self.tau
         past_BE = F.pad(torch.zeros_like(x_BD), (T, 0))  # in raster order, after T zeros
 
         def step(d: int) -> Tensor:

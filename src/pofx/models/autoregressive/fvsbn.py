@@ -66,7 +66,7 @@ class FVSBN(Autoregressive):
         return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-2))])]  # convex: weights far from 0 are reached sooner
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
-        x_BD, W_JDD = x.view(len(x), -1), self.weights()
+        x_BD, W_JDD = x.flatten(1), self.weights()
         past_BD = torch.zeros_like(x_BD)  # in raster order
 
         def step(d: int) -> Tensor:

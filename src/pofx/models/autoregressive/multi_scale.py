@@ -47,7 +47,7 @@ class MultiScale(PixelRNN):
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
     small: ClassVar = {"hidden": 4}
-    sees: ClassVar = "the pixels of the small picture, and what comes before it, row by row"
+    sees = "the pixels of the small picture, and what comes before it, row by row"
 
     def __init__(
         self,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pofx.errors import UserError
-from pofx.kinds import Binary, Size
+from pofx.kinds import Binary, Seed, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import Bernoulli
 from pofx.nn.nade_kernel import nade_fill, nade_logits
@@ -41,15 +42,17 @@ class NADE(Autoregressive):
     paper: ClassVar = ("Larochelle & Murray", 2011, "AISTATS 15")
     small: ClassVar = {"hidden": 6}
 
-    def __init__(self, x: Binary, *, hidden: Size = 500, order: int | tuple[int, ...] | None = None):
+    def __init__(self, x: Binary, *, hidden: Size = 500, order: Seed | tuple[int, ...] | None = None):
         super().__init__(x, Bernoulli())
         D, H = x.size, hidden
-        if isinstance(order, int):
-            self.order = torch.randperm(D, generator=torch.Generator().manual_seed(order))
+        if isinstance(order, int):  # the weights belong to the order: numpy keeps the numbers of RandomState as they are for ever
+            self.order = torch.from_numpy(np.random.RandomState(np.random.MT19937(order)).permutation(D))
         elif order is not None:
             if sorted(order) != list(range(D)):
                 raise UserError(f"{self.title()}: order must name each of the {D} places from 0 to {D - 1} once: give a seed to draw one")
             self.order = torch.tensor(order)
+        if order is not None:
+            self.sees = "what comes before it in the model's own order"
         self.W_DH, self.c_H = nn.Parameter(torch.empty(D, H).uniform_(-1, 1) / D**0.5), nn.Parameter(torch.zeros(H))
         self.V_DH, self.b_D = nn.Parameter(torch.empty(D, H).uniform_(-1, 1) / H**0.5), nn.Parameter(torch.zeros(D))
 
@@ -59,7 +62,7 @@ class NADE(Autoregressive):
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
         """O(H) an example: a grows by one row of W."""
-        x_BD = x.view(len(x), -1)
+        x_BD = x.flatten(1)
         a_BH = self.c_H.repeat(len(x), 1)
 
         def step(d: int) -> Tensor:
@@ -73,7 +76,7 @@ class NADE(Autoregressive):
 
     def fill(self, x: Tensor, known: Tensor, u_BUD: Tensor, given: Tensor | None, cached: bool = True) -> Tensor:
         """As `stepper` draws, in one compiled loop where there is one."""
-        x_BD, known_BD, u_BD = x.view(len(x), -1), known.reshape(len(x), -1), u_BUD.flatten(1)
+        x_BD, known_BD, u_BD = x.flatten(1), known.flatten(1), u_BUD.flatten(1)
         if cached and nade_fill(x_BD, known_BD, u_BD, self.order, self.W_DH, self.c_H, self.V_DH, self.b_D):
             return x
         return super().fill(x, known, u_BUD, given, cached)
