@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pofx.kinds import Binary, Image, Series, Vector
-from pofx.pictures import GAP, curves, grid, is_picture, labelled_rows, scatter, stacked
+from pofx.pictures import GAP, UNKNOWN, curves, grid, growth, is_picture, labelled_rows, masked, moments, scatter, stacked
 
 
 def tile(picture, i, columns, height, width):
@@ -79,3 +79,34 @@ def test_a_stack_is_as_wide_as_its_widest():
     sheet = stacked([one, two])
     assert sheet.size == (two.width, one.height + two.height)
     assert (np.asarray(sheet)[: one.height, one.width :] == 255).all()
+
+
+def test_what_is_not_known_has_a_colour_of_its_own_or_is_a_gap():
+    x, known = np.full((2, 3, 4, 5), 0.5), np.ones((2, 3, 4, 5), bool)
+    known[1, 2, 3, 4] = False  # one channel of one pixel
+    shown, kind = masked(x, known, Image(3, 4, 5))
+    assert kind == Image(3, 4, 5)
+    assert (shown[1, :, 3, 4] * 255).tolist() == list(UNKNOWN)
+    assert (shown == 0.5).sum() == x.size - 3
+    shown, kind = masked(x[:, 0], known[:, 2], Binary(4, 5))
+    assert kind == Image(3, 4, 5)
+    assert (shown == 0.5).sum() == x.size - 3
+    shown, kind = masked(np.ones((1, 3)), np.array([[True, False, True]]), Vector(3))
+    assert kind == Vector(3)
+    assert np.array_equal(shown, [[1, np.nan, 1]], equal_nan=True)
+    assert grid(shown, kind).tobytes() != grid(np.ones((1, 3)), kind).tobytes()
+
+
+def test_a_film_ends_with_the_whole_pictures_and_follows_the_order():
+    x = np.random.default_rng(0).random((3, 1, 2, 3))
+    order = np.array([5, 0, 1, 4, 3, 2])
+    frames, milliseconds = growth(x, Image(1, 2, 3), order, columns=3)
+    assert len(frames) == len(milliseconds) == 7
+    assert milliseconds[-1] > milliseconds[0]
+    shown = np.asarray(frames[1].convert("RGB"))[GAP : GAP + 32, GAP : GAP + 48].astype(int)  # tiles of 16 pixels a number
+    known = np.abs(shown[8::16, 8::16] - UNKNOWN).max(2) > 4
+    assert known.flatten().nonzero()[0].tolist() == [5]
+    last = np.asarray(grid(x, Image(1, 2, 3), columns=3)).astype(int)
+    assert np.abs(np.asarray(frames[-1].convert("RGB")).astype(int) - last).max() <= 2  # 256 colours are enough
+    strip = np.asarray(moments(x, Image(1, 2, 3), order))
+    assert (strip[:, -(48 + 2 * GAP) :] == np.asarray(grid(x, Image(1, 2, 3), columns=1))).all()
