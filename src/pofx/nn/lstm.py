@@ -97,6 +97,12 @@ def scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tensor
         >>> h.shape
         torch.Size([6, 2, 5])
     """
+    if torch.compiler.is_compiling():  # its many small steps in place are no graph to be compiled
+        return torch.compiler.disable(_scan)(gates, W_SKG, lines, places_SN)  # type: ignore[no-any-return, no-untyped-call]
+    return _scan(gates, W_SKG, lines, places_SN)
+
+
+def _scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tensor) -> tuple[Tensor, ...]:
     with torch.autocast(W_SKG.device.type, enabled=False):  # sums over many steps want all digits
         dtype = torch.promote_types(W_SKG.dtype, torch.float32)
         h: tuple[Tensor, ...] = _Scan.apply(lines, places_SN, W_SKG.to(dtype), *[g.to(dtype) for g in gates])  # type: ignore[no-untyped-call]
