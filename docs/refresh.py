@@ -223,14 +223,19 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the pages that are not current")
     parser.add_argument("--pictures", action="store_true", help="run every page's examples and keep the pictures it shows")
+    parser.add_argument("pages", nargs="*", type=lambda path: Path(path).resolve(), help="only these pages")
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    stale = {page: text for page in PAGES if (text := refreshed(page)) != page.read_text()}
+    for page in asked.pages:
+        if page not in PAGES:
+            parser.error(f"{page} is no page of the documentation")
+    chosen = asked.pages or PAGES
+    stale = {page: text for page in chosen if (text := refreshed(page)) != page.read_text()}
     for page, text in stale.items():
         print(f"{page.relative_to(ROOT)}: {'not current: python docs/refresh.py' if asked.check else 'written'}")
         if not asked.check:
             page.write_text(text)
-    for page in PAGES if asked.pictures else []:
+    for page in chosen if asked.pictures else []:
         if page == KOREAN or not pictures(page):
             continue
         with tempfile.TemporaryDirectory() as folder:

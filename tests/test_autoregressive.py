@@ -119,5 +119,5 @@ def test_what_the_model_was_not_made_for_is_refused():
             ask(torch.zeros(1, 1, 3, 2).double())
     with pytest.raises(UserError, match="without labels"):
         model.sample(2, given=torch.zeros(2).long())
-    with pytest.raises(UserError, match="2 classes from 0 to 2"):
+    with pytest.raises(UserError, match="2 whole numbers from 0 to 2"):
         conditional.sample(2, given=torch.tensor([0, 3]))
