@@ -47,7 +47,7 @@ def test_the_loss_is_the_mean_over_all_orders(cls, monkeypatch):
     model, x = small(cls, kind), every(Binary(1, 2, 2))[[3, 5, 14]]
     nll = []
     for order in permutations(range(D)):
-        monkeypatch.setattr(model, "order", lambda _, order=order: torch.tensor(order))
+        monkeypatch.setattr(model, "order_of", lambda _, order=order: torch.tensor(order))
         nll.append(-model.log_prob(x))
     loss = torch.zeros(len(x), dtype=torch.double)
     for mask in every(Binary(D)).bool():

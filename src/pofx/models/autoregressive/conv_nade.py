@@ -88,6 +88,6 @@ class ConvNADE(OrderAgnostic):
             h_BFHW = conv(self.into, F.pad(torch.cat([x * m_BCHW, m_BCHW], 1), [R] * 4)[window])
             for first, second in zip(convolutions[::2], convolutions[1::2], strict=True):  # of each block
                 h_BFHW = F.pad(h_BFHW, [-2] * 4) + conv(second, conv(first, h_BFHW.relu()).relu())
-            return self.out(h_BFHW.relu()).view(len(x), -1, C)[:, :, c]
+            return self.out(h_BFHW.relu()).view(len(x), self.likelihood.per_element, C)[:, :, c]
 
         return step

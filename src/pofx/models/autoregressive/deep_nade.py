@@ -76,7 +76,7 @@ class DeepNADE(OrderAgnostic):
         return self.out(self.between(a_BH)).view(len(x), self.likelihood.per_element, *self.shape)
 
     def stepper(self, x: Tensor, known: Tensor) -> Step:
-        x_BD, known_BD = x.view(len(x), -1), known.view(len(x), -1)
+        x_BD, known_BD = x.flatten(1), known.flatten(1)
         W_D2H = self.into.weight.T.unflatten(0, (2, -1)).transpose(0, 1).contiguous()  # W_i and M_i
         V_PDH = self.out.weight.unflatten(0, (self.likelihood.per_element, -1))
         c_PD = self.out.bias.unflatten(0, (self.likelihood.per_element, -1))
