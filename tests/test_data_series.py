@@ -139,6 +139,13 @@ def test_rows_say_when_they_are(tmp_path):
     assert (about["split"][74], about["split"][75], about["row"][75]) == ("train", "valid", 80)
 
 
+def test_a_series_that_is_only_asked_about_is_not_cut(tmp_path):
+    path = table(tmp_path / "x.csv", "a", [str(t) for t in range(9)])
+    data = load(path, True, window=5, stride=2)
+    assert data.splits["all"].read(range(3))["x"][:, 0, 0].tolist() == [0, 2, 4]
+    assert load(path, True).splits["all"].read([8])["x"].tolist() == [[8]]  # so is a table of rows in no order
+
+
 BAD = [  # content, options, what the error says
     (["a,b", "1,2", "3,", "5,6"], {"window": 1}, r"row 2 \(line 3\), column 'b' has no number; fill it in, or choose other --columns"),
     (["a,b", "1,2", "3,nan", "5,6"], {"window": 1}, r"row 2 \(line 3\), column 'b' has no number"),
