@@ -31,6 +31,7 @@ NAMES = (
     "diagonal_bilstm",
     "row_lstm",
     "lstm_sampling",
+    "lstm_training",
     "series",
     "gpu",
 )

@@ -17,11 +17,11 @@ from pofx.data import reload
 from pofx.evaluate import log_probs
 
 ORDERS, FEW = 128, 1000  # orders of the mixture, and how many rows it scores
-ONE = "DeepNADE 2x500, one order, within 60 minutes, fixed binarised MNIST validation: -log p"
+ONE = "DeepNADE 2x500, one order, within 60 minutes of one core, fixed binarised MNIST validation: -log p"
 GAIN = f"DeepNADE 2x500: gain of {ORDERS} orders over one, the first {FEW} rows of validation"
 MIXTURE = f"DeepNADE 2x500, {ORDERS} orders, the first {FEW} rows of fixed binarised MNIST validation: -log p"
 ROWS = [
-    Row(ONE, "nats", ("<=", 92.5), "89.17 (Uria et al. 2016, test)"),
+    Row(ONE, "nats", ("<=", 92.5), "89.17 (Uria et al. 2016, test)", within=60),
     Row(GAIN, "nats", (">=", 3.0), "89.17 - 85.10 = 4.07 (Uria et al. 2016, test)"),
     Row(MIXTURE, "nats", None, "85.10 (Uria et al. 2016, test)"),
 ]

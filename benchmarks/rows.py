@@ -24,6 +24,7 @@ class Row:
         reach: ("<=" or ">=", number), or None for a number that is only reported
         reference: what others measured, and who
         optional: may be absent, because not every machine can measure it
+        within: minutes of one core's processor time that the training behind the number may take
     """
 
     what: str
@@ -31,6 +32,7 @@ class Row:
     reach: tuple[str, float] | None = None
     reference: str = ""
     optional: bool = False
+    within: float | None = None
 
     def reached(self, value: float) -> bool:
         """Whether `value` is a number that keeps the promise.
@@ -80,10 +82,16 @@ def check(promised: dict[str, list[Row]], folder: Path = RESULTS) -> list[str]:
             if row.what not in kept:
                 if not row.optional:
                     problems.append(f"{name}: {row.what}: missing (python -m benchmarks {name})")
+            elif row.within is not None and not (minutes := _processor_minutes(kept[row.what])) <= row.within:
+                problems.append(f"{name}: {row.what}: training takes {minutes:.0f} minutes of one core, more than {row.within:g}")
             elif not row.reached(value := kept[row.what]["value"]):
                 wanted = "a finite number" if row.reach is None else f"{row.reach[0]} {row.reach[1]:g} {row.unit}"
                 problems.append(f"{name}: {row.what}: {value:.4g} {row.unit} falls short of {wanted}")
     return problems
+
+
+def _processor_minutes(measured: dict[str, Any]) -> float:
+    return measured["protocol"].get("training_processor_seconds", math.nan) / 60
 
 
 def table(promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:

@@ -68,7 +68,7 @@ def protocol_of(run: Run) -> dict[str, Any]:
 
 
 def processor_seconds(run: Run, steps: int = 40) -> float:
-    """Processor time of the run's whole schedule on this machine, from a few steps of it."""
+    """Processor time of the run's whole schedule on this machine, from a few steps of it; validations are not counted."""
     data = reload(run.config["data"])
     trainer = Trainer(run.blank(), data, Training(**run.config["training"]))
     trainer.run(5)
@@ -109,6 +109,7 @@ def exact(run: Run, split: str = "valid", device: str = "cpu", *, rows: int | No
         "options": score.protocol["options"],
         "standard_error": score.standard_error,
         "evaluation_seconds": round(time.monotonic() - began, 1),
+        "training_processor_seconds": processor_seconds(run),
         **protocol_of(run),
     }
 

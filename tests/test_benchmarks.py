@@ -102,3 +102,12 @@ def test_a_recipe_makes_its_model_and_schedule(name):
     model = cls(**bind(cls, {"x": x, "label": Category(10)}), **recipe.arguments)
     assert {key: model.config[key] for key in recipe.arguments} == recipe.arguments
     Training(**recipe.training)
+
+
+def test_a_training_that_takes_longer_than_promised_is_named(tmp_path):
+    row = Row("nll", "nats", ("<=", 90.0), within=30)
+    for seconds, problems in ((1799.0, 0), (1801.0, 1)):
+        write("short", [row.measured(80.0, {"training_processor_seconds": seconds}, 1.0)], tmp_path)
+        assert len(check({"short": [row]}, tmp_path)) == problems
+    write("short", [row.measured(80.0, {}, 1.0)], tmp_path)
+    assert "more than 30" in check({"short": [row]}, tmp_path)[0]
