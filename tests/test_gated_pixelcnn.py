@@ -48,7 +48,7 @@ def test_without_a_class_the_density_is_the_mixture() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(UserError, match=r"needs pictures \(channels, height, width\), not x of shape \(784,\)"):
         GatedPixelCNN(Binary(784))
-    with pytest.raises(UserError, match="given must be 2 classes from 0 to 3"):
+    with pytest.raises(UserError, match="given must be 2 whole numbers from 0 to 3"):
         GatedPixelCNN(Binary(1, 3, 3), Category(4)).sample(2, given=torch.tensor([0, 4]))
     with pytest.raises(UserError, match="trained without labels"):
         GatedPixelCNN(Binary(1, 3, 3)).sample(2, given=torch.tensor([0, 1]))
