@@ -22,7 +22,7 @@ from pofx.run import Run
 
 SERIES = {"sunspots": "monthly sunspots", "temperatures": "daily least temperatures", "ett": "ETTh1, 7 channels"}
 MODELS = {"independent": "independent Gaussian steps", "markov": "Markov", "ar": "AR(24)", "latent": "latent (GRU 64)"}
-CONTEXT, HORIZON, FUTURES, EVERY = 36, 12, 200, 12  # steps, steps, draws, windows from one that is continued to the next
+CONTEXT, HORIZON, FUTURES, EVERY = 36, 12, 200, 6  # steps, steps, draws, windows from one that is continued to the next
 
 NATS, COVERED = "{series}, test: -log p a step, {model}", "{series}, test: steps within the 90 % interval, {model}"
 ROWS = [
