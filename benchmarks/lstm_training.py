@@ -21,6 +21,7 @@ from pofx import models
 from pofx.kinds import Binary
 from pofx.nn.lstm import Lines, lstm_cell
 from pofx.run import seeded
+from pofx.train import keep_freed_memory
 
 BATCH, TURNS = 16, 8
 MODELS = {"Diagonal BiLSTM, 1 layer, h=32": "diagonal_bilstm", "Row LSTM, 1 layer, h=32": "row_lstm"}
@@ -52,6 +53,7 @@ def plain_scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: 
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
+    keep_freed_memory()  # as in every training
     x = (torch.rand(BATCH, 1, 28, 28, generator=torch.Generator().manual_seed(0)) < 0.2).float()
     for name, model_name in MODELS.items():
         cls = models.find(model_name)

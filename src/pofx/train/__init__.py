@@ -181,7 +181,7 @@ def resume(
 
 
 def _finish(trainer: Trainer, out: Path) -> Run:
-    _keep_freed_memory()
+    keep_freed_memory()
     with _stops(trainer):
         trainer.run()
     if trainer.stop_asked and not trainer.ended:
@@ -189,7 +189,7 @@ def _finish(trainer: Trainer, out: Path) -> Run:
     return Run(out)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep what is freed. By default it hands each large tensor back to the system, and every step faults its pages in again.
 
     A third of the step of a small convolutional or recurrent net with bf16 on the CPU was spent so. Where the C library is another one,
