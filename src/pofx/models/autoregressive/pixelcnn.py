@@ -37,10 +37,12 @@ class PixelCNN(Autoregressive):
         likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
         components: of a logistic_mixture
         activation: before each convolution but the first; the paper's is relu, some of whose units die at high learning rates
+        location: adds a learned number for each place and feature after the first convolution, so that a pixel knows where it is even
+            if the edges lie outside its field; the paper has none
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
-    small: ClassVar = {"blocks": 2, "hidden": 4}
+    small: ClassVar = {"blocks": 2, "hidden": 4, "location": True}
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class PixelCNN(Autoregressive):
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
         activation: Activation = "relu",
+        location: bool = False,
     ):
         if len(x.shape) != 3:
             raise UserError(f"pixelcnn needs pictures (channels, height, width), not x of shape {x.shape}")
@@ -59,6 +62,7 @@ class PixelCNN(Autoregressive):
         super().__init__(x, likelihood_of(x, likelihood, components=components))
         C, F = x.shape[0], 2 * hidden
         self.first = MaskedConv2d(C, F, 7, "A", C)
+        self.location_FHW = nn.Parameter(torch.zeros(F, *x.shape[1:])) if location else None
         self.active = ACTIVATIONS[activation]()
         self.blocks = nn.Sequential(*[Block(hidden, C, self.active) for _ in range(blocks)])
         self.head = nn.Sequential(
@@ -67,6 +71,8 @@ class PixelCNN(Autoregressive):
 
     def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         h_BFHW = self.first(2 * x - 1).contiguous(memory_format=torch.channels_last)
+        if self.location_FHW is not None:
+            h_BFHW = h_BFHW + self.location_FHW
         return self.head(self.blocks(h_BFHW)).unflatten(1, (self.shape[0], -1)).transpose(1, 2)
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
@@ -80,6 +86,8 @@ class PixelCNN(Autoregressive):
                 torch.sub(2 * x[:, newest.channel, newest.row, newest.column, None], 1, out=first.slot(newest))
             at = Place.of(d, W, C)
             h_BF = first(at)
+            if self.location_FHW is not None:
+                h_BF = h_BF + self.location_FHW[first.index[at.channel], at.row, at.column]
             for down, conv, up in blocks:
                 h_BF = h_BF + up.after(active, conv.after(active, down.after(active, h_BF, at), at), at)
             for conv in head:
