@@ -43,3 +43,8 @@ def test_levels_sum_to_one_in_every_likelihood():
 def test_needs_a_hidden_layer():
     with pytest.raises(UserError, match="hidden needs at least one layer"):
         DeepNADE(Binary(4), hidden=())
+
+
+def test_weight_decay_is_adams():
+    ((player,),) = (stage.players for stage in DeepNADE(Binary(4), hidden=(2,), weight_decay=0.05).stages())
+    assert player.optimizer.weight_decay == 0.05
