@@ -64,10 +64,11 @@ RECIPES = {
         COSINE | {"epochs": 50, "lr": 1e-3},
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
-    "pixelcnn": Recipe("pixelcnn", PIXELS | {"activation": "silu"}, FIXED, PIXEL_TRAINING | {"lr": 1e-2, "steps": 45000}),
-    "pixelcnn_32": Recipe("pixelcnn", PIXELS | {"hidden": 32, "activation": "silu"}, FIXED, PIXEL_TRAINING | {"lr": 6e-3, "epochs": 10}),
-    "gated_pixelcnn": Recipe("gated_pixelcnn", {"layers": 8, "hidden": 16}, FIXED, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 6}),
-    "grey": Recipe("pixelcnn", PIXELS | {"activation": "silu"}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 4}),
+    "pixelcnn": Recipe("pixelcnn", PIXELS | {"activation": "silu", "location": True}, FIXED, PIXEL_TRAINING | {"lr": 1e-2, "epochs": 15}),
+    "gated_pixelcnn": Recipe(
+        "gated_pixelcnn", {"layers": 8, "hidden": 16, "location": True}, FIXED, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 6}
+    ),
+    "grey": Recipe("pixelcnn", PIXELS | {"activation": "silu", "location": True}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 4}),
     "colour": Recipe(
         "pixelcnn", PIXELS | {"hidden": 48, "activation": "silu"}, EMOJI, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 30, "eval_every": 200}
     ),
