@@ -38,10 +38,12 @@ class GatedPixelCNN(Autoregressive):
         hidden: features of each stack
         likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
         components: of a logistic_mixture
+        location: adds a learned number for each place and feature to h of the first layer, so that a pixel knows where it is even if the
+            edges lie outside its field; without classes the paper has none
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1606.05328")
-    small: ClassVar = {"layers": 2, "hidden": 4}
+    small: ClassVar = {"layers": 2, "hidden": 4, "location": True}
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class GatedPixelCNN(Autoregressive):
         hidden: Size = 32,
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
+        location: bool = False,
     ):
         if len(x.shape) != 3:
             raise UserError(f"gated_pixelcnn needs pictures (channels, height, width), not x of shape {x.shape}")
@@ -60,6 +63,7 @@ class GatedPixelCNN(Autoregressive):
         super().__init__(x, likelihood_of(x, likelihood, components=components), label)
         C, Y = x.shape[0], label.classes if label is not None else 0
         self.layers = nn.ModuleList(Layer(hidden if k else C, hidden, C, Y, first=k == 0) for k in range(layers))
+        self.location_FHW = nn.Parameter(torch.zeros(hidden, *x.shape[1:])) if location else None
         self.head = nn.Sequential(
             nn.ReLU(), MaskedConv2d(hidden, hidden, 1, "B", C), nn.ReLU(), MaskedConv2d(hidden, C * self.likelihood.per_element, 1, "B", C)
         )
@@ -68,6 +72,8 @@ class GatedPixelCNN(Autoregressive):
         v = h = (2 * x - 1).contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             v, h = layer(v, h, given)
+            if layer is self.layers[0] and self.location_FHW is not None:
+                h = h + self.location_FHW
         return self.head(h).unflatten(1, (self.shape[0], -1)).transpose(1, 2)
 
     def stepper(self, x: Tensor, given: Tensor | None = None) -> Step:
@@ -85,6 +91,8 @@ class GatedPixelCNN(Autoregressive):
                 newest = Place.of(d - 1, W, C)
                 torch.sub(2 * x[:, newest.channel, newest.row, newest.column, None], 1, out=layers[0].past.slot(newest))
             h_BF = layers[0].gated(at)
+            if self.location_FHW is not None:
+                h_BF = h_BF + self.location_FHW[layers[0].out.index[at.channel], at.row, at.column]
             for layer in layers[1:]:
                 layer.past.slot(at).copy_(h_BF)
                 h_BF = h_BF + layer.gated(at)
