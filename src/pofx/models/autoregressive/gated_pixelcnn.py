@@ -43,7 +43,7 @@ class GatedPixelCNN(Autoregressive):
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1606.05328")
-    small: ClassVar = {"layers": 2, "hidden": 4, "location": True}
+    small: ClassVar = {"layers": 2, "hidden": 16, "location": True}
 
     def __init__(
         self,
