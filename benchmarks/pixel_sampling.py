@@ -91,9 +91,9 @@ def ratio(model: Autoregressive) -> tuple[float, float, dict[str, Any]]:
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     with seeded(0):
         models: dict[str, Autoregressive] = {
-            PLAIN: PixelCNN(Binary(1, 28, 28), blocks=15, hidden=16),
+            PLAIN: PixelCNN(Binary(1, 28, 28), blocks=15, hidden=16, activation="relu"),
             GATED: GatedPixelCNN(Binary(1, 28, 28), layers=15, hidden=16),
-            COLOUR: PixelCNN(Image(3, 32, 32), blocks=15, hidden=48),
+            COLOUR: PixelCNN(Image(3, 32, 32), blocks=15, hidden=48, activation="relu"),
         }
     for what, model in models.items():
         value, fastest, protocol = ratio(model)

@@ -68,10 +68,8 @@ RECIPES = {
     "gated_pixelcnn": Recipe(
         "gated_pixelcnn", {"layers": 8, "hidden": 16, "location": True}, FIXED, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 6}
     ),
-    "grey": Recipe("pixelcnn", PIXELS | {"activation": "silu", "location": True}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 4}),
-    "colour": Recipe(
-        "pixelcnn", PIXELS | {"hidden": 48, "activation": "silu"}, EMOJI, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 30, "eval_every": 200}
-    ),
+    "grey": Recipe("pixelcnn", PIXELS | {"location": True}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 4}),
+    "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 30, "eval_every": 200}),
     "deep_nade": Recipe(
         "deep_nade",
         {"hidden": (500, 500), "weight_decay": 0.05},

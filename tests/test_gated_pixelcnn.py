@@ -9,7 +9,7 @@ import torch
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image
-from pofx.models.autoregressive.gated_pixelcnn import GatedPixelCNN
+from pofx.models.autoregressive.gated_pixelcnn import GatedPixelCNN, Layer
 
 
 def gradients(model: GatedPixelCNN, x: torch.Tensor) -> torch.Tensor:
@@ -52,3 +52,33 @@ def test_mistakes_are_named() -> None:
         GatedPixelCNN(Binary(1, 3, 3), Category(4)).sample(2, given=torch.tensor([0, 4]))
     with pytest.raises(UserError, match="trained without labels"):
         GatedPixelCNN(Binary(1, 3, 3)).sample(2, given=torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_layer_is_its_equations(first: bool) -> None:
+    """Pixel by pixel, tap by tap, for one channel: v sees the rows above, h the pixels to the left and, but for the first layer, its own."""
+    torch.manual_seed(0)
+    F, H, W, r = 3, 4, 5, 3 if first else 1
+    inputs = 1 if first else F
+    layer = Layer(inputs, F, 1, 2, first=first).double()
+    v, h = torch.randn(2, 2, inputs, H, W, dtype=torch.float64)
+    given = torch.tensor([1, 0])
+    found_v, found_h = layer(v, h, given)
+    bias_v, bias_h = layer.label(given).chunk(2, 1)
+    for i in range(H):
+        for j in range(W):
+            v_k = layer.above.bias + bias_v
+            for up in range(1 if first else 0, r + 1):
+                for right in range(-r, r + 1):
+                    # v at (i, j) lies one row lower where the first layer is not asked: it is shifted by what h may see
+                    if 0 <= i - up and 0 <= j + right < W:
+                        tap = layer.above.weight[:, :, r - up, right + r]
+                        v_k = v_k + v[:, :, i - up, j + right] @ tap.T
+            h_k = layer.past.bias + bias_h + v_k @ layer.link.weight[:, :, 0, 0].T + layer.link.bias
+            for left in range(1 if first else 0, r + 1):
+                if j >= left:
+                    h_k = h_k + h[:, :, i, j - left] @ layer.past.weight[:, :, 0, r - left].T
+            new_v, new_h = (k[:, :F].tanh() * k[:, F:].sigmoid() for k in (v_k, h_k))
+            new_h = new_h @ layer.out.weight[:, :, 0, 0].T + layer.out.bias
+            torch.testing.assert_close(found_v[:, :, i, j], new_v)
+            torch.testing.assert_close(found_h[:, :, i, j], new_h if first else h[:, :, i, j] + new_h)

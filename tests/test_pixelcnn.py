@@ -28,7 +28,7 @@ def sensitivity(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(1, 12, 9), (3, 4, 4)])
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_the_receptive_field_is_what_gradients_see(shape: tuple[int, ...], blocks: int) -> None:
-    model = PixelCNN(Image(*shape, levels=3), blocks=blocks, hidden=3).double()
+    model = PixelCNN(Image(*shape, levels=3), blocks=blocks, hidden=3, activation="relu").double()
     assert torch.equal(sensitivity(model, 0.5 + torch.rand(1, *shape) / 2), model.depends())
 
 
@@ -77,7 +77,7 @@ def test_a_window_gives_the_convolution_number_by_number(kernel: int, mask: str,
 
 
 def test_fewer_features_than_channels() -> None:
-    model = PixelCNN(Image(3, 2, 3, levels=2), blocks=1, hidden=1)
+    model = PixelCNN(Image(3, 2, 3, levels=2), blocks=1, hidden=1, activation="relu")
     x = model.sample(4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(x, model.sample(4, generator=torch.Generator().manual_seed(0), sampler="naive"))
 
@@ -96,3 +96,26 @@ def test_the_softmax_over_levels_is_the_same_in_either_layout() -> None:
     levels_last = params.movedim(1, -1).contiguous().movedim(-1, 1)
     assert (levels_last.stride(1), params.stride(1)) == (1, 90)
     torch.testing.assert_close(Categorical(7).each(levels_last, x), Categorical(7).each(params, x))
+
+
+def test_the_network_is_its_equations() -> None:
+    """One channel, by torch's own convolutions with zeros where a mask is, in the order of the paper's figure."""
+    torch.manual_seed(0)
+    model = PixelCNN(Binary(1, 6, 7), blocks=2, hidden=3, activation="relu").double()
+    x = torch.bernoulli(torch.full((2, 1, 6, 7), 0.5, dtype=torch.float64))
+
+    def convolve(conv: MaskedConv2d, h: torch.Tensor, own: bool) -> torch.Tensor:
+        *_, rows, k = conv.weight.shape
+        kernel = torch.zeros(*conv.weight.shape[:2], k, k, dtype=torch.float64)
+        kernel[:, :, :rows] = conv.weight
+        kernel[:, :, k // 2, k // 2 + (1 if own else 0) :] = 0
+        return F.conv2d(h, kernel, conv.bias, padding=k // 2)
+
+    h = convolve(model.first, 2 * x - 1, own=False)
+    for block in model.blocks:
+        inner = convolve(block.down, h.relu(), own=True)
+        inner = convolve(block.conv, inner.relu(), own=True)
+        h = h + convolve(block.up, inner.relu(), own=True)
+    for conv in (model.head[1], model.head[3]):
+        h = convolve(conv, h.relu(), own=True)
+    torch.testing.assert_close(model.params(x)[:, 0], h)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
+from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Category, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import likelihood as likelihood_of
@@ -51,7 +52,7 @@ class GatedPixelCNN(Autoregressive):
         label: Category | None = None,
         *,
         layers: Size = 8,
-        hidden: Size = 32,
+        hidden: Size = 16,
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
         location: bool = False,
@@ -101,6 +102,9 @@ class GatedPixelCNN(Autoregressive):
             return h_BF
 
         return step
+
+    def stages(self) -> list[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=3e-3))])]
 
     def depends(self) -> Tensor:
         """Whether the conditional of number i depends on number j, bool (D, D): all before it in a square that grows with the layers.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pofx.errors import UserError
+from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
 from pofx.nn.likelihoods import likelihood as likelihood_of
@@ -36,7 +37,7 @@ class PixelCNN(Autoregressive):
         hidden: features inside a block, h; there are 2h between blocks
         likelihood: of each number given those before it; None: bernoulli for bits, categorical for pictures
         components: of a logistic_mixture
-        activation: before each convolution but the first; the paper's is relu, some of whose units die at high learning rates
+        activation: before each convolution but the first; the paper's is relu, most of whose units die at the rate silu learns best with
         location: adds a learned number for each place and feature after the first convolution, so that a pixel knows where it is even
             if the edges lie outside its field; the paper has none
     """
@@ -52,7 +53,7 @@ class PixelCNN(Autoregressive):
         hidden: Size = 16,
         likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
         components: Size = 5,
-        activation: Activation = "relu",
+        activation: Activation = "silu",
         location: bool = False,
     ):
         if len(x.shape) != 3:
@@ -95,6 +96,9 @@ class PixelCNN(Autoregressive):
             return h_BF
 
         return step
+
+    def stages(self) -> list[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=3e-3))])]
 
     def depends(self) -> Tensor:
         """Whether the conditional of number i depends on number j, bool (D, D): all that some chain of convolutions reaches.
