@@ -107,7 +107,7 @@ def test_a_recipe_makes_its_model_and_schedule(name):
 def test_a_training_that_takes_longer_than_promised_is_named(tmp_path):
     row = Row("nll", "nats", ("<=", 90.0), within=30)
     for seconds, problems in ((1799.0, 0), (1801.0, 1)):
-        write("short", [row.measured(80.0, {"training_processor_seconds": seconds}, 1.0)], tmp_path)
-        assert len(check({"short": [row]}, tmp_path)) == problems
-    write("short", [row.measured(80.0, {}, 1.0)], tmp_path)
-    assert "more than 30" in check({"short": [row]}, tmp_path)[0]
+        rows.write("short", [row.measured(80.0, {"training_processor_seconds": seconds}, 1.0)], tmp_path)
+        assert len(rows.check({"short": [row]}, tmp_path)) == problems
+    rows.write("short", [row.measured(80.0, {}, 1.0)], tmp_path)
+    assert "more than 30" in rows.check({"short": [row]}, tmp_path)[0]

@@ -56,7 +56,8 @@ def test_mistakes_are_named() -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_layer_is_its_equations(first: bool) -> None:
-    """Pixel by pixel, tap by tap, for one channel: v sees the rows above, h the pixels to the left and, but for the first layer, its own."""
+    """Pixel by pixel, tap by tap, for one channel: v sees its row and those above, h the pixels to its left and its own; the first layer
+    does not see its own row and pixel."""
     torch.manual_seed(0)
     F, H, W, r = 3, 4, 5, 3 if first else 1
     inputs = 1 if first else F
@@ -70,8 +71,7 @@ def test_a_layer_is_its_equations(first: bool) -> None:
             v_k = layer.above.bias + bias_v
             for up in range(1 if first else 0, r + 1):
                 for right in range(-r, r + 1):
-                    # v at (i, j) lies one row lower where the first layer is not asked: it is shifted by what h may see
-                    if 0 <= i - up and 0 <= j + right < W:
+                    if up <= i and 0 <= j + right < W:
                         tap = layer.above.weight[:, :, r - up, right + r]
                         v_k = v_k + v[:, :, i - up, j + right] @ tap.T
             h_k = layer.past.bias + bias_h + v_k @ layer.link.weight[:, :, 0, 0].T + layer.link.bias
