@@ -31,7 +31,9 @@ THREADS = sorted({1, os.cpu_count() or 1})
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    """Ours is the engine's own step, with everything that it does there but an average of the weights; the loop's is its gradient and torch's fused Adam."""
+    """Ours is the engine's own step, with everything that it does there but an average of the weights; the loop's is its gradient and torch's
+    fused Adam.
+    """
     data = load(**RECIPES["nade"].data)
     model = built(RECIPES["nade"], data)
     trainer = Trainer(model, data, Training(steps=10**6, batch_size=100, eval_every=10**6))
