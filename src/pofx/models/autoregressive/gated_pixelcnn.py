@@ -41,6 +41,11 @@ class GatedPixelCNN(Autoregressive):
         components: of a logistic_mixture
         location: adds a learned number for each place and feature to h of the first layer, so that a pixel knows where it is even if the
             edges lie outside its field; without classes the paper has none
+
+    Example:
+        >>> gated = GatedPixelCNN(Binary(1, 8, 8), Category(10), layers=2, hidden=4)
+        >>> gated.sample(3, given=torch.tensor([7, 7, 1])).shape, gated.log_prob(torch.zeros(3, 1, 8, 8)).shape
+        (torch.Size([3, 1, 8, 8]), torch.Size([3]))
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1606.05328")

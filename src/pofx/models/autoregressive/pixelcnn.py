@@ -40,6 +40,11 @@ class PixelCNN(Autoregressive):
         activation: before each convolution but the first; the paper's is relu, most of whose units die at the rate silu learns best with
         location: adds a learned number for each place and feature after the first convolution, so that a pixel knows where it is even
             if the edges lie outside its field; the paper has none
+
+    Example:
+        >>> pixelcnn = PixelCNN(Binary(1, 8, 8), blocks=2, hidden=4)
+        >>> pixelcnn.sample(3).shape, pixelcnn.log_prob(torch.zeros(3, 1, 8, 8)).shape
+        (torch.Size([3, 1, 8, 8]), torch.Size([3]))
     """
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
@@ -117,7 +122,7 @@ class PixelCNN(Autoregressive):
 
 
 class Block(nn.Module):
-    """h + conv1x1(relu(conv3x3(relu(conv1x1(relu(h)))))), 2h features to h, h to h and back."""
+    """h + conv1x1(active(conv3x3(active(conv1x1(active(h)))))), 2h features to h, h to h and back."""
 
     def __init__(self, hidden: int, channels: int, active: nn.Module):
         super().__init__()
