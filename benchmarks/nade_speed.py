@@ -31,7 +31,7 @@ THREADS = sorted({1, os.cpu_count() or 1})
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    """Ours is the engine's own step, with everything that it does there but an average of the weights; the loop's is its gradient and torch's
+    """Ours is the engine's own step with all that it does there, but for an average of the weights; the loop's is its gradient and torch's
     fused Adam.
     """
     data = load(**RECIPES["nade"].data)
