@@ -13,6 +13,8 @@ import torch
 from pofx.data import load, load_series, reload
 from pofx.errors import UserError
 from pofx.kinds import Series, Vector
+from pofx.model import bind
+from pofx.models.autoregressive.series_markov import SeriesMarkov
 from pofx.verbs.prepared import Rows
 
 STEPS = 100
@@ -78,8 +80,10 @@ def test_without_a_window_a_table_is_what_it_was(tmp_path):
     data = load(table(tmp_path / "x.csv"), columns=("heat", "rain"))
     assert data.fields == {"x": Vector(2)}
     assert not {"window", "stride", "steps"} & data.record.keys()
-    with pytest.raises(UserError, match="column 'month' is string, not numbers"):
+    with pytest.raises(UserError, match=r"column 'month' is string, not numbers; .* or say --window if the rows are steps in time"):
         load(tmp_path / "x.csv")
+    with pytest.raises(UserError, match=r"needs x: Series, .*Vector.*with --window"):
+        bind(SeriesMarkov, data.fields)
 
 
 @pytest.mark.parametrize(

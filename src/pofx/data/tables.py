@@ -197,4 +197,5 @@ def _not_a_number(table: pa.Table, name: str, first_line: int | None) -> str:
         odd = [row for row, cell in enumerate(itertools.islice(cells, 100_000)) if cell is not None and not _is_number(cell)]
         if odd and len(odd) < len(cells) / 2:
             return f"{_where(odd[0], name, first_line)} is {cells[odd[0]]!r}, not a number; mend it"
-    return f"column {name!r} is {table[name].type}, not numbers; name those that make x with --columns, or the classes with --label"
+    mend = "name those that make x with --columns, or the classes with --label; or say --window if the rows are steps in time"
+    return f"column {name!r} is {table[name].type}, not numbers; {mend}"
