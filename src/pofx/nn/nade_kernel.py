@@ -197,9 +197,7 @@ def _below_state(x, h_SH, s, dh_EH, da_EH, e, dw_DH, i):
 def _gradients(first, last, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, dc_H, dV_DH):
     """Blocks `first` to `last` of `width` hidden units, from g, the gradient of the logits. A block has its rows in their order."""
     B, D = x_BD.shape
-    S = 1
-    for b in range(B):
-        S = max(S, 1 + np.count_nonzero(x_BD[b]))
+    S = 1 + max([np.count_nonzero(x_D) for x_D in x_BD])
     top_E = np.empty(TOGETHER, np.int64)  # the state that an example is in
     h_SH, a_1H = _lines(TOGETHER * S, width, c_H), _lines(1, width, c_H)
     da_EH, dh_EH = _lines(TOGETHER, width, c_H), _lines(TOGETHER, width, c_H)
