@@ -66,19 +66,22 @@ RECIPES = {
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
     "pixelcnn": Recipe("pixelcnn", PIXELS | {"activation": "silu", "location": True}, FIXED, PIXEL_TRAINING | {"lr": 1e-2, "epochs": 15}),
     "gated_pixelcnn": Recipe(
-        "gated_pixelcnn", {"layers": 8, "hidden": 16, "location": True}, FIXED, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 6}
+        "gated_pixelcnn",
+        {"layers": 8, "hidden": 16, "location": True},
+        FIXED,
+        PIXEL_TRAINING | {"lr": 3e-3, "epochs": 3, "eval_every": 3125},
     ),
-    "grey": Recipe("pixelcnn", PIXELS | {"location": True}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 4}),
-    "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 30, "eval_every": 200}),
+    "grey": Recipe("pixelcnn", PIXELS | {"location": True}, PLAIN, PIXEL_TRAINING | {"lr": 5e-3, "epochs": 2, "eval_every": 3125}),
+    "colour": Recipe("pixelcnn", PIXELS | {"hidden": 48}, EMOJI, PIXEL_TRAINING | {"lr": 3e-3, "epochs": 15, "eval_every": 200}),
     "deep_nade": Recipe(
         "deep_nade",
         {"hidden": (500, 500), "weight_decay": 0.05},
         FIXED,
         DEEP_TRAINING | {"batch_size": 400, "lr": 2.5e-3, "ema": 0.999, "epochs": 480},
     ),
-    "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 20}),
+    "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 10}),
     "conv_nade": Recipe(
-        "conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 6, "eval_every": 2000}
+        "conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 3, "eval_every": 1000}
     ),
     "red_wine": Recipe(
         "rnade",
