@@ -16,7 +16,7 @@ from pofx.errors import UserError
 from pofx.evaluate.likelihood import log_likelihood
 from pofx.model import Model, bind
 from pofx.run import Run, read_tensors, seeded
-from pofx.train import Training, resume, train
+from pofx.train import Training, keep_freed_memory, resume, train
 from pofx.train.trainer import Trainer
 
 RUNS = Path("runs/benchmarks")
@@ -69,6 +69,7 @@ def protocol_of(run: Run) -> dict[str, Any]:
 
 def processor_seconds(run: Run, steps: int = 40) -> float:
     """Processor time of the run's whole schedule on this machine, from a few steps of it; validations are not counted."""
+    keep_freed_memory()  # as every training does
     data = reload(run.config["data"])
     trainer = Trainer(run.blank(), data, Training(**run.config["training"]))
     trainer.run(5)
