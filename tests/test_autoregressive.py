@@ -121,3 +121,10 @@ def test_what_the_model_was_not_made_for_is_refused():
         model.sample(2, given=torch.zeros(2).long())
     with pytest.raises(UserError, match="2 whole numbers from 0 to 2"):
         conditional.sample(2, given=torch.tensor([0, 3]))
+
+
+@pytest.mark.parametrize("known", [torch.ones(2, 2), torch.ones(4, 3, dtype=torch.bool), torch.ones(2, 1, 1, 2, 2, dtype=torch.bool)])
+def test_a_mask_that_does_not_fit_is_named(known):
+    model = labelled()
+    with pytest.raises(UserError, match=r"known must be bool and fit x of shape \(2, 1, 2, 2\)"):
+        model.complete(torch.zeros(2, *X.shape), known)

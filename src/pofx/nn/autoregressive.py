@@ -142,7 +142,7 @@ class Autoregressive(Model):
 
         Args:
             x: (B, *shape)
-            known: bool (B, *shape) or (*shape), the numbers to keep
+            known: bool, the numbers to keep; (B, *shape), or what broadcasts to it
             given: classes (B,); by default drawn given the numbers that are known before the first that is not
             generator: of the draws
             sampler: as in `sample`
@@ -210,13 +210,15 @@ def check_asked(
         x: should be (B, *shape), and where it is known numbers of that kind
         label: the classes that the model takes, if it takes any
         given: should be classes (B,)
-        known: should be bool, (B, *shape) or (*shape)
+        known: should be bool, and of a shape that broadcasts to that of x
     """
     kind, title = next(iter(model.inputs.values())), model.title()
     if x.shape[1:] != kind.shape:
         raise UserError(f"{title} was made for x of shape {kind.shape}, not {tuple(x.shape[1:])}")
-    if known is not None and (known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:])):
-        raise UserError(f"known must be bool of shape {tuple(x.shape)}, not {known.dtype} of shape {tuple(known.shape)}")
+    if known is not None:
+        fits = known.dim() <= x.dim() and all(k in (1, n) for k, n in zip(known.shape[::-1], x.shape[::-1], strict=False))
+        if known.dtype != torch.bool or not fits:
+            raise UserError(f"known must be bool and fit x of shape {tuple(x.shape)}, not {known.dtype} of shape {tuple(known.shape)}")
     if isinstance(kind, (Binary, Image)):
         seen = x if known is None else torch.where(known, x, 0)
         steps = seen * (kind.levels - 1 if isinstance(kind, Image) else 1)

@@ -153,7 +153,7 @@ class OrderAgnostic(Model):
 
         Args:
             x: (B, *shape)
-            known: bool (B, *shape) or (*shape), the numbers to keep
+            known: bool, the numbers to keep; (B, *shape), or what broadcasts to it
             generator: of the draws
             order: number of the order in which the others are drawn
             sampler: as in `sample`
