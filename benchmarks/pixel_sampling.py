@@ -33,7 +33,7 @@ SECONDS = ", seconds of the cached sampler"
 JACOBI = "64 binary images 28x28 from the trained PixelCNN, 7 blocks, h=16: passes of Jacobi sampling"
 JACOBI_RATIO = "64 binary images 28x28 from the trained PixelCNN, 7 blocks, h=16: naive / Jacobi"
 ROWS = [
-    Row(PLAIN, "", (">=", 100.0), "195 in a trial; up to 183 on a GPU (Ramachandran et al. 2017, fast-pixel-cnn)"),
+    Row(PLAIN, "", (">=", 100.0), "195 measured elsewhere; up to 183 on a GPU (Ramachandran et al. 2017, fast-pixel-cnn)"),
     Row(PLAIN + SECONDS, "s"),
     Row(GATED, "", (">=", 60.0)),
     Row(GATED + SECONDS, "s"),
