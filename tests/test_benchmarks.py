@@ -10,7 +10,7 @@ from benchmarks import NAMES, rows
 from benchmarks.recipes import PLAIN, RECIPES
 from benchmarks.rows import Row
 from pofx import models
-from pofx.kinds import Binary, Category, Image, Series, Vector
+from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
 from pofx.model import bind
 from pofx.train import Training
 
@@ -97,7 +97,7 @@ def test_what_was_measured_is_what_is_promised(name):
 def test_a_recipe_makes_its_model_and_schedule(name):
     recipe = RECIPES[name]
     cls = models.find(recipe.model)
-    x = Image(1, 28, 28) if recipe.data == PLAIN else Binary(1, 28, 28)
+    x: Kind = Image(1, 28, 28) if recipe.data == PLAIN else Binary(1, 28, 28)
     if recipe.data["spec"].endswith(".csv"):
         x = Series(recipe.data["window"], 7) if "window" in recipe.data else Vector(11)
     model = cls(**bind(cls, {"x": x, "label": Category(10)}), **recipe.arguments)
