@@ -212,6 +212,9 @@ def test_a_picture_grows_in_the_order_in_which_it_is_drawn(runs, capsys):
     assert milliseconds[-1] >= 1000
     pofx_json(capsys, "sample bits --n 4 --out grown.npy --growing grows.png")
     assert Pillow.open("grows.png").size == (9 * 50 + GAP, 4 * 50 + GAP)
+    pofx_json(capsys, "train deep_nade --data digits --binarize threshold --steps 2 --hidden 4 --out any-order")
+    pofx_json(capsys, "sample any-order --n 4 --order 3 --growing any.gif")
+    assert Pillow.open("any.gif").n_frames == 65
     pofx_json(capsys, "sample pets-run --trust --n 4 --growing pets.gif")  # in colour: a pixel is shown when all its channels are drawn
     assert Pillow.open("pets.gif").n_frames == 7  # nothing and six pixels
 

@@ -254,7 +254,7 @@ def drawing_order(model: Any, own: dict[str, Any]) -> Any:
     """The places of the flattened example in the order in which the model draws them, int64 (D,)."""
     from pofx.pictures import is_picture
 
-    if not hasattr(model, "order"):
+    if not (hasattr(model, "order") or hasattr(model, "order_of")):
         raise UserError(f"{model.title()} draws all of x at once, so nothing grows: leave --growing out")
     if not is_picture(model.inputs["x"]):
         raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: leave --growing out")
