@@ -221,7 +221,7 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
             hint, accepted, found = "", {kind.__name__ for kind in kinds}, type(fields.get(name)).__name__
             if "Binary" in accepted and found == "Image":
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
-            if name in fields and {k.__name__ for k in kinds} & {"Series"} and type(fields[name]).__name__ == "Vector":
+            elif "Series" in accepted and found == "Vector":
                 hint = "; if its rows are steps in time, say how many make an example with --window"
             elif "Image" in accepted and found in ("Series", "Vector"):
                 hint = "; pictures are uint8, from 0 to 255"
