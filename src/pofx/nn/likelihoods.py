@@ -30,6 +30,7 @@ LEAST_LOG_SCALE = -7.0  # a learned scale below this would only chase an unbound
 LEAST_SCALE = 1e-3
 MOST_LOG_SCALE = 20.0  # of a density mixture: far out, a network may ask for more than a float holds
 Name = Literal["bernoulli", "gaussian", "categorical", "logistic_mixture", "gaussian_mixture", "laplace_mixture"]
+PixelName = Literal["bernoulli", "categorical", "logistic_mixture"]  # of numbers of known levels
 
 
 class Likelihood(ABC):
@@ -93,6 +94,27 @@ def likelihood(
     if levels is None:
         raise UserError(f"likelihood {name} is for numbers of known levels (Image or Binary), and x is {x}: use gaussian")
     return Categorical(levels) if name == "categorical" else LogisticMixture(components, levels)
+
+
+def pixel_likelihood(model: str, x: Kind, name: PixelName | None, components: int) -> Likelihood:
+    """The likelihood called `name` for the numbers of pictures; None: bernoulli for bits, categorical for pictures of whole levels.
+
+    Args:
+        model: its name, for the error
+        x: the kind of data
+        name: of the likelihood
+        components: of logistic_mixture
+
+    Raises:
+        UserError: x is no picture
+
+    Example:
+        >>> pixel_likelihood("pixelcnn", Binary(1, 8, 8), None, components=5)
+        Bernoulli()
+    """
+    if len(x.shape) != 3:
+        raise UserError(f"{model} needs pictures (channels, height, width), not x of shape {x.shape}")
+    return likelihood(x, name or ("bernoulli" if isinstance(x, Binary) else "categorical"), components=components)
 
 
 @dataclass(frozen=True)

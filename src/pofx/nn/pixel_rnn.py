@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,10 +15,9 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import likelihood as likelihood_of
+from pofx.nn.likelihoods import PixelName, pixel_likelihood
 from pofx.nn.masked import MaskedConv2d, groups
 
-Name = Literal["bernoulli", "categorical", "logistic_mixture"]
 LayerStep = Callable[[int, int, Tensor], Tensor]  # row, column, features of that pixel (B, F) -> features (B, F)
 
 
@@ -135,14 +133,11 @@ class PixelRNN(Autoregressive):
 
     network: Network
 
-    def __init__(self, x: Image | Binary, hidden: int, likelihood: Name | None, components: int):
-        if len(x.shape) != 3:
-            raise UserError(f"{self.title()} needs pictures (channels, height, width), not x of shape {x.shape}")
+    def __init__(self, x: Image | Binary, hidden: int, likelihood: PixelName | None, components: int):
+        chosen = pixel_likelihood(self.title(), x, likelihood, components)
         if hidden < x.shape[0]:
             raise UserError(f"{self.title()}: hidden must be {x.shape[0]} or more, one unit for each channel, not {hidden}")
-        if likelihood is None:
-            likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
-        super().__init__(x, likelihood_of(x, likelihood, components=components))
+        super().__init__(x, chosen)
 
     def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         return self.network(x)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pofx.kinds import Binary, Image, Size
+from pofx.nn.likelihoods import PixelName
 from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, Network, PixelRNN
+from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
 
 
 class DiagonalBiLSTM(PixelRNN):
@@ -44,7 +45,9 @@ class DiagonalBiLSTM(PixelRNN):
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
     small: ClassVar = {"layers": 2, "hidden": 4}
 
-    def __init__(self, x: Image | Binary, *, layers: Size = 1, hidden: Size = 32, likelihood: Name | None = None, components: Size = 5):
+    def __init__(
+        self, x: Image | Binary, *, layers: Size = 1, hidden: Size = 32, likelihood: PixelName | None = None, components: Size = 5
+    ):
         super().__init__(x, hidden, likelihood, components)
         self.network = Network(x.shape, [DiagonalLayer(x.shape, hidden) for _ in range(layers)], hidden, self.likelihood.per_element)
 

@@ -5,17 +5,16 @@ Shapes: B examples, C channels, H height, W width, F features of each stack, P p
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.errors import UserError
 from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Category, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import likelihood as likelihood_of
+from pofx.nn.likelihoods import PixelName, pixel_likelihood
 from pofx.nn.masked import MaskedConv2d, Place, Window, field
 
 
@@ -58,15 +57,11 @@ class GatedPixelCNN(Autoregressive):
         *,
         layers: Size = 8,
         hidden: Size = 16,
-        likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
+        likelihood: PixelName | None = None,
         components: Size = 5,
         location: bool = False,
     ):
-        if len(x.shape) != 3:
-            raise UserError(f"gated_pixelcnn needs pictures (channels, height, width), not x of shape {x.shape}")
-        if likelihood is None:
-            likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
-        super().__init__(x, likelihood_of(x, likelihood, components=components), label)
+        super().__init__(x, pixel_likelihood(self.title(), x, likelihood, components), label)
         C, Y = x.shape[0], label.classes if label is not None else 0
         self.layers = nn.ModuleList(Layer(hidden if k else C, hidden, C, Y, first=k == 0) for k in range(layers))
         self.location_FHW = nn.Parameter(torch.zeros(hidden, *x.shape[1:])) if location else None

@@ -15,7 +15,8 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Range, Size
 from pofx.models.autoregressive.diagonal_bilstm import DiagonalLayer
 from pofx.nn.autoregressive import Step, raster
-from pofx.nn.pixel_rnn import Name, Network, PixelRNN
+from pofx.nn.likelihoods import PixelName
+from pofx.nn.pixel_rnn import Network, PixelRNN
 
 
 class MultiScale(PixelRNN):
@@ -56,7 +57,7 @@ class MultiScale(PixelRNN):
         factor: Annotated[int, Range(2)] = 2,
         layers: Size = 1,
         hidden: Size = 32,
-        likelihood: Name | None = None,
+        likelihood: PixelName | None = None,
         components: Size = 5,
     ):
         super().__init__(x, hidden, likelihood, components)

@@ -6,16 +6,15 @@ F = 2h those between blocks.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pofx.errors import UserError
 from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Image, Size
 from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import likelihood as likelihood_of
+from pofx.nn.likelihoods import PixelName, pixel_likelihood
 from pofx.nn.masked import MaskedConv2d, Place, Window, field
 from pofx.nn.networks import ACTIVATIONS, Activation
 
@@ -56,16 +55,12 @@ class PixelCNN(Autoregressive):
         *,
         blocks: Size = 7,
         hidden: Size = 16,
-        likelihood: Literal["bernoulli", "categorical", "logistic_mixture"] | None = None,
+        likelihood: PixelName | None = None,
         components: Size = 5,
         activation: Activation = "silu",
         location: bool = False,
     ):
-        if len(x.shape) != 3:
-            raise UserError(f"pixelcnn needs pictures (channels, height, width), not x of shape {x.shape}")
-        if likelihood is None:
-            likelihood = "bernoulli" if isinstance(x, Binary) else "categorical"
-        super().__init__(x, likelihood_of(x, likelihood, components=components))
+        super().__init__(x, pixel_likelihood(self.title(), x, likelihood, components))
         C, F = x.shape[0], 2 * hidden
         self.first = MaskedConv2d(C, F, 7, "A", C)
         self.location_FHW = nn.Parameter(torch.zeros(F, *x.shape[1:])) if location else None

@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Range, Size
+from pofx.nn.likelihoods import PixelName
 from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Name, Network, PixelRNN
+from pofx.nn.masked import field
+from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
 
 
 class RowLSTM(PixelRNN):
@@ -53,7 +55,7 @@ class RowLSTM(PixelRNN):
         layers: Size = 1,
         hidden: Size = 32,
         kernel: Annotated[int, Range(1)] = 3,
-        likelihood: Name | None = None,
+        likelihood: PixelName | None = None,
         components: Size = 5,
     ):
         if kernel % 2 == 0:
@@ -63,18 +65,17 @@ class RowLSTM(PixelRNN):
 
     def depends(self) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
-        C, H, W = self.shape
-        row_N, column_N = torch.arange(H * W) // W, torch.arange(H * W) % W
-        down_NN, right_NN = row_N[:, None] - row_N, column_N - column_N[:, None]  # from the pixel that is told to the one it sees
-        sees_NN = (down_NN >= 0) & (down_NN <= 3) & (right_NN.abs() <= 3) & ((down_NN > 0) | (right_NN < 0))  # mask A, 7 x 7
-        sees_HWN = sees_NN.view(H, W, -1)
-        for layer in self.network.layers:
-            assert isinstance(layer, RowLayer)
-            sees_HWN = layer.sees(sees_HWN)
-        before_CC = torch.ones(C, C, dtype=torch.bool).tril(-1)  # of the pixel itself, the channels before
-        itself_NN = torch.eye(H * W, dtype=torch.bool)
-        sees_CNCN = sees_HWN.view(1, H * W, 1, -1) | (before_CC[:, None, :, None] & itself_NN[None, :, None])
-        return sees_CNCN.expand(C, -1, C, -1).reshape(C * H * W, -1)
+        _, H, W = self.shape
+
+        def sees(up_NN: Tensor, right_NN: Tensor) -> Tensor:
+            first_NN = (up_NN >= 0) & (up_NN <= 3) & (right_NN.abs() <= 3) & ((up_NN > 0) | (right_NN < 0))  # mask A, 7 x 7
+            sees_HWN = first_NN.view(H, W, -1)
+            for layer in self.network.layers:
+                assert isinstance(layer, RowLayer)
+                sees_HWN = layer.sees(sees_HWN)
+            return sees_HWN.view(H * W, -1)
+
+        return field(self.shape, sees)
 
 
 class RowLayer(Layer):
