@@ -71,6 +71,13 @@ class Noise:
         """The source of all that is drawn here, made at the first draw."""
         return generator(self.key, self.device)
 
+    @classmethod
+    def of(cls, source: torch.Generator | None, n: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Noise:
+        """The noise of `n` rows from a caller's own generator (torch's global one when None), where nothing is trained."""
+        noise = cls((), slice(0, n), n, device=device, dtype=dtype)
+        noise.__dict__["generator"] = source
+        return noise
+
     def _cut(self, whole: Tensor) -> Tensor:
         return whole if self.rows.stop - self.rows.start == self.total else whole[self.rows]
 

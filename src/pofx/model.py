@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from pofx.errors import Lacks, UserError, nearest
 from pofx.game import Batch, Noise, Part, Player, Stage
 from pofx.kinds import Kind, check_value, kinds_in
 from pofx.options import HyperParameter, annotations_of, options
+
+if TYPE_CHECKING:
+    from pofx.nn.priors import Prior
 
 # Capabilities. Batch first, float32 unless the kind says otherwise. A capability's method may have further keyword arguments
 # (`log_prob(x, samples=100)`): each is a flag of the verb that calls it.
@@ -55,6 +58,24 @@ class Decodes(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    """x of a code z (B, d) from a prior whose parts may have names: what a sample is made of, open to be steered."""
+
+    prior: Prior
+
+    def generate(self, z: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Clusters(Protocol):
+    """x to the number of its group, int64 (B,), from 0 to `clusters` - 1: groups that were found without labels."""
+
+    clusters: int
+
+    def cluster(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class Completes(Protocol):
     """x with the parts where `known` is False filled in; what is known is kept."""
 
@@ -87,6 +108,8 @@ CAPABILITIES: dict[str, tuple[type, str]] = {  # shown name -> protocol, the met
     "scores": (Scores, "log_prob"),
     "encodes": (Encodes, "encode"),
     "decodes": (Decodes, "decode"),
+    "generates": (Generates, "generate"),
+    "clusters": (Clusters, "cluster"),
     "completes": (Completes, "complete"),
     "translates": (Translates, "translate"),
     "classifies": (Classifies, "classify"),

@@ -227,12 +227,14 @@ def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: 
     with torch.no_grad():
         if case.can("scores"):
             found["log_prob"] = model.log_prob(x)
-        for capability in ("encodes", "classifies", "hashes", "translates"):
+        for capability in ("encodes", "classifies", "clusters", "hashes", "translates"):
             if case.can(capability):
                 method = CAPABILITIES[capability][1]
                 found[method] = getattr(model, method)(x)
         if case.can("decodes") and "encode" in found:
             found["decode"] = model.decode(found["encode"])
+        if case.can("generates"):
+            found["generate"] = model.generate(model.prior.sample(rows, x, generator("generate")))
         if case.can("completes"):
             found["complete"] = model.complete(x, halves(x), generator=generator("complete"))
         if case.can("samples"):

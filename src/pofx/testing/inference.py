@@ -14,17 +14,34 @@ from pofx.model import CAPABILITIES
 from pofx.run import load, save
 from pofx.testing.cases import BATCH, Case, answers, check, close, global_generator_untouched
 
+ABOUT_X = ("scores", "encodes", "classifies", "clusters", "hashes")  # what is asked about an example
 
-@check(lambda case: case.can("scores") or case.can("encodes") or case.can("classifies") or case.can("hashes"))
+
+@check(lambda case: any(case.can(capability) for capability in ABOUT_X))
 def cutting_the_batch(case: Case) -> None:
     """What is said about an example does not depend on its neighbours."""
     model, x = case.trained(), case.first()
-    for capability in ("scores", "encodes", "classifies", "hashes"):
+    for capability in ABOUT_X:
         if case.can(capability):
             ask = getattr(model, CAPABILITIES[capability][1])
             with torch.no_grad():
                 whole, cut = ask(x), torch.cat([ask(part) for part in x.split((1, 3, BATCH - 4))])
             close(cut, whole, f"what {capability} depends on how the batch is cut")
+
+
+@check(lambda case: case.can("generates", "samples"))
+def samples_are_generated(case: Case) -> None:
+    """A sample is what the model generates from a code of its prior, whatever codes stand beside it."""
+    model = case.trained()
+    like = next(model.parameters())
+    z_Bd = model.prior.sample(BATCH, like, generator("codes"))
+    assert z_Bd.shape == (BATCH, model.prior.dims), f"the prior gives codes {tuple(z_Bd.shape)}, not ({BATCH}, {model.prior.dims})"
+    swept = model.prior.sweep(3)
+    assert swept.shape == (len(swept), model.prior.dims), f"a sweep of the prior gives {tuple(swept.shape)}"
+    with torch.no_grad():
+        whole, cut = model.generate(z_Bd), torch.cat([model.generate(part) for part in z_Bd.split((1, 3, BATCH - 4))])
+        close(cut, whole, "what is generated depends on how the batch is cut")
+        close(model.sample(BATCH, generator=generator("codes")), whole, "samples are not generated from the prior")
 
 
 @check()

@@ -120,7 +120,10 @@ def outputs(case: Case) -> None:
         elif name == "hash":
             assert (value.dtype, value.ndim, len(value)) == (torch.uint8, 2, BATCH), f"hash gives {value.dtype} {tuple(value.shape)}"
             continue
-        elif name in ("decode", "sample", "complete"):
+        elif name == "cluster":
+            assert (value.dtype, value.shape) == (torch.int64, (BATCH,)), f"cluster gives {value.dtype} {tuple(value.shape)}"
+            assert set(value.tolist()) <= set(range(model.clusters)), f"clusters are {value.tolist()}, not below {model.clusters}"
+        elif name in ("decode", "generate", "sample", "complete"):
             assert value.shape == (BATCH, *case.x.shape), f"{name} gives {tuple(value.shape)} for {case.x}"
             if isinstance(case.x, (Image, Binary)) and name != "decode":
                 assert torch.equal(value, value.clamp(0, 1)), f"{name} leaves [0, 1]: {value.min():g} to {value.max():g}"

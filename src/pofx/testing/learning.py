@@ -24,7 +24,7 @@ VISIBLE = 1e-10  # of a gradient: what rounding leaves in float64 is smaller
 
 def batch_statistics(model: Model) -> bool:
     """Whether a layer of the model makes one example's numbers depend on its neighbours in training."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_rows", False) for module in model.modules())
 
 
 class Watched(Trainer):

@@ -1,0 +1,141 @@
+"""The generative adversarial network.
+
+Shapes: B examples, D numbers in an example, d numbers in a code, K pieces of a maxout unit, U units.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from pofx.game import Noise
+from pofx.kinds import Binary, Count, Fraction, Image, NonNegative, Positive, Size, Vector
+from pofx.nn.adversarial import Adversarial, LossName, MinibatchStd, PenaltyName, packed
+from pofx.nn.priors import Gaussian, Uniform
+
+
+class GAN(Adversarial):
+    """Generative adversarial network: a generator G makes x of noise z, a critic D tells it from real x; they train against each other.
+
+    min_G max_D  V(D, G) = E_x log D(x) + E_z log(1 - D(G(z)))
+
+    For a given G the best critic is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. That is least,
+    - log 4, where q = p and D* = 1/2 everywhere.
+
+    With minibatch_std or packing above 1, what the critic says of an example depends on the batch.
+
+    References:
+        Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661
+        penalties, normalisation and the like: `pofx.nn.adversarial`
+
+    Args:
+        x: pictures, bits or vectors
+        latent: numbers in z
+        prior: of z: gaussian, or uniform on [-1, 1)
+        body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units with dropout, and its generator, ReLUs
+        hidden: units of each layer of the generator, and of an mlp critic
+        critic_hidden: units of each layer of the critic; None: `hidden` for mlp, (240, 240) for maxout
+        loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares; wasserstein (with a penalty)
+        critic_steps: moves of the critic for one of the generator
+        penalty: on the critic's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
+        penalty_weight: of the penalty
+        spectral_norm: divides each of the critic's affine maps by its largest singular value
+        minibatch_std: shows the critic how much the examples of a batch differ
+        packing: so many x are judged together, by one score
+        smoothing: real x count as real with 1 - smoothing only
+        pool: so many generated x are kept, and half of those that the critic sees are old ones
+        lr_generator: learning rate of the generator
+        lr_critic: learning rate of the critic
+        beta1: decay of the mean gradient in both players' Adam
+
+    Example:
+        >>> gan = GAN(Vector(2), latent=4)
+        >>> gan.sample(5).shape, gan.generate(torch.zeros(1, 4)).shape
+        (torch.Size([5, 2]), torch.Size([1, 2]))
+    """
+
+    paper: ClassVar = ("Goodfellow et al.", 2014, "1406.2661")
+    small: ClassVar = {"latent": 3, "hidden": (8,)}
+
+    def __init__(
+        self,
+        x: Image | Binary | Vector,
+        *,
+        latent: Size = 100,
+        prior: Literal["gaussian", "uniform"] = "gaussian",
+        body: Literal["mlp", "maxout"] = "mlp",
+        hidden: tuple[Size, ...] = (256, 256),
+        critic_hidden: tuple[Size, ...] | None = None,
+        loss: LossName = "non_saturating",
+        critic_steps: Size = 1,
+        penalty: PenaltyName = "none",
+        penalty_weight: NonNegative = 10.0,
+        spectral_norm: bool = False,
+        minibatch_std: bool = False,
+        packing: Size = 1,
+        smoothing: Fraction = 0.0,
+        pool: Count = 0,
+        lr_generator: Positive = 2e-4,
+        lr_critic: Positive = 2e-4,
+        beta1: Fraction = 0.5,
+    ):
+        super().__init__()
+        self.maxout, seen = body == "maxout", packed(x, packing)
+        z = Uniform(latent) if prior == "uniform" else Gaussian(latent)
+        if self.maxout:
+            generator = perceptron(latent, hidden, x.size, nn.ReLU())
+            critic: nn.Module = MaxoutCritic(seen.size, critic_hidden or (240, 240), minibatch_std=minibatch_std)
+        else:
+            generator = perceptron(latent, hidden, x.size, nn.LeakyReLU(0.2))
+            critic = perceptron(seen.size, critic_hidden or hidden, 1, nn.LeakyReLU(0.2), minibatch_std=minibatch_std)
+        bounded = nn.Identity() if isinstance(x, Vector) else nn.Sigmoid()
+        self.play(x, z, nn.Sequential(*generator, bounded, nn.Unflatten(1, x.shape)), critic)
+
+    def judged(self, x: Tensor, noise: Noise) -> Tensor:
+        return self.critic(x, noise) if self.maxout else self.critic(x)
+
+
+def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int, activation: nn.Module, *, minibatch_std: bool = False) -> nn.Sequential:
+    """Affine maps with an activation between them, of x (B, ...) taken as rows of `inputs` numbers."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for v, h in pairwise((inputs, *hidden)):
+        layers += [nn.Linear(v, h), activation]
+    last = (inputs, *hidden)[-1]
+    return nn.Sequential(*layers, *[MinibatchStd()] * minibatch_std, nn.Linear(last + minibatch_std, outputs))
+
+
+class MaxoutCritic(nn.Module):
+    """Maxout units, each the largest of K affine maps, with dropout of a fifth of the inputs and half of the units, as in the paper.
+
+    References:
+        Maxout Networks (Goodfellow, Warde-Farley, Mirza, Courville & Bengio, 2013), arXiv 1302.4389
+
+    Args:
+        inputs: numbers in x
+        hidden: units of each layer
+        pieces: K
+        minibatch_std: shows the last layer how much the examples of a batch differ
+    """
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...], *, pieces: int = 5, minibatch_std: bool = False):
+        super().__init__()
+        self.pieces = pieces
+        self.layers = nn.ModuleList(nn.Linear(v, h * pieces) for v, h in pairwise((inputs, *hidden)))
+        self.last = perceptron((inputs, *hidden)[-1], (), 1, nn.Identity(), minibatch_std=minibatch_std)
+
+    def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        """Scores of x (B, ...), (B, 1). Without noise nothing is dropped."""
+        h_BU = dropped(x.flatten(1), 0.2, noise)
+        for layer in self.layers:
+            h_BU = dropped(layer(h_BU).unflatten(1, (-1, self.pieces)).amax(2), 0.5, noise)
+        return self.last(h_BU)
+
+
+def dropped(h_BU: Tensor, probability: float, noise: Noise | None) -> Tensor:
+    """Dropout by the noise's rows; where x are packed, by those of the first x of each pack."""
+    if noise is None:
+        return h_BU
+    u_NU = noise.uniform(h_BU.shape[1])
+    return h_BU * (u_NU[:: len(u_NU) // len(h_BU)] >= probability) / (1 - probability)
