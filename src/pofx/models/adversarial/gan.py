@@ -51,6 +51,7 @@ class GAN(Adversarial):
         beta1: decay of the mean gradient in both players' Adam
 
     Example:
+        >>> import torch
         >>> gan = GAN(Vector(2), latent=4)
         >>> gan.sample(5).shape, gan.generate(torch.zeros(1, 4)).shape
         (torch.Size([5, 2]), torch.Size([1, 2]))
