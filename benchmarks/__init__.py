@@ -33,5 +33,7 @@ NAMES = (
     "lstm_sampling",
     "lstm_training",
     "series",
+    "features_mnist",
+    "features_fashion",
     "gpu",
 )

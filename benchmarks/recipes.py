@@ -38,6 +38,7 @@ PIXEL_TRAINING = COSINE | {"batch_size": 16, "lr": 3e-3, "warmup": 0.02, "clip":
 NADE_TRAINING = COSINE | {"lr": 1e-3, "ema": 0.999}
 DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 0.9995, "precision": "bf16"}
 COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
+FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.999, "precision": "bf16", "eval_every": 500}
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 
 SERIES: dict[str, dict[str, Any]] = {
@@ -89,6 +90,8 @@ RECIPES = {
         {"spec": "uci/winequality-red.csv"},
         COSINE | {"batch_size": 10, "epochs": 25, "lr": 5e-3, "ema": 0.995},
     ),
+    "features_mnist": Recipe("convnet", {}, PLAIN, FEATURES_TRAINING),
+    "features_fashion": Recipe("convnet", {}, {"spec": "fashion-mnist"}, FEATURES_TRAINING),
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
     "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 4, "lr": 5e-3}),
