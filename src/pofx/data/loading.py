@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 
-from pofx.data import arrays, hub, images, series, tables
+from pofx.data import arrays, hub, images, series, synthetic, tables
 from pofx.data.contents import Contents
 from pofx.data.packing import packed
 from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
 from pofx.errors import TooFewRows, UserError, nearest
 from pofx.game import generator
-from pofx.kinds import Binary, Fraction, Image, Kind, Seed, Series, Size, check_value
+from pofx.kinds import Binary, Fraction, Image, Kind, Range, Seed, Series, Size, check_value
 from pofx.options import options
 
 CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
@@ -34,6 +34,7 @@ def load(
     columns: tuple[str, ...] | None = None,
     window: Size | None = None,
     stride: Size | None = None,
+    stacked: Annotated[int, Range(2)] | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -44,6 +45,7 @@ def load(
     | spec | fields |
     |---|---|
     | `digits` | built in: x Image(1, 8, 8), label |
+    | `ring`, `grid` | built in: x Vector(2) around 8 or 25 modes, label is the mode's number |
     | a folder of pictures | x; class folders become label; train, valid and test folders become splits |
     | a folder of idx files (plain, gz, xz) | x, label |
     | a `.npy` or `.npz` file | x, and what else the .npz names |
@@ -63,11 +65,13 @@ def load(
         window: rows of a table are steps in time, in order, and x is every so many of them in a row; a column of dates is no part of
             it. Splits follow each other in time, and no window reaches from one into another
         stride: steps from the beginning of one window to that of the next, 1 by default
+        stacked: so many grey pictures, drawn at random from the rows of their split, make the channels of one; its label is the number
+            that their labels spell: 3 digits have 1000 modes
         valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
         test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
             splits
-        split_seed: draws the splits, and the fixed bits of dynamic binarisation in evaluation
+        split_seed: draws the splits, the rows of stacked pictures, and the fixed bits of dynamic binarisation in evaluation
         skip_bad: leave out files, or rows of a table, that cannot be read; without it they are an error
 
     Raises:
@@ -92,35 +96,33 @@ def load(
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
         rows_of: Rows = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
-    fields: dict[str, Kind] = dict(contents.fields)
+    single: dict[str, Kind] = dict(contents.fields)
+    fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
     if binarize != "none":
         if not isinstance(x, Image):
             why = "it is binary already" if isinstance(x, Binary) else "only pictures are binarised"
             raise UserError(f"{spec} has x: {x}; {why}: leave --binarize out")
-        fields["x"] = Binary(*x.shape)
+        fields = fields | {"x": Binary(*x.shape)}
 
     if window is None:
         rows_of = {"all": ("all", None)} if uncut and "all" in contents.parts else cut(contents, valid, test, split_seed, spec)
     splits = {}
     for name, (part, rows) in rows_of.items():
-        held = {
-            field: Column(
-                kind,
-                contents.parts[part][field],
-                rows,
-                binarize=binarize if field == "x" else "none",
-                key=(split_seed, name),
-                levels=levels if field == "x" else None,
-            )
-            for field, kind in fields.items()
-        }
-        names = contents.names.get(part, [])
+        held = {}
+        for field, kind in fields.items():
+            how: dict[str, Any] = {"binarize": binarize if field == "x" else "none", "key": (split_seed, name)}
+            if stacked is None:
+                held[field] = Column(kind, contents.parts[part][field], rows, levels=levels if field == "x" else None, **how)
+            else:
+                column = Column(single[field], contents.parts[part][field], rows)
+                held[field] = synthetic.Stacked(column, kind, seed=split_seed, split=name, channels=stacked, **how)
+        names = contents.names.get(part, []) if stacked is None else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
     record = {
         "spec": spec,
-        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride")},
+        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride", "stacked")},
         "fields": {name: kind.to_json() for name, kind in fields.items()},
         "counts": {name: len(split) for name, split in splits.items()},
         "sha256": contents.sha256,
@@ -162,6 +164,9 @@ def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
     if spec == "digits":
         found = arrays.digits()
         return spec, images.fit(found, spec, take(chosen, spec, "size", "channels"), lambda part, name, shape, kind: np.empty(shape, kind))
+    if spec in synthetic.KNOWN:
+        take(chosen, spec)
+        return spec, synthetic.KNOWN[spec].contents()
     path = Path(spec).expanduser()
     if spec and path.exists():
         return str(path.resolve()), read(path.resolve(), chosen)
@@ -173,7 +178,7 @@ def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
     if spec in hub.KNOWN:
         chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
         return spec, packed(spec, None, [], chosen, lambda store: hub.from_hub(spec, chosen, store))
-    known = {"digits", *hub.KNOWN, *(os.listdir(root) if root else ())}
+    known = {"digits", *synthetic.KNOWN, *hub.KNOWN, *(os.listdir(root) if root else ())}
     where = "a file, a folder, nor a name" + (" in $POFX_DATA" if root else " that pofx knows ($POFX_DATA is not set)")
     raise UserError(f"no data {spec!r}: neither {where}; {nearest(spec, known)}")
 

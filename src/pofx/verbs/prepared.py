@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 Part = Literal["all", "train", "valid", "test"]
-PREPARATION = ("binarize", "size", "channels", "label", "columns", "window", "stride")
-PERHAPS_DONE = ("binarize", "size", "channels", "label")  # new data may be as wanted without these: bits already, of the right size
+PREPARATION = ("binarize", "size", "channels", "label", "columns", "window", "stride", "stacked")
+PERHAPS_DONE = ("binarize", "size", "channels", "label", "stacked")  # new data may be as wanted already: bits, of the right size
 
 
 def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *, also: tuple[str, ...] = ()) -> Data:
