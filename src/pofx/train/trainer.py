@@ -10,8 +10,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
 from pofx.model import Model
 from pofx.run import seeded, write_tensors
+from pofx.train.average import averageable, swapped
 from pofx.train.diagnosis import diagnose, finite
 from pofx.train.metrics import Metrics
 from pofx.train.optimizers import Closed, Gradient, rate
@@ -93,8 +94,9 @@ class Trainer:
         if training.compile:
             for child in model.children():
                 child.compile()
+        self.live = averageable(model)
         if training.ema is not None:
-            self.average = {name: p.detach().clone() for p, name in self.names.items()}
+            self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
     # The loop
 
@@ -194,7 +196,7 @@ class Trainer:
                 if isinstance(optimizer, Closed):
                     optimizer.end()
         if self.average and self.training.ema is not None:
-            torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.names], 1 - self.training.ema)
+            torch._foreach_lerp_(list(self.average.values()), [t.detach() for t in self.live.values()], 1 - self.training.ema)
 
     def _move(self, player: Player, batch: Batch, repeat: int, done: float) -> None:
         optimizer, total = self.optimizers[player.name], self.training.batch_size
@@ -217,6 +219,10 @@ class Trainer:
         gradients = optimizer.gradients()
         if len(means) > 1:
             means["loss"] = loss
+        row = (self.step // self.training.log_every + 1) * self.training.log_every
+        if len(self.optimizers) > 1 and self.step + player.every >= min(row, self.total):  # its last move before the next row of metrics
+            norm = torch.nn.utils.get_total_norm(gradients)
+            means["gradient_norm"] = norm if self.replicas.rank == 0 else 0 * norm  # all replicas have the same, and rows sum over them
         numbers = torch.stack([*(mean.detach() for mean in means.values()), *(g.sum() for g in gradients)]).tolist()
         if not math.isfinite(sum(numbers)) and not all(map(finite, [loss, *gradients])):  # a sum of finite numbers may overflow
             kept = self.state_folder if self.replicas.rank == 0 else None
@@ -343,17 +349,9 @@ class Trainer:
         loss = sum((value for (_, watched), value in means.items() if not watched), 0.0)
         return loss, {f"{player.name}.{name}": value for (name, _), value in means.items()} | {f"{player.name}.loss": loss}
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> AbstractContextManager[None]:
         """The moving average in the model's place, if one is kept."""
-        swap = [(p, self.average[name]) for p, name in self.names.items()] if self.average else []
-        for p, average in swap:
-            p.data, average.data = average.data, p.data
-        try:
-            yield
-        finally:
-            for p, average in swap:
-                p.data, average.data = average.data, p.data
+        return swapped(self.live, self.average)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to use: the best on the validation split, or the last (their average, if one is kept)."""
