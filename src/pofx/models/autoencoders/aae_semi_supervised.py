@@ -1,0 +1,111 @@
+"""The semi-supervised adversarial autoencoder: few labels, many x.
+
+Shapes: B examples, C classes; y_BC a label, a point of the simplex, z_BZ the style, l_BC logits of y.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from pofx.errors import UserError
+from pofx.game import Adam, Batch, Noise, Part, Player, Watched
+from pofx.kinds import Binary, Category, Fraction, Image, NonNegative, Positive, Size, Vector
+from pofx.nn.adversarial import LossName, PenaltyName
+from pofx.nn.adversarial_codes import AdversarialAutoEncoder, LabelAndStyle, Reconstruction, perceptron
+from pofx.nn.priors import Categorical, Gaussian, Joint
+
+
+class SemiSupervisedAAE(AdversarialAutoEncoder):
+    """Semi-supervised adversarial autoencoder: x is made of a label y and a style z, and the encoder finds both, q(y | x) and q(z | x).
+
+    p(y) = Cat(C), p(z) = N(0, 1), x = decoder(y, z). A critic of y and one of z make E_x q(y | x) one-hot and E_x q(z | x) Gaussian, so
+    that z can hold no label; each step ends with the cross-entropy of q(y | x) on a batch of labelled x.
+
+    x and label need not be paired: `label` is that of `x_labelled`, a smaller set (data with `--labelled`). With batch_norm, what the
+    encoder makes of an example depends in training on its batch.
+
+    References:
+        Adversarial Autoencoders (Makhzani, Shlens, Jaitly, Goodfellow & Frey, 2015), arXiv 1511.05644, section 5
+
+    Args:
+        x: pictures, bits or vectors
+        x_labelled: those whose label is known, of the same kind
+        label: theirs
+        latent: numbers in the style z
+        hidden: units of each layer of the encoder; the decoder has them in reverse
+        critic_hidden: units of each layer of each critic
+        batch_norm: batch normalisation in the encoder
+        input_noise: standard deviation of the noise that is added to what is encoded in training
+        reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
+        loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
+        penalty: on the critics' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
+        penalty_weight: of the penalty
+        spectral_norm: divides each of the critics' affine maps by its largest singular value
+        smoothing: draws from the prior count as real with 1 - smoothing only
+        lr: learning rate of the reconstruction phase
+        lr_critic: learning rate of the critics
+        lr_regularisation: learning rate of the encoder against the critics
+        lr_label: learning rate of the encoder on labels
+        beta1: decay of the mean gradient in the Adam of critics, and of the encoder against them
+
+    Example:
+        >>> import torch
+        >>> aae = SemiSupervisedAAE(Image(1, 8, 8), Image(1, 8, 8), Category(10), latent=4, hidden=(16,), critic_hidden=(16,))
+        >>> [player.name for player in aae.stages()[0].players]
+        ['reconstruction', 'critic', 'regularisation', 'label']
+        >>> x = torch.rand(5, 1, 8, 8)
+        >>> aae.classify(x).shape, aae.encode(x).shape
+        (torch.Size([5, 10]), torch.Size([5, 14]))
+    """
+
+    encoder: LabelAndStyle
+    paper: ClassVar = ("Makhzani et al.", 2015, "1511.05644")
+    small: ClassVar = {"latent": 2, "hidden": (8,), "critic_hidden": (6,)}
+
+    def __init__(
+        self,
+        x: Image | Binary | Vector,
+        x_labelled: Image | Binary | Vector,
+        label: Category,
+        *,
+        latent: Size = 10,
+        hidden: tuple[Size, ...] = (1000, 1000),
+        critic_hidden: tuple[Size, ...] = (1000, 1000),
+        batch_norm: bool = False,
+        input_noise: NonNegative = 0.3,
+        reconstruction: Reconstruction | None = None,
+        loss: LossName = "non_saturating",
+        penalty: PenaltyName = "none",
+        penalty_weight: NonNegative = 10.0,
+        spectral_norm: bool = False,
+        smoothing: Fraction = 0.0,
+        lr: Positive = 1e-3,
+        lr_critic: Positive = 1e-3,
+        lr_regularisation: Positive = 1e-3,
+        lr_label: Positive = 1e-3,
+        beta1: Fraction = 0.5,
+    ):
+        super().__init__()
+        if x_labelled != x:
+            raise UserError(f"{self.title()}: x_labelled must be of the same kind as x, {x}, not {x_labelled}")
+        C = label.classes
+        encoder = LabelAndStyle(x.size, hidden, C, latent, batch_norm=batch_norm, input_noise=input_noise)
+        decoder = perceptron(C + latent, *hidden[::-1], x.size)
+        critics = {"y": perceptron(C, *critic_hidden, 1), "z": perceptron(latent, *critic_hidden, 1)}
+        self.play(x, Joint({"y": Categorical(C), "z": Gaussian(latent)}), encoder, decoder, critics)
+
+    def phases(self) -> list[Player]:
+        return [*super().phases(), Player("label", [self.encoder], self.label_loss, Adam(self.config["lr_label"]))]
+
+    def label_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The cross-entropy of labelled x in nats; the error rate is watched."""
+        l_BC, _ = self.encoder.logits(batch["x_labelled"], noise)
+        wrong_B = l_BC.argmax(1) != batch["label"]
+        return {"cross_entropy": F.cross_entropy(l_BC, batch["label"], reduction="none"), "error": Watched(wrong_B.to(l_BC.dtype))}
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits of the label of `x` (B, *shape), (B, classes)."""
+        return self.encoder.logits(x)[0]

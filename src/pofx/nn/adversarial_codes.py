@@ -1,0 +1,207 @@
+"""The game of an autoencoder and critics of its codes: what adversarial autoencoders share.
+
+Shapes: B examples, *shape one x, z_Bd codes, s_B a critic's scores: the higher, the more it looks like a draw from the prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from pofx.errors import UserError
+from pofx.game import Adam, Batch, Noise, Part, Player, Stage, Watched
+from pofx.kinds import Kind, Vector
+from pofx.model import Model
+from pofx.nn.adversarial import LOSSES, Rules
+from pofx.nn.priors import Joint, Prior
+
+Reconstruction = Literal["mse", "bernoulli"]
+
+
+class AdversarialAutoEncoder(Model):
+    """An encoder q(z | x) and a decoder, and critics that compare codes with draws from the prior p(z).
+
+    Each step has the paper's phases, one player each: in `reconstruction` encoder and decoder restore x, in `critic` the critics learn to
+    tell draws from the prior (real) from codes of x (fake), and in `regularisation` the encoder has its codes taken for draws. So the
+    aggregated posterior q(z) = E_x q(z | x) comes to match p(z), and what is decoded from a draw looks like data.
+
+    A subclass sets up the game with `play` at the end of its constructor; the rules are those of its own arguments (`Rules`). It has
+    arguments `lr`, `lr_regularisation` and `reconstruction`, and may replace `q`.
+    """
+
+    without: ClassVar = {
+        "log_prob": "its codes are matched to the prior by a game, which bounds no density: train vae for a bound on log p",
+    }
+
+    def play(
+        self, x: Kind, prior: Prior, encoder: nn.Module, decoder: nn.Module, critics: Mapping[str, nn.Module], codes: int | None = None
+    ) -> None:
+        """Set up the game.
+
+        Args:
+            x: what is encoded
+            prior: of the codes
+            encoder: of x
+            decoder: of codes
+            critics: a part of the prior -> a critic of that part of the code; or one of the whole code, named "code"
+            codes: numbers that the decoder takes; those of the prior by default
+        """
+        self.rules = Rules(**{rule.name: self.config[rule.name] for rule in fields(Rules) if rule.name in self.config})
+        self.bounded, self.shape = not isinstance(x, Vector), x.shape
+        asked = self.config["reconstruction"]
+        if asked == "bernoulli" and not self.bounded:
+            raise UserError(f"{self.title()}: reconstruction bernoulli needs x in [0, 1] (Image or Binary), not {x}: use mse")
+        self.reconstruction = asked or ("bernoulli" if self.bounded else "mse")
+        self.prior, self.encoder, self.decoder, self.critics = prior, encoder, decoder, nn.ModuleDict(critics)
+        self.codes = Vector(codes or prior.dims)
+        if self.rules.spectral_norm:
+            for module in [m for m in self.critics.modules() if isinstance(m, nn.Linear)]:
+                spectral_norm(module)
+
+    def stages(self) -> Sequence[Stage]:
+        return [Stage("play", self.phases())]
+
+    def phases(self) -> list[Player]:
+        """The players of a step, in order."""
+        r = self.rules
+        reconstruction = Player("reconstruction", [self.encoder, self.decoder], self.reconstruction_loss, Adam(self.config["lr"]))
+        critic = Player("critic", [self.critics], self.critic_loss, Adam(r.lr_critic, (r.beta1, 0.999)))
+        lr = self.config["lr_regularisation"]
+        regularisation = Player("regularisation", [self.encoder], self.regularisation_loss, Adam(lr, (r.beta1, 0.999)))
+        return [reconstruction, critic, regularisation]
+
+    def q(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        """Codes of x, one draw from q(z | x) each, of the prior's dimensions, (B, d); without noise what stands for them."""
+        return self.encoder(x, noise).to(x.dtype)
+
+    def coded(self, z: Tensor) -> Tensor:
+        """What the decoder takes (B, codes), of draws or codes (B, d) in the prior's dimensions."""
+        return z
+
+    def seen(self, name: str, z: Tensor) -> Tensor:
+        """The part of codes that critic `name` judges."""
+        return z[:, self.prior.where(name)] if isinstance(self.prior, Joint) and name in self.prior.parts else z
+
+    def score(self, name: str, z: Tensor) -> Tensor:
+        """Critic `name`'s scores of codes z (B, d), (B,)."""
+        return self.critics[name](self.seen(name, z)).squeeze(1).to(z.dtype)
+
+    def reconstruction_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """Encoder and decoder restore x: cross-entropy in nats, summed over the numbers of x, or their mean squared error."""
+        x = batch["x"]
+        r_B = self.decoder(self.coded(self.q(x, noise))).to(x.dtype).view_as(x)
+        if self.reconstruction == "bernoulli":
+            return {"bernoulli": F.binary_cross_entropy_with_logits(r_B, x, reduction="none").flatten(1).sum(1)}
+        return {"mse": ((r_B.sigmoid() if self.bounded else r_B) - x).square().flatten(1).mean(1)}
+
+    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """Each critic tells draws from the prior from codes; whether it was right is watched."""
+        r, loss = self.rules, LOSSES[self.rules.loss]
+        with torch.no_grad():
+            fake = self.q(batch["x"], noise)
+        real = self.prior.draw(noise)
+        parts: dict[str, Part] = {}
+        for name in self.critics:
+            of = f"_{name}" if len(self.critics) > 1 else ""
+            real_B, fake_B = self.score(name, real), self.score(name, fake)
+            parts |= {f"real{of}": loss.real(real_B), f"fake{of}": loss.fake(fake_B)}
+            if r.smoothing and loss.flipped is not None:
+                parts[f"real{of}"] = (1 - r.smoothing) * loss.real(real_B) + r.smoothing * loss.flipped(real_B)
+            if r.penalty != "none":
+                parts[f"penalty{of}"] = r.penalty_weight * self.penalty(name, real, fake, noise)
+            right_real, right_fake = (
+                (real_B > fake_B, real_B > fake_B) if loss.boundary is None else (real_B > loss.boundary, fake_B < loss.boundary)
+            )
+            parts |= {f"right_on_real{of}": Watched(right_real.to(real.dtype)), f"right_on_fake{of}": Watched(right_fake.to(real.dtype))}
+        return parts
+
+    def penalty(self, name: str, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
+        """The penalty on the critic's gradient at each draw (r1) or between draws and codes (wgan_gp), (B,), without its weight."""
+        at = torch.lerp(real, fake, noise.uniform(1)) if self.rules.penalty == "wgan_gp" else real
+        at = at.detach().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self.score(name, at).sum(), at, create_graph=True)
+        square_B = slope.square().sum(1)
+        return square_B / 2 if self.rules.penalty == "r1" else ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
+
+    def regularisation_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The encoder is to have its codes taken for draws from the prior."""
+        z = self.q(batch["x"], noise)
+        fooling = LOSSES[self.rules.loss].generator
+        return {f"fooling_{name}" if len(self.critics) > 1 else "fooling": fooling(self.score(name, z)) for name in self.critics}
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code that stands for q(z | x), (B, codes)."""
+        return self.coded(self.q(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """x of codes (B, codes), (B, *shape); pictures and bits in [0, 1]."""
+        r_B = self.decoder(z).to(z.dtype).view(-1, *self.shape)
+        return r_B.sigmoid() if self.bounded else r_B
+
+    def generate(self, z: Tensor) -> Tensor:
+        """x of draws from the prior (B, d), (B, *shape)."""
+        return self.decode(self.coded(z))
+
+    @torch.no_grad()
+    def sample(self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """`n` draws from the prior, decoded: (n, *shape).
+
+        Args:
+            n: how many
+            given: nothing: the model has no condition
+            generator: the source of randomness
+        """
+        return self.generate(self.prior.sample(n, next(self.parameters()), generator))
+
+
+def perceptron(*sizes: int, batch_norm: bool = False) -> nn.Sequential:
+    """Affine maps with rectifiers between them, of rows of sizes[0] numbers to rows of sizes[-1], as the paper's networks.
+
+    Args:
+        sizes: numbers that go in, units of each hidden layer, numbers that come out
+        batch_norm: normalises what goes into each rectifier over the batch
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    for v, h in pairwise(sizes[:-1]):
+        layers += [nn.Linear(v, h), *[nn.BatchNorm1d(h)] * batch_norm, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class LabelAndStyle(nn.Module):
+    """An encoder of a label y, a point of the simplex, and a style z beside it, by one network.
+
+    Args:
+        inputs: numbers in x
+        hidden: units of each layer
+        classes: numbers in y
+        latent: numbers in z
+        batch_norm: normalises what goes into each rectifier over the batch
+        input_noise: standard deviation of the noise that is added to x in training
+    """
+
+    def __init__(
+        self, inputs: int, hidden: tuple[int, ...], classes: int, latent: int, *, batch_norm: bool = False, input_noise: float = 0.0
+    ):
+        super().__init__()
+        self.sizes, self.input_noise = [classes, latent], input_noise
+        self.network = perceptron(inputs, *hidden, classes + latent, batch_norm=batch_norm)
+
+    def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """Logits of y (B, classes), and z (B, latent). Noise is added to x where there is some."""
+        if noise is not None and self.training and self.input_noise:
+            x = x + self.input_noise * noise.normal(*x.shape[1:])
+        l_BC, z_BZ = self.network(x).to(x.dtype).split(self.sizes, dim=1)
+        return l_BC, z_BZ
+
+    def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        """y and z, one after another, (B, classes + latent)."""
+        l_BC, z_BZ = self.logits(x, noise)
+        return torch.cat([l_BC.softmax(1), z_BZ], dim=1)
