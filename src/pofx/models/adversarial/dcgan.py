@@ -66,6 +66,7 @@ class DCGAN(Adversarial):
 
     paper: ClassVar = ("Radford, Metz & Chintala", 2015, "1511.06434")
     small: ClassVar = {"latent": 3, "width": 2}
+    critic: Critic
     without: ClassVar = {
         **Adversarial.without,
         "decode": "the critic's features are no codes of the generator: generate makes x of a z from the prior",
@@ -125,11 +126,10 @@ class Generator(nn.Module):
         # no bias before batch normalisation, which takes the mean away
         self.project = nn.Linear(latent, smallest[0] * smallest[1] * smallest[2], bias=False)
         layers: list[nn.Module] = [nn.Unflatten(1, smallest), ChannelsLast()]
-        for (c_in, c_out), (small, large) in zip(pairwise([*maps, channels]), pairwise(sizes), strict=True):
-            odd = [1 - side % 2 for side in large]  # 4 pixels become 7 or 8
-            last = c_out is channels and large == sizes[-1]
+        for number, ((c_in, c_out), (height, width)) in enumerate(zip(pairwise([*maps, channels]), sizes[1:], strict=True), start=1):
+            odd = (1 - height % 2, 1 - width % 2)  # 4 pixels become 7 or 8
             layers += [nn.BatchNorm2d(c_in), nn.ReLU(inplace=True)]
-            layers += [nn.ConvTranspose2d(c_in, c_out, 5, stride=2, padding=2, output_padding=odd, bias=last)]
+            layers += [nn.ConvTranspose2d(c_in, c_out, 5, stride=2, padding=2, output_padding=odd, bias=number == len(maps))]
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, z_Bd: Tensor) -> Tensor:
@@ -178,9 +178,7 @@ def halvings(x: Image) -> list[tuple[int, int]]:
     """
     sizes = [(x.height, x.width)]
     if min(sizes[0]) < 2 * SMALLEST:
-        raise UserError(
-            f"dcgan needs pictures of {2 * SMALLEST} pixels or more a side, not {x.height}x{x.width}: make them larger with --size"
-        )
+        raise UserError(f"dcgan needs pictures of {2 * SMALLEST} pixels or more a side, not {x.height}x{x.width}: enlarge them with --size")
     while min(sizes[-1]) > SMALLEST:
         height, width = sizes[-1]
         sizes.append((-(-height // 2), -(-width // 2)))
