@@ -35,5 +35,6 @@ NAMES = (
     "series",
     "features_mnist",
     "features_fashion",
+    "infogan",
     "gpu",
 )

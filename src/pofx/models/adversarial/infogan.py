@@ -124,7 +124,7 @@ class InfoGAN(Adversarial):
         parts: dict[str, Part] = {
             "real": loss.real(real_B),
             "fake": loss.fake(fake_B),
-            "information": -self.weighted(self.information(z_Bd, q_BQ)),
+            "information": -self.weighted(self.kept(z_Bd, q_BQ)),
         }
         if r.smoothing and loss.flipped is not None:
             parts["real"] = (1 - r.smoothing) * loss.real(real_B) + r.smoothing * loss.flipped(real_B)
@@ -138,21 +138,20 @@ class InfoGAN(Adversarial):
         """The generator is to have its x taken for real, and its codes told; L_I of each code stands beside the entropy that bounds it."""
         z_Bd = self.prior.draw(noise)
         fake_B, q_BQ = self.critic.judge(self.generator(z_Bd), noise.dtype)
-        information = self.information(z_Bd, q_BQ)
+        information = self.kept(z_Bd, q_BQ)
         parts: dict[str, Part] = {"fooling": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
         for name, L_B in information.items():
             parts |= {f"L_I_{name}": Watched(L_B), f"H_{name}": Watched(torch.full_like(L_B, entropy(self.c[name])))}
         return parts
 
-    def information(self, z_Bd: Tensor, q_BQ: Tensor) -> dict[str, Tensor]:
-        """log Q(c | x) + H(c) of each code, in nats: name -> (B,). Their means over z and x = G(z) are L_I.
-
-        Args:
-            z_Bd: whole codes, noise included
-            q_BQ: what Q gives of G(z)
-        """
+    def kept(self, z_Bd: Tensor, q_BQ: Tensor) -> dict[str, Tensor]:
+        """log Q(c | x) + H(c) of each code, in nats, name -> (B,), by what Q gives of x = G(z)."""
         c, q = self.prior.split(z_Bd), self.told(q_BQ)
         return {name: log_q(code, c[name], q[name]) + entropy(code) for name, code in self.c.items()}
+
+    def information(self, z: Tensor) -> dict[str, Tensor]:
+        """log Q(c | G(z)) + H(c) of each code in z (B, d), in nats: name -> (B,). Their means over the prior are L_I."""
+        return self.kept(z, self.critic.judge(self.generator(z), z.dtype)[1])
 
     def weighted(self, information: dict[str, Tensor]) -> Tensor:
         """lambda L_I, (B,)."""
@@ -170,11 +169,15 @@ class InfoGAN(Adversarial):
         q = self.told(q_BQ)
         return torch.cat([q[name].softmax(1) if isinstance(code, Categorical) else q[name][:, :1] for name, code in self.c.items()], 1)
 
-    def cluster(self, x: Tensor) -> Tensor:
-        """The likeliest class of the first categorical code, int64 (B,)."""
+    def memberships(self, x: Tensor) -> Tensor:
+        """Q(c1 | x): the probability of each class of the first categorical code, (B, K)."""
         if not self.clusters:
             raise UserError("this infogan has no categorical code to cluster by: train one with categorical, such as 10")
-        return self.encode(x)[:, : self.clusters].argmax(1)
+        return self.encode(x)[:, : self.clusters]
+
+    def cluster(self, x: Tensor) -> Tensor:
+        """The likeliest class of the first categorical code, int64 (B,)."""
+        return self.memberships(x).argmax(1)
 
 
 def generator(inputs: int, shape: tuple[int, ...], hidden: tuple[int, ...], dense: int) -> nn.Sequential:

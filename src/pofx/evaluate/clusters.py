@@ -1,0 +1,176 @@
+"""How well the groups that a model found without labels agree with labels, and how much a generator's x tell of its codes.
+
+Shapes: B examples, K clusters, L labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from pofx.errors import UserError, nearest
+from pofx.evaluate.blocks import BLOCK, blocks, chosen_rows, evaluating, rows_record
+from pofx.evaluate.protocol import Score, device_of, environment, mean_score
+from pofx.game import generator
+from pofx.kinds import Category
+from pofx.model import Model, require
+
+Rule = Literal["matched", "majority", "exemplar"]
+RULES: dict[str, str] = {
+    "matched": "one cluster a label, matched on the same rows",
+    "majority": "a cluster takes the label that most of its rows have in another split",
+    "exemplar": "a cluster takes the label of its most certain row in another split",
+}
+
+
+def matched(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label that each cluster stands for, where no two share one and as many rows as can be agree: the Hungarian method.
+
+    Args:
+        clusters: int (B,), from 0 to K - 1
+        labels: int (B,), from 0 to L - 1
+
+    Returns:
+        int64 (K,), K one more than the largest cluster; -1 where there are more clusters than labels, and this one is left without
+
+    References:
+        The Hungarian Method for the Assignment Problem (Kuhn, 1955)
+
+    Example:
+        >>> matched(np.array([0, 0, 1, 1, 2]), np.array([1, 1, 0, 1, 0]))
+        array([ 1,  0, -1])
+    """
+    from scipy.optimize import linear_sum_assignment  # takes a while to import
+
+    count_KL = counted(clusters, labels)
+    found = np.full(len(count_KL), -1, dtype=np.int64)
+    which, label = linear_sum_assignment(count_KL, maximize=True)
+    found[which] = label
+    return found
+
+
+def majority(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label that most rows of each cluster have, the lowest of equals; -1 for a cluster without rows. Arguments as in `matched`.
+
+    Example:
+        >>> majority(np.array([0, 0, 1, 1, 3]), np.array([1, 1, 0, 1, 0]))
+        array([ 1,  0, -1,  0])
+    """
+    count_KL = counted(clusters, labels)
+    return np.where(count_KL.any(1), count_KL.argmax(1), -1)
+
+
+def counted(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rows of each cluster with each label, int64 (K, L)."""
+    count_KL = np.zeros((clusters.max() + 1, labels.max() + 1), dtype=np.int64)
+    np.add.at(count_KL, (clusters, labels), 1)
+    return count_KL
+
+
+def clustering_accuracy(
+    model: Model,
+    data: Any,
+    *,
+    split: str = "test",
+    by: Rule | None = None,
+    learned_on: str = "valid",
+    field: str = "label",
+    rows: int | np.ndarray | None = None,
+    about: dict[str, Any] | None = None,
+) -> Score:
+    """The share of examples whose cluster stands for their label.
+
+    Which label a cluster stands for is a rule: `matched` gives each label to one cluster so that most of the very rows that are
+    measured agree, as is usual where clusters are no more than labels; `majority` and `exemplar` learn it from all rows of another split,
+    as is usual where they are more. `exemplar`, which takes the label of the one row that is most certainly the cluster's, is for a model
+    that has `memberships(x)`, the probabilities of the clusters (B, K).
+
+    Args:
+        model: any model that clusters
+        data: a data set with labels
+        split: which of its splits
+        by: the rule; None: matched where clusters are no more than labels, else majority
+        learned_on: the split that majority and exemplar learn from
+        field: the data's field that holds the labels
+        rows: so many rows of `split` from the first, or the rows' numbers; by default all
+        about: what the caller knows of the data and the weights, stored in the protocol
+
+    Raises:
+        UserError: no labels, no such split, or a rule that the model cannot follow
+
+    References:
+        exemplar: Adversarial Autoencoders (Makhzani et al., 2015), arXiv 1511.05644, section 6
+    """
+    require(model, "clusters")
+    kind = data.fields.get(field)
+    if not isinstance(kind, Category):
+        names = [name for name, other in data.fields.items() if isinstance(other, Category)]
+        raise UserError(f"the data has no labels in a field {field!r}: " + (nearest(field, names) if names else "they have none at all"))
+    by = by or ("matched" if model.clusters <= kind.classes else "majority")
+    for name in (split, learned_on) if by != "matched" else (split,):
+        if name not in data.splits:
+            raise UserError(f"the data has no split {name!r}: {nearest(name, data.splits)}")
+    if by == "exemplar" and not hasattr(model, "memberships"):
+        raise UserError(f"{model.title()} does not say how sure it is of a cluster, as exemplar needs: take majority")
+    chosen = chosen_rows(data.splits[split], rows)
+    clusters, labels, _ = _clustered(model, data.splits[split], chosen, field)
+    if by == "matched":
+        stands_for = matched(clusters, labels)
+    else:
+        known = data.splits[learned_on]
+        learned, known_labels, sure = _clustered(model, known, np.arange(len(known)), field, certainty=by == "exemplar")
+        stands_for = known_labels[sure.argmax(0)] if by == "exemplar" else majority(learned, known_labels)
+        stands_for = np.append(stands_for, np.full(model.clusters - len(stands_for), -1))
+    protocol = {
+        **(about or {}),
+        "split": split,
+        **rows_record(chosen),
+        "labels": field,
+        "clusters": model.clusters,
+        "rule": RULES[by] + (f": {learned_on}" if by != "matched" else ""),
+        **environment(model),
+    }
+    return mean_score("clustering accuracy", (stands_for[clusters] == labels).astype(np.float64), "share of examples", protocol)
+
+
+def _clustered(
+    model: Model, split: Any, rows: np.ndarray, field: str, *, certainty: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cluster and label of each row, and, if asked for, the probability of each cluster, (B, K)."""
+    clusters, labels, sure = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, model.clusters)]
+    with evaluating(model):
+        for _, batch in blocks(split, rows, device_of(model)):
+            clusters.append(model.cluster(batch["x"]).cpu())
+            labels.append(batch[field].cpu())
+            if certainty:
+                sure.append(model.memberships(batch["x"]).float().cpu())
+    return torch.cat(clusters).numpy(), torch.cat(labels).numpy(), torch.cat(sure).numpy()
+
+
+def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str, Any] | None = None) -> dict[str, Score]:
+    """The bound L_I on how much of each code can be told from what is generated of it, over `n` fresh draws: code -> score.
+
+    Args:
+        model: any model that generates and has `information(z)`: log Q(c | G(z)) + H(c) of each code, in nats, name -> (B,)
+        n: draws, 2 or more; drawn and judged in blocks, so that no batch size matters
+        seed: of the draws
+        about: what the caller knows of the weights, stored in the protocol
+
+    References:
+        InfoGAN (Chen et al., 2016), arXiv 1606.03657, equation 5
+    """
+    require(model, "generates")
+    if not hasattr(model, "information"):
+        raise UserError(f"{model.title()} has no codes that it tells from x: infogan has")
+    if n < 2:
+        raise UserError(f"n must be 2 or more, not {n}")
+    like, source = next(model.parameters()), generator(("information", seed), device_of(model))
+    found: dict[str, list[torch.Tensor]] = {}
+    with evaluating(model):
+        for start in range(0, n, BLOCK):
+            for name, L_B in model.information(model.prior.sample(min(BLOCK, n - start), like, source)).items():
+                found.setdefault(name, []).append(L_B.double().cpu())
+    protocol = {**(about or {}), "draws": n, "seed": seed, **environment(model)}
+    return {name: mean_score(f"L_I of {name}", torch.cat(parts).numpy(), "nats", protocol) for name, parts in found.items()}
