@@ -35,6 +35,7 @@ NAMES = (
     "series",
     "features_mnist",
     "features_fashion",
+    "manifold",
     "infogan",
     "gpu",
 )

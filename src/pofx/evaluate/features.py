@@ -1,0 +1,179 @@
+"""What samples are compared by: features of x, from pixels, from a trained network, or from one that is trained for the data at hand.
+
+Distances of raw pixels say little about pictures, so samples are compared by what a network sees in them. A number then belongs to
+that network, so features carry a name with its hash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.evaluate.blocks import BLOCK, blocks, evaluating
+from pofx.evaluate.protocol import device_of, weights_hash
+from pofx.kinds import Binary, Category, Image, Kind
+from pofx.model import Model, require
+
+if TYPE_CHECKING:
+    from pofx.data import Data
+    from pofx.train.trainer import Report
+
+ARGUMENTS: dict[str, Any] = {"channels": (32, 64, 64), "features": 64}  # of the network that is trained where none is given
+TRAINING: dict[str, Any] = {"steps": 2000, "lr": 2e-3, "warmup": 0.02, "schedule": "cosine", "ema": 0.999}
+
+
+@dataclass(frozen=True)
+class Features:
+    """A fixed map from x (B, *shape) to d features, float64 (B, d).
+
+    Args:
+        name: "pixels", or "<model>@<first 8 digits of the hash of its weights>"
+        x: the kind of data that it takes
+        function: a block of x, on `device`, to a tensor (B, d)
+        sha256: of the network's weights; None where there is no network
+        model: the network, if it is one of ours: it may classify, too
+        device: where `function` computes
+    """
+
+    name: str
+    x: Kind
+    function: Callable[[Tensor], Tensor]
+    sha256: str | None = None
+    model: Model | None = None
+    device: torch.device | str = "cpu"
+
+    def __call__(self, x: Tensor) -> np.ndarray:
+        """The features of x (B, *shape), float64 (B, d); computed 100 rows at a time.
+
+        Raises:
+            UserError: x of another shape; pictures outside [0, 1], or numbers that are not finite: the first such row is named
+        """
+        if tuple(x.shape[1:]) != self.x.shape:
+            raise UserError(f"features {self.name} are of {self.x}, shape {self.x.shape}, not of x of shape {tuple(x.shape[1:])}")
+        self._check(x)
+        with torch.no_grad():
+            found = [self.function(block.to(self.device)).flatten(1).double().cpu() for block in x.split(BLOCK)]
+        return torch.cat(found).numpy()
+
+    def of(self, split: Any, rows: np.ndarray) -> np.ndarray:
+        """The features of these rows of a split, float64 (n, d)."""
+        return np.concatenate([self(batch["x"]) for _, batch in blocks(split, rows, torch.device(self.device))])
+
+    def classes(self, x: Tensor) -> np.ndarray:
+        """What the network takes x (B, *shape) for, int64 (B,); only of a network that classifies."""
+        if self.model is None:
+            raise UserError(f"features {self.name} are of no classifier: take --features of a run of convnet")
+        require(self.model, "classifies")
+        with evaluating(self.model):
+            return torch.cat([self.model.classify(block.to(self.device)).argmax(1).cpu() for block in x.split(BLOCK)]).numpy()
+
+    def _check(self, x: Tensor) -> None:
+        rows = x.flatten(1)
+        if not (finite := rows.isfinite().all(1)).all():
+            raise UserError(f"x number {int((~finite).nonzero()[0])} is not finite, so it has no features")
+        if isinstance(self.x, (Image, Binary)) and not (inside := ((rows >= 0) & (rows <= 1)).all(1)).all():
+            bad = int((~inside).nonzero()[0])
+            low, high = rows[bad].min(), rows[bad].max()
+            raise UserError(f"picture number {bad} has values from {low:.3g} to {high:.3g}, but pictures lie in [0, 1]: scale them first")
+
+    def record(self) -> dict[str, Any]:
+        """What a protocol says of them."""
+        return {"name": self.name, **({} if self.sha256 is None else {"sha256": self.sha256})}
+
+
+def pixels(x: Kind) -> Features:
+    """x itself, flattened: for vectors and for tiny pictures.
+
+    Example:
+        >>> pixels(Image(1, 2, 2))(torch.full((3, 1, 2, 2), 0.5)).shape
+        (3, 4)
+    """
+    return Features("pixels", x, lambda block: block.flatten(1))
+
+
+def network(model: Model) -> Features:
+    """The codes of any model that encodes.
+
+    Example:
+        >>> from pofx.models.autoencoders.pca import PCA
+        >>> network(PCA(Image(1, 2, 2), latent=3))(torch.zeros(5, 1, 2, 2)).shape
+        (5, 3)
+    """
+    require(model, "encodes")
+    model.eval()
+    sha256 = weights_hash(model)
+    return Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], model.encode, sha256, model, device_of(model))
+
+
+def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: Report | None = None) -> Features:
+    """The features that `spec` names, for the x of `data`.
+
+    Args:
+        data: as `pofx.data.load` gives it
+        spec: "pixels", or a run folder of a model that encodes; None: for pictures with labels a small classifier that is trained on the
+            training split once and kept (see `own_network`), for all else pixels
+        trust: execute the model file that the run carries
+        report: called with rows of metrics if a network is trained now
+
+    Raises:
+        UserError: no such run; its model does not encode, or was made for another kind of x
+    """
+    x = data.fields["x"]
+    if spec == "pixels":
+        return pixels(x)
+    if spec is None:
+        return own_network(data, report=report) if has_labelled_pictures(data) else pixels(x)
+    if not (Path(spec) / "config.json").is_file():
+        raise UserError(f"--features {spec}: no such run folder; say pixels, or a run of a model that encodes, such as convnet")
+    from pofx.run import Run
+
+    found = network(Run(spec).model(trust=trust))
+    if found.x != x:
+        raise UserError(f"--features {spec} are of x: {found.x}, but the data has x: {x}")
+    return found
+
+
+def has_labelled_pictures(data: Data) -> bool:
+    """Whether a classifier of pictures can be trained on the data."""
+    x = data.fields["x"]
+    return isinstance(x, (Image, Binary)) and len(x.shape) == 3 and isinstance(data.fields.get("label"), Category)
+
+
+def own_network(data: Data, *, report: Report | None = None) -> Features:
+    """Features of a small classifier (`convnet`) trained on the data's training split: 2,000 steps from seed 0, always the same.
+
+    It is trained at the first call and kept under $POFX_CACHE (by default ~/.cache/pofx) in features/, as a run folder that is
+    named by a hash of the data and of how it was trained.
+    """
+    from pofx.data.packing import cache
+    from pofx.models.classifiers.convnet import ConvNet
+    from pofx.run import Run, explained, seeded
+    from pofx.train import Training, train
+
+    about = {key: value for key, value in data.record.items() if key != "spec"}
+    kinds = {name: data.fields[name] for name in ("x", "label")}
+    key = json.dumps([about, {name: kind.to_json() for name, kind in kinds.items()}, ARGUMENTS, TRAINING], sort_keys=True, default=str)
+    folder = cache().parent / "features" / f"{Path(str(data.record['spec'])).stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second finds it trained
+        if (folder / "state").is_dir() or not (folder / "model.safetensors").is_file():  # none yet, or one whose training was killed
+            shutil.rmtree(folder, ignore_errors=True)
+            with seeded(0):
+                net = ConvNet(**kinds, **ARGUMENTS)  # type: ignore[arg-type]
+            train(net, data, Training(**TRAINING), folder, report=report)
+            shutil.rmtree(folder / "state")
+    return network(Run(folder).model())
