@@ -37,5 +37,6 @@ NAMES = (
     "features_fashion",
     "manifold",
     "infogan",
+    "parzen_estimator",
     "gpu",
 )
