@@ -246,6 +246,8 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
             elif "Series" in accepted and found == "Vector":
                 hint = "; if its rows are steps in time, say how many make an example with --window"
+            elif name == "x_labelled" and "label" in fields:
+                hint = "; say of how many rows the label is known, with --labelled 100"
             elif "Image" in accepted and found in ("Series", "Vector"):
                 hint = "; pictures are uint8, from 0 to 255"
             raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")

@@ -16,7 +16,7 @@ from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
 from pofx.errors import TooFewRows, UserError, nearest
 from pofx.game import generator
-from pofx.kinds import Binary, Fraction, Image, Kind, Range, Seed, Series, Size, check_value
+from pofx.kinds import Binary, Category, Fraction, Image, Kind, Range, Seed, Series, Size, check_value
 from pofx.options import options
 
 CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
@@ -38,6 +38,7 @@ def load(
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
+    labelled: Size | None = None,
     skip_bad: bool = False,
 ) -> Data:
     """Named splits of named, typed fields, from a name or a path.
@@ -71,7 +72,10 @@ def load(
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
         test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
             splits
-        split_seed: draws the splits, the rows of stacked pictures, and the fixed bits of dynamic binarisation in evaluation
+        split_seed: draws the splits, the rows of stacked pictures, the rows that are labelled, and the fixed bits of dynamic binarisation
+            in evaluation
+        labelled: only so many rows of train are labelled, as many of each class: they are `x_labelled`, and `label` is theirs, in an order
+            of their own beside x, which is all rows. In valid and test all are labelled, and x_labelled is x
         skip_bad: leave out files, or rows of a table, that cannot be read; without it they are an error
 
     Raises:
@@ -106,23 +110,35 @@ def load(
             raise UserError(f"{spec} has x: {x}; {why}: leave --binarize out")
         fields = fields | {"x": Binary(*x.shape)}
 
+    if labelled is not None:
+        if stacked is not None:
+            raise UserError("--labelled does not go with --stacked: leave one of them out")
+        if not isinstance(fields.get("label"), Category):
+            raise UserError(f"{spec} has {', '.join(fields)} and no labels: leave --labelled out, or name the --label of a table")
+        fields = {"x": fields["x"], "x_labelled": fields["x"], **{name: kind for name, kind in fields.items() if name != "x"}}
+
     if window is None:
         rows_of = {"all": ("all", None)} if uncut and "all" in contents.parts else cut(contents, valid, test, split_seed, spec)
     splits = {}
     for name, (part, rows) in rows_of.items():
-        held = {}
+        held: dict[str, Column] = {}
         for field, kind in fields.items():
-            how: dict[str, Any] = {"binarize": binarize if field == "x" else "none", "key": (split_seed, name)}
-            if stacked is None:
-                held[field] = Column(kind, contents.parts[part][field], rows, levels=levels if field == "x" else None, **how)
-            else:
-                column = Column(single[field], contents.parts[part][field], rows)
+            of_x = field in ("x", "x_labelled")
+            how: dict[str, Any] = {"binarize": binarize if of_x else "none", "key": (split_seed, name)}
+            stored, levels_of = contents.parts[part]["x" if of_x else field], levels if of_x else None
+            if stacked is not None:
+                column = Column(single[field], stored, rows)
                 held[field] = synthetic.Stacked(column, kind, seed=split_seed, split=name, channels=stacked, **how)
+            elif labelled is not None and name == "train" and field in ("x_labelled", "label"):
+                some = few(contents.parts[part]["label"], rows, labelled, split_seed, spec)
+                held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
+            else:
+                held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
         names = contents.names.get(part, []) if stacked is None else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
     record = {
         "spec": spec,
-        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride", "stacked")},
+        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride", "stacked", "labelled")},
         "fields": {name: kind.to_json() for name, kind in fields.items()},
         "counts": {name: len(split) for name, split in splits.items()},
         "sha256": contents.sha256,
@@ -285,3 +301,21 @@ def cut(contents: Contents, valid: float | None, test: float | None, seed: int, 
                 splits[name] = (part, np.sort(rows[left : left + sizes[name]]))
                 left += sizes[name]
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
+
+
+def few(labels: np.ndarray, rows: np.ndarray | None, count: int, seed: int, spec: str) -> np.ndarray:
+    """The `count` of these rows whose labels may be known, as many of each class (one more of some, which are drawn), in order."""
+    rows = np.arange(len(labels)) if rows is None else rows
+    of = np.asarray(labels)[rows]
+    classes, source = np.unique(of), generator(("labelled", seed))
+    if count < len(classes):
+        raise UserError(f"{spec} has {len(classes)} classes: --labelled must be {len(classes)} or more, one of each, not {count}")
+    each, more = divmod(count, len(classes))
+    extra = set(torch.randperm(len(classes), generator=source)[:more].tolist())
+    chosen = []
+    for i, label in enumerate(classes):
+        wanted, here = each + (i in extra), rows[of == label]
+        if wanted > len(here):
+            raise UserError(f"{spec}: --labelled {count} takes {wanted} rows of each class, but train has {len(here)} of class {label}")
+        chosen.append(here[torch.randperm(len(here), generator=source)[:wanted].numpy()])
+    return np.sort(np.concatenate(chosen))

@@ -166,6 +166,15 @@ class Split:
     def __len__(self) -> int:
         return max(self.groups.values())
 
+    def require_paired(self, *names: str) -> None:
+        """Raise a UserError unless a row of these columns is one example throughout."""
+        for name in names:
+            if (group := self.columns[name].group) != self.columns[names[0]].group:
+                own = ", ".join(other for other, column in self.columns.items() if column.group == group and other != name)
+                raise UserError(
+                    f"in this split {name} is known of {own} only, {self.groups[group]} rows: take another split, or leave --labelled out"
+                )
+
     def read(self, rows: np.ndarray | Tensor | Sequence[int], noise: Noise | None = None) -> Batch:
         """The batch of these rows, each field float32 (B, *shape) or int64 (B,), one vectorised read a field.
 

@@ -47,6 +47,8 @@ def reconstruction_error(
 def error_rate(model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None) -> Score:
     """The share of examples whose largest logit is not their label's. Arguments as in `reconstruction_error`."""
     require(model, "classifies")
+    if "label" in split.columns:
+        split.require_paired("x", "label")
     chosen = chosen_rows(split, rows)
     wrong: list[bool] = []
     with evaluating(model):

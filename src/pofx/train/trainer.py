@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
+from pofx.kinds import Category
 from pofx.model import Model
 from pofx.run import seeded, write_tensors
 from pofx.train.average import averageable, swapped
@@ -65,6 +66,7 @@ class Trainer:
         self.state_folder, self.metrics, self.report = state, metrics or Metrics(None), report
         self.dtype = next((t.dtype for t in model.state_dict().values() if t.is_floating_point()), torch.float32)
         self.fields = list(model.inputs)
+        require_paired(model, data)
         self.stages = list(model.stages())
         self.names = {p: name for name, p in model.named_parameters()}
         self.trainable = [p for p in model.parameters() if p.requires_grad]
@@ -426,6 +428,17 @@ class Trainer:
             write_tensors(self.state_folder.parent / "model.safetensors", self.weights())
             write_tensors(self.state_folder / "training.safetensors", *state)
         self.saved = self.step
+
+
+def require_paired(model: Model, data: Data) -> None:
+    """Raise a UserError if the model takes labels of examples that it does not take: it would hold them for those of others."""
+    for name, kind in model.inputs.items():
+        own = [other for other, group in data.groups.items() if group == data.groups.get(name) and other != name]
+        if isinstance(kind, Category) and own and not set(own) & set(model.inputs):
+            raise UserError(
+                f"{model.title()} takes {', '.join(model.inputs)}, but {name} is known of {', '.join(own)} only: leave --labelled out, "
+                f"or train a model that takes {own[0]} (pofx models shows which)"
+            )
 
 
 def _device(asked: str) -> torch.device:

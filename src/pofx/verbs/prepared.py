@@ -12,7 +12,7 @@ from pofx.kinds import Binary, Category, Image, Series
 if TYPE_CHECKING:
     import numpy as np
 
-    from pofx.data import Data, Split
+    from pofx.data import Column, Data, Split
     from pofx.game import Batch
     from pofx.model import Model
     from pofx.run import Run
@@ -82,7 +82,7 @@ class Rows:
             raise UserError(f"{data.record['spec']} has no {part} split: it has {', '.join(data.splits)}, or say --split all")
         names = list(data.splits) if part == "all" else [part]
         self.splits: list[Split] = [data.splits[name] for name in names]
-        sources = [_source_rows(split) for split in self.splits]
+        sources = [_rows(split.columns["x"]) for split in self.splits]
         number = np.concatenate([np.full(len(rows), i) for i, rows in enumerate(sources)])
         within = np.concatenate([np.arange(len(rows)) for rows in sources])
         source = np.concatenate(sources)
@@ -104,9 +104,11 @@ class Rows:
             about[called] = [self.splits[i].names[row] for i, row in zip(self.number, self.within, strict=True)]
         for name, kind in self.data.fields.items():
             if isinstance(kind, Category):
-                numbers = [split.columns[name].read(torch.arange(len(split))).numpy() for split in self.splits]
-                found = [int(numbers[i][row]) for i, row in zip(self.number, self.within, strict=True)]
-                about[name] = [kind.names[i] for i in found] if kind.names else found
+                columns = [split.columns[name] for split in self.splits]
+                numbers = [column.read(torch.arange(len(column))).tolist() for column in columns]
+                known = [dict(zip(_rows(column).tolist(), own, strict=True)) for column, own in zip(columns, numbers, strict=True)]
+                found = [known[i].get(row) for i, row in zip(self.number, self.source.tolist(), strict=True)]  # None: not labelled
+                about[name] = [kind.names[y] if kind.names and y is not None else y for y in found]
         return about
 
     def read(self, rows: np.ndarray | Sequence[int]) -> Batch:
@@ -124,8 +126,8 @@ class Rows:
         return {name: torch.cat([piece[name] for piece in pieces])[back] for name in pieces[0]}
 
 
-def _source_rows(split: Split) -> np.ndarray:
+def _rows(column: Column) -> np.ndarray:
+    """The numbers of a column's rows in its source."""
     import numpy as np
 
-    rows = split.columns["x"].rows
-    return np.arange(len(split)) if rows is None else rows
+    return np.arange(len(column)) if column.rows is None else column.rows

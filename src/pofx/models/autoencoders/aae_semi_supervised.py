@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,7 +53,6 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         beta1: decay of the mean gradient in the Adam of critics, and of the encoder against them
 
     Example:
-        >>> import torch
         >>> aae = SemiSupervisedAAE(Image(1, 8, 8), Image(1, 8, 8), Category(10), latent=4, hidden=(16,), critic_hidden=(16,))
         >>> [player.name for player in aae.stages()[0].players]
         ['reconstruction', 'critic', 'regularisation', 'label']
@@ -109,3 +109,18 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
     def classify(self, x: Tensor) -> Tensor:
         """Logits of the label of `x` (B, *shape), (B, classes)."""
         return self.encoder.logits(x)[0]
+
+    @torch.no_grad()
+    def sample(self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """`n` draws of label and style, decoded: (n, *shape).
+
+        Args:
+            n: how many
+            given: labels (n,), instead of drawn ones
+            generator: the source of randomness
+        """
+        z = self.prior.sample(n, next(self.parameters()), generator)
+        if given is not None:
+            C = self.encoder.sizes[0]
+            z = torch.cat([F.one_hot(given, C).to(z.dtype), z[:, C:]], dim=1)
+        return self.generate(z)
