@@ -62,6 +62,11 @@ def interpolate(model: Model, x0: Tensor, x1: Tensor, steps: int, *, spherical: 
     z0_Bd, z1_Bd = _codes(model, x0), _codes(model, x1)
     if len(z0_Bd) != len(z1_Bd):
         raise UserError(f"interpolate needs as many x0 as x1, not {len(z0_Bd)} and {len(z1_Bd)}")
+    return _decoded(model, way(z0_Bd, z1_Bd, steps, spherical=spherical))
+
+
+def way(z0_Bd: Tensor, z1_Bd: Tensor, steps: int, *, spherical: bool = False) -> Tensor:
+    """The codes on the way from each of one set to that of another, both ends included, (B, S, d): straight, or along the great circle."""
     z0_B1d, z1_B1d = z0_Bd[:, None].double(), z1_Bd[:, None].double()  # in float32 the angle of codes close to each other is lost
     t_S1 = torch.linspace(0, 1, steps, dtype=torch.float64, device=z0_Bd.device)[:, None]
     z_BSd = torch.lerp(z0_B1d, z1_B1d, t_S1)
@@ -69,7 +74,7 @@ def interpolate(model: Model, x0: Tensor, x1: Tensor, steps: int, *, spherical: 
         angle_B11 = torch.cosine_similarity(z0_B1d, z1_B1d, dim=2)[..., None].clamp(-1, 1).acos()
         arc_BSd = (((1 - t_S1) * angle_B11).sin() * z0_B1d + (t_S1 * angle_B11).sin() * z1_B1d) / angle_B11.sin()
         z_BSd = torch.where(angle_B11.sin() < 1e-6, z_BSd, arc_BSd)  # parallel codes span no circle: the straight line is theirs
-    return _decoded(model, z_BSd.to(z0_Bd.dtype))
+    return z_BSd.to(z0_Bd.dtype)
 
 
 def attribute_vector(model: Model, x_with: Tensor, x_without: Tensor) -> Tensor:

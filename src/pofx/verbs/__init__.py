@@ -23,10 +23,12 @@ from pofx.verbs.forecast import forecast, forecast_flags
 from pofx.verbs.judge import compare, evaluate, evaluate_flags
 from pofx.verbs.learn import resume, train, train_flags
 from pofx.verbs.look import data, look_flags, models
+from pofx.verbs.sweep import arithmetic, sweep
 
 __all__ = [
     "VERBS",
     "Verb",
+    "arithmetic",
     "attribute",
     "compare",
     "complete",
@@ -40,6 +42,7 @@ __all__ = [
     "resume",
     "sample",
     "score",
+    "sweep",
     "train",
     "traverse",
 ]
@@ -74,4 +77,6 @@ VERBS = {
     "traverse": Verb(traverse, codes_flags(traverse)),
     "interpolate": Verb(interpolate, codes_flags(interpolate)),
     "attribute": Verb(attribute, codes_flags(attribute)),
+    "sweep": Verb(sweep),
+    "arithmetic": Verb(arithmetic),
 }

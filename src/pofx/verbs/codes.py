@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Category, Count, Positive, Range, Size
-from pofx.verbs.files import destination, write_arrays, write_picture
+from pofx.kinds import Category, Count, Positive, Range, Seed, Size
+from pofx.verbs.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.verbs.flags import Known, asking_flags, sort
 from pofx.verbs.prepared import Part, Rows, prepared
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from pofx.kinds import Kind
     from pofx.model import Model
 
+FILES = (".png", *ARRAYS)
 KNOWN_WELL = 2000  # items from which the spread of the codes is learnt
 
 
@@ -80,11 +83,15 @@ def interpolate(
     pairs: Size = 8,
     steps: Annotated[int, Range(2)] = 9,
     spherical: bool = False,
+    seed: Seed = 0,
     out: str | None = None,
     trust: bool = False,
     **loading: Any,
 ) -> dict[str, Any]:
     """The way from the code of one item to that of another, decoded.
+
+    A model that generates but does not encode goes from one draw of its prior to another: Gaussian parts along the great circle, others
+    straight.
 
     Args:
         run: a run folder
@@ -93,12 +100,21 @@ def interpolate(
         pairs: how many ways: from item 0 to 1, from 2 to 3, ...
         steps: how many pictures a way, both ends included
         spherical: along the great circle instead of the straight line
+        seed: of the draws, for a model that does not encode
         out: .png, .npy or .npz; by default samples/interpolation.png in the run folder
         trust: execute the model file that the run carries
         loading: how the data are read
     """
     from pofx import evaluate as measures
+    from pofx.run import Run
 
+    can = type(Run(run).blank(trust=trust)).capabilities()
+    if "generates" in can and not {"encodes", "decodes"} <= set(can):
+        if data is not None or loading:
+            raise UserError(
+                f"{run} does not encode and decode, so it goes between draws of its prior, not between items of {data or 'data'}"
+            )
+        return _between_draws(run, pairs, steps, spherical, seed, out, trust)
     asked = _Asked(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)
@@ -162,6 +178,22 @@ def attribute(
     return asked.drawn(strips, f"{asked.model.title()}: plus {steps} times ({has} minus {lacks or 'the others'})")
 
 
+def _between_draws(run: str, pairs: int, steps: int, spherical: bool, seed: int, out: str | None, trust: bool) -> dict[str, Any]:
+    """`interpolate` for a model that generates: from draw 0 to 1, from 2 to 3, ..."""
+    from pofx.evaluate.steering import between, generated
+    from pofx.game import generator
+    from pofx.run import Run
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    file, kind = destination(out or found.path / "samples" / "interpolation.png", FILES), model.inputs["x"]
+    z_Bd = model.prior.sample(2 * pairs, next(model.parameters()), generator(("interpolate", seed)))
+    z_BSd = between(model.prior, z_Bd[0::2], z_Bd[1::2], steps, spherical=spherical)
+    ways = generated(model, z_BSd.flatten(0, 1)).reshape(pairs, steps, *kind.shape)
+    draw(file, {f"draw {2 * i} to {2 * i + 1}": way for i, way in enumerate(ways)}, kind, f"{model.title()}: from one draw to another")
+    return {"run": str(found.path), "seed": seed, "out": str(file)}
+
+
 class _Asked:
     """A run's model with the items that a verb asks about, and where its picture goes."""
 
@@ -175,7 +207,7 @@ class _Asked:
         self.model: Model = self.run.model(trust=trust)
         require(self.model, "encodes", "decodes")
         *_, options = sort(verb.__name__, loading, codes_flags(verb)(run, trust))
-        self.file = destination(out or self.run.path / "samples" / name, (".png", ".npy", ".npz"))
+        self.file = destination(out or self.run.path / "samples" / name, FILES)
         self.data = prepared(self.run, self.model, data, options)
         self.rows = Rows(self.data, split)
         self.kind: Kind = self.data.fields["x"]
@@ -192,12 +224,17 @@ class _Asked:
             return self.model.encode(self.items(list(range(min(KNOWN_WELL, len(self.rows)))))).flatten(1).cpu().numpy()
 
     def drawn(self, strips: dict[str, np.ndarray], title: str) -> dict[str, Any]:
-        import numpy as np
-
-        from pofx.pictures import labelled_rows
-
-        if self.file.suffix.lower() == ".png":
-            write_picture(self.file, labelled_rows({label: (strip, self.kind) for label, strip in strips.items()}, title))
-        else:
-            write_arrays(self.file, {"x": np.stack(list(strips.values()))}, "x")
+        draw(self.file, strips, self.kind, title)
         return {"run": str(self.run.path), "data": self.data.record["spec"], "out": str(self.file)}
+
+
+def draw(file: Path, strips: dict[str, np.ndarray], kind: Kind, title: str) -> None:
+    """Strips of x by label, (S, *shape) each, as rows of a picture, or stacked as an array."""
+    import numpy as np
+
+    from pofx.pictures import labelled_rows
+
+    if file.suffix.lower() == ".png":
+        write_picture(file, labelled_rows({label: (strip, kind) for label, strip in strips.items()}, title))
+    else:
+        write_arrays(file, {"x": np.stack(list(strips.values()))}, "x")
