@@ -37,6 +37,7 @@ NAMES = (
     "features_fashion",
     "manifold",
     "infogan",
+    "dcgan_fashion",
     "parzen_estimator",
     "gpu",
 )

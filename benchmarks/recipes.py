@@ -41,6 +41,7 @@ COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
 FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.999, "precision": "bf16", "eval_every": 500}
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
+DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
 
 SERIES: dict[str, dict[str, Any]] = {
     "sunspots": {"spec": "timeseries/monthly-sunspots.csv", "window": 48},
@@ -93,6 +94,12 @@ RECIPES = {
     ),
     "features_mnist": Recipe("convnet", {}, PLAIN, FEATURES_TRAINING),
     "features_fashion": Recipe("convnet", {}, {"spec": "fashion-mnist"}, FEATURES_TRAINING),
+    **{
+        f"dcgan_fashion_{seed}": Recipe(
+            "dcgan", {"width": 32}, {"spec": "fashion-mnist", "size": 32}, DCGAN_TRAINING | {"steps": 5000, "seed": seed}
+        )
+        for seed in range(3)
+    },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
