@@ -70,8 +70,8 @@ class Rules:
         spectral_norm: divides each of the critic's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
         packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
-        pool: so many generated x are kept, and half of those that the critic sees are old ones from there (Shrivastava et al., 2017,
-            arXiv 1612.07828); of each replica its own
+        pool: so many generated x are kept, and up to half of those that the critic sees are old ones from there (Shrivastava et al.,
+            2017, arXiv 1612.07828); of each replica its own
         lr_generator: learning rate of the generator
         lr_critic: learning rate of the critic; rates of their own are the two time scales of Heusel et al., 2017, arXiv 1706.08500
         beta1: decay of the mean gradient in both players' Adam
@@ -92,6 +92,12 @@ class Rules:
     def __post_init__(self) -> None:
         if self.smoothing and LOSSES[self.loss].flipped is None:
             raise UserError(f"loss {self.loss} has no labels to smooth: leave smoothing out, or take loss non_saturating")
+        if self.smoothing >= 0.5:
+            raise UserError(f"smoothing must be below 0.5, or real x count as generated: not {self.smoothing:g}; 0.1 is usual")
+        if self.loss == "wasserstein" and self.penalty == "none" and not self.spectral_norm:
+            raise UserError("loss wasserstein needs a critic whose slope is bounded: take penalty wgan_gp, or spectral_norm")
+        if self.beta1 >= 1:
+            raise UserError(f"beta1 must be below 1, or nothing moves: not {self.beta1:g}")
 
 
 class Adversarial(Model):
@@ -165,7 +171,8 @@ class Adversarial(Model):
         """The gradient penalty of each example, (B,), without its weight."""
         at = x
         if self.rules.penalty == "wgan_gp":
-            at = torch.lerp(x, fake, noise.uniform(*[1] * (x.ndim - 1)))
+            share = noise.uniform(*[1] * (x.ndim - 1))[:: self.rules.packing].repeat_interleave(self.rules.packing, 0)
+            at = torch.lerp(x, fake, share)  # x that are judged together move together
         at = at.detach().requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.scores(at, noise).sum() / self.rules.packing, at, create_graph=True)
@@ -175,20 +182,20 @@ class Adversarial(Model):
         return ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
 
     def recalled(self, fake: Tensor, noise: Noise) -> Tensor:
-        """Generated x, half of them replaced by older ones from the pool, which takes up the new ones."""
+        """Generated x, half of them exchanged for older ones from the pool; the first ones fill it."""
         size = self.rules.pool
         if not size:
             return fake
-        old, where_B = noise.uniform() < 0.5, noise.integers(size)
         filled = int(self.pooled)
-        if filled < size:  # the first ones fill it
+        if filled < size:
             new = fake[: size - filled]
             self.pool[filled : filled + len(new)] = new
             self.pooled += len(new)
             return fake
-        shown = torch.where(old.view(-1, *[1] * (fake.ndim - 1)), self.pool[where_B].to(fake.dtype), fake)
-        self.pool[where_B[old]] = fake[old].to(self.pool.dtype)
-        return shown
+        where = noise.permutation(size)[: len(fake) // 2]  # all different, so that none is overwritten twice
+        old = self.pool[where].to(fake.dtype)
+        self.pool[where] = fake[: len(old)].to(self.pool.dtype)
+        return torch.cat([old, fake[len(old) :]])
 
     def generate(self, z: Tensor) -> Tensor:
         """x of codes (B, d) from the prior, (B, *shape)."""
