@@ -39,5 +39,8 @@ NAMES = (
     "infogan",
     "dcgan_fashion",
     "parzen_estimator",
+    "ring",
+    "grid",
+    "gan_parzen",
     "gpu",
 )

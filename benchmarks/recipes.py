@@ -49,6 +49,9 @@ SERIES: dict[str, dict[str, Any]] = {
     "ett": {"spec": "timeseries/ETTh1.csv", "window": 48},
 }
 LATENT_TRAINING = COSINE | {"batch_size": 50, "lr": 3e-3, "eval_every": 100}
+PLANE: dict[str, Any] = {"latent": 8, "hidden": (128, 128, 128), "lr_generator": 1e-3, "lr_critic": 3e-3}
+PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
+GAN_TRAINING: dict[str, Any] = {"steps": 12_000, "batch_size": 100, "ema": 0.999, "precision": "bf16"}
 
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -117,4 +120,14 @@ RECIPES = {
     "sunspots_latent": Recipe("series_latent", {"hidden": 64}, SERIES["sunspots"], LATENT_TRAINING | {"steps": 2000}),
     "temperatures_latent": Recipe("series_latent", {"hidden": 64}, SERIES["temperatures"], LATENT_TRAINING | {"steps": 2000}),
     "ett_latent": Recipe("series_latent", {"hidden": 64}, SERIES["ett"], LATENT_TRAINING | {"steps": 4000}),
+    **{
+        f"{data}{plain}_{seed}": Recipe("gan", PLANE | ({} if plain else {"packing": 2}), {"spec": data}, PLANE_TRAINING | {"seed": seed})
+        for data in ("ring", "grid")
+        for plain in ("", "_plain")
+        for seed in range(3)
+    },
+    **{
+        f"gan_parzen_{seed}": Recipe("gan", {"body": "maxout", "hidden": (1200, 1200)}, PLAIN, GAN_TRAINING | {"seed": seed})
+        for seed in range(3)
+    },
 }
