@@ -6,28 +6,48 @@ from pathlib import Path
 from typing import Any
 
 from pofx.errors import UserError, nearest
+from pofx.evaluate.clusters import clustering_accuracy
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
+from pofx.evaluate.features import Features, chosen
+from pofx.evaluate.frechet import frechet_distance
+from pofx.evaluate.kid import kid
 from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs
+from pofx.evaluate.likeness import MOST, likeness
+from pofx.evaluate.manifold import Manifold, manifold
+from pofx.evaluate.probe import linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
-from pofx.kinds import Image, Seed, Size
-from pofx.model import Model
+from pofx.evaluate.samples import draw, known_options
+from pofx.evaluate.sliced import sliced_wasserstein
+from pofx.kinds import Category, Count, Image, Seed, Size
+from pofx.model import Model, require
 
 __all__ = [
     "CodeReport",
+    "Features",
+    "Manifold",
     "Score",
     "apply_attribute",
     "attribute_vector",
     "bits_per_dimension",
+    "clustering_accuracy",
     "code_report",
     "differences",
+    "draw",
+    "draws_samples",
     "error_rate",
     "evaluate",
+    "frechet_distance",
     "interpolate",
+    "kid",
+    "likeness",
+    "linear_probe",
     "log_likelihood",
     "log_probs",
+    "manifold",
     "reconstruction_error",
     "require_comparable",
+    "sliced_wasserstein",
     "traverse",
 ]
 
@@ -39,6 +59,9 @@ def evaluate(
     split: str = "test",
     seed: Seed = 0,
     rows: Size | None = None,
+    draws: Count | None = None,
+    features: Features | str | None = None,
+    probe: Size | None = None,
     weights: dict[str, Any] | None = None,
     given: str | int | None = None,
     unfinished: Path | None = None,
@@ -48,7 +71,8 @@ def evaluate(
     """Every measure that the model's capabilities allow, over one split.
 
     log p (and bits per dimension for pictures) of a model that scores; reconstruction error of one that encodes and decodes; active
-    units of one that encodes; error rate of one that classifies, where the data has labels.
+    units of one that encodes; error rate of one that classifies, and clustering accuracy of one that clusters, where the data has labels;
+    and what samples are like, beside the data (`pofx.evaluate.likeness`), where they are drawn.
 
     Args:
         model: a trained model
@@ -56,28 +80,41 @@ def evaluate(
         split: which of its splits
         seed: of the model's noise
         rows: so many rows from the first; by default all
+        draws: how many samples to measure; by default as many as rows, at most 10,000, of a model without a density, and none of one
+            that has it; 0: none
+        features: what samples are compared by: as `pofx.evaluate.features.chosen` takes it, or such features
+        probe: also the accuracy of a linear classifier of the codes that is told the labels of so many rows of the training split
         weights: which weights of its run these are, such as {"rule": "best on valid", "ema": None}; stored in the protocol
-        given: of a conditional model: the field with each example's own class, for log p(x | its label), or the number of one class
+        given: of a conditional model: the field with each example's own class, for log p(x | its label) and for samples with the same
+            classes, or the number of one class
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
-        progress: called with (rows done, rows in all) while log p is computed
-        asked: further keyword arguments of the model's `log_prob`, such as `samples`
+        progress: called with (rows done, rows in all) while log p is computed, and while samples are drawn
+        asked: further keyword arguments of the model's `log_prob`, such as `samples`, and of its `sample`
 
     Raises:
-        UserError: no such split; data that the model was not made for; too few rows; an argument that `log_prob` has not got; nothing
-            to measure
+        UserError: no such split; data that the model was not made for; too few rows; an argument that neither `log_prob` nor `sample` has
+            got; nothing to measure
     """
     if split not in data.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
     can = model.capabilities()
     _require_fields(model, data, {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])})
-    if asked and "scores" not in can:
-        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(asked))} means nothing here: leave it out")
+    drawing = draws_samples(model, draws)
+    of_sample = {name: value for name, value in asked.items() if name in known_options(model)} if drawing else {}
+    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample}
+    if of_log_prob and "scores" not in can:
+        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
+    if drawing and isinstance(given, int):
+        raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
+    if features is not None and not drawing:
+        raise UserError(f"features are what samples are compared by, and none are drawn: say --draws {MOST}, or leave features out")
     rows_of = data.splits[split]
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
+    labelled = isinstance(data.fields.get("label"), Category)
     scores: list[Score] = []
     if "scores" in can:
         log_p = log_likelihood(
-            model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **asked
+            model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **of_log_prob
         )
         scores.append(log_p)
         if isinstance(kind := model.inputs["x"], Image):
@@ -86,11 +123,29 @@ def evaluate(
         scores += reconstruction_error(model, rows_of, rows=rows, about=about)
     if "encodes" in can:
         scores.append(code_report(model, rows_of, rows=rows, about=about).score())
-    if "classifies" in can and "label" in data.fields:
+    if "classifies" in can and labelled:
         scores.append(error_rate(model, rows_of, rows=rows, about=about))
+    if "clusters" in can and labelled:
+        scores.append(clustering_accuracy(model, data, split=split, rows=rows, about=about))
+    if probe is not None:
+        scores.append(linear_probe(model, data, labels=probe, split=split, seed=seed, rows=rows, about=about))
+    if drawing:
+        by = features if isinstance(features, Features) else chosen(data, features)
+        condition = given if isinstance(given, str) else None
+        scores += likeness(
+            model, data, by, split=split, draws=draws, rows=rows, seed=seed, given=condition, about=about, progress=progress, **of_sample
+        )
     if not scores:
         raise UserError(f"there is nothing to measure on {model.title()}: it can {', '.join(can) or 'nothing'}")
     return scores
+
+
+def draws_samples(model: Model, draws: int | None) -> bool:
+    """Whether evaluation draws samples: if it is asked for so many, or not told and the model has no density to be judged by."""
+    if draws:
+        require(model, "samples")
+    can = model.capabilities()
+    return bool(draws) if draws is not None else "samples" in can and "scores" not in can
 
 
 def _require_fields(model: Model, data: Any, used: set[str]) -> None:

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from pofx.data import Data
     from pofx.train.trainer import Report
 
-ARGUMENTS: dict[str, Any] = {"channels": (32, 64, 64), "features": 64}  # of the network that is trained where none is given
-TRAINING: dict[str, Any] = {"steps": 2000, "lr": 2e-3, "warmup": 0.02, "schedule": "cosine", "ema": 0.999}
+SIZE = 64  # features of a network that is trained because none is given
+TRAINING: dict[str, Any] = {"steps": 2000, "lr": 2e-3, "warmup": 0.02, "schedule": "cosine", "ema": 0.99}  # of a classifier
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
 
     Args:
         data: as `pofx.data.load` gives it
-        spec: "pixels", or a run folder of a model that encodes; None: for pictures with labels a small classifier that is trained on the
-            training split once and kept (see `own_network`), for all else pixels
+        spec: "pixels", or a run folder of a model that encodes; None: x itself where it has 64 numbers or less, else `own_network`
         trust: execute the model file that the run carries
         report: called with rows of metrics if a network is trained now
 
@@ -130,10 +130,10 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
         UserError: no such run; its model does not encode, or was made for another kind of x
     """
     x = data.fields["x"]
+    if spec is None:
+        return pixels(x) if x.size <= SIZE and not _classifiable(data) else own_network(data, report=report)
     if spec == "pixels":
         return pixels(x)
-    if spec is None:
-        return own_network(data, report=report) if has_labelled_pictures(data) else pixels(x)
     if not (Path(spec) / "config.json").is_file():
         raise UserError(f"--features {spec}: no such run folder; say pixels, or a run of a model that encodes, such as convnet")
     from pofx.run import Run
@@ -144,27 +144,29 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
     return found
 
 
-def has_labelled_pictures(data: Data) -> bool:
-    """Whether a classifier of pictures can be trained on the data."""
-    x = data.fields["x"]
-    return isinstance(x, (Image, Binary)) and len(x.shape) == 3 and isinstance(data.fields.get("label"), Category)
-
-
 def own_network(data: Data, *, report: Report | None = None) -> Features:
-    """Features of a small classifier (`convnet`) trained on the data's training split: 2,000 steps from seed 0, always the same.
+    """Features of a model that is trained for the data, always in the same way: 2,000 steps of a small classifier (`convnet`) where there
+    are pictures with labels, else 64 principal components (`pca`).
 
-    It is trained at the first call and kept under $POFX_CACHE (by default ~/.cache/pofx) in features/, as a run folder that is
-    named by a hash of the data and of how it was trained.
+    It is trained at the first call, on the training split from seed 0, and kept under $POFX_CACHE (by default ~/.cache/pofx) in
+    features/, as a run folder that is named by a hash of the data and of how it was trained.
     """
     from pofx.data.packing import cache
+    from pofx.models.autoencoders.pca import PCA
     from pofx.models.classifiers.convnet import ConvNet
     from pofx.run import Run, explained, seeded
     from pofx.train import Training, train
 
-    about = {key: value for key, value in data.record.items() if key != "spec"}
-    kinds = {name: data.fields[name] for name in ("x", "label")}
-    key = json.dumps([about, {name: kind.to_json() for name, kind in kinds.items()}, ARGUMENTS, TRAINING], sort_keys=True, default=str)
-    folder = cache().parent / "features" / f"{Path(str(data.record['spec'])).stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    build: Callable[[], Model]
+    if _classifiable(data):
+        kinds, training = [data.fields["x"], data.fields["label"]], TRAINING
+        build = partial(ConvNet, *kinds, features=SIZE)  # type: ignore[arg-type]  # of the kinds that it takes
+    else:
+        kinds, training = [data.fields["x"]], {"batch_size": 1000}
+        build = partial(PCA, *kinds, latent=SIZE)  # type: ignore[arg-type]
+    about = [{name: value for name, value in data.record.items() if name != "spec"}, [kind.to_json() for kind in kinds], SIZE, training]
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache().parent / "features" / f"{Path(str(data.record['spec'])).stem}-{key}"
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = (folder.parent / f".{folder.name}.lock").open("w")
@@ -173,7 +175,12 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
         if (folder / "state").is_dir() or not (folder / "model.safetensors").is_file():  # none yet, or one whose training was killed
             shutil.rmtree(folder, ignore_errors=True)
             with seeded(0):
-                net = ConvNet(**kinds, **ARGUMENTS)  # type: ignore[arg-type]
-            train(net, data, Training(**TRAINING), folder, report=report)
+                model = build()
+            train(model, data, Training(**training), folder, report=report)
             shutil.rmtree(folder / "state")
     return network(Run(folder).model())
+
+
+def _classifiable(data: Data) -> bool:
+    x = data.fields["x"]
+    return isinstance(x, (Image, Binary)) and len(x.shape) == 3 and isinstance(data.fields.get("label"), Category)

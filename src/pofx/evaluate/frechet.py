@@ -37,12 +37,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         >>> round(frechet_distance(a, a + [3.0, 0.0, 4.0]), 9)
         25.0
     """
-    least = a.shape[1] + 1
-    for features in (a, b):
-        if len(features) < least:
-            raise UserError(
-                f"the Frechet distance of {a.shape[1]} features needs {least} samples or more for their covariance, not {len(features)}"
-            )
+    require_enough(min(len(a), len(b)), a.shape[1])
     mean_a, mean_b = a.mean(0), b.mean(0)
     # With A^T A = S_a and B^T B = S_b, the eigenvalues of S_a S_b are the squared singular values of A B^T: no root of a matrix is taken.
     A: np.ndarray = np.linalg.qr((a - mean_a) / np.sqrt(len(a) - 1), mode="r")  # type: ignore[assignment]  # the types forget mode "r"
@@ -50,3 +45,12 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     overlap = np.linalg.svd(A @ B.T, compute_uv=False).sum()
     distance = ((mean_a - mean_b) ** 2).sum() + (A**2).sum() + (B**2).sum() - 2 * overlap
     return max(0.0, float(distance))
+
+
+def require_enough(n: int, d: int, name: str = "") -> None:
+    """Raise a UserError unless `n` samples have a covariance of full rank in `d` features, which are called `name`."""
+    if n <= d:
+        raise UserError(
+            f"the Frechet distance of {d} features{f' ({name})' * bool(name)} needs {d + 1} samples or more of either set for their"
+            f" covariance, not {n}: take more rows and draws, or --features of a run with fewer"
+        )

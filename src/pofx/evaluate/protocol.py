@@ -17,8 +17,12 @@ from pofx.errors import UserError, nearest
 
 # What is recorded but does not by itself make two scores incomparable: which weights of a run were used, where it was computed, how the
 # user named the data (the hash of its source says whether it is the same), whether a density of integer pixels is a dequantised one
-# (it is a bound on the integers' probability either way), and what the protocol itself chose for each model on its validation rows.
-RECORDED_ONLY = ("weights", "pofx", "torch", "numpy", "threads", "machine", "data.spec", "options.memory", "dequantised", "chosen")
+# (it is a bound on the integers' probability either way), what the protocol itself chose for each model on its validation rows, and with
+# which of its own options a model drew the samples that are judged.
+RECORDED_ONLY = (
+    *("weights", "pofx", "torch", "numpy", "threads", "machine", "data.spec"),
+    *("options.memory", "dequantised", "chosen", "sampling"),
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import UserError
-from pofx.kinds import Seed, Size
+from pofx.kinds import Count, Seed, Size
 from pofx.verbs.files import destination, write, write_picture
 from pofx.verbs.flags import asking_flags, sort
 from pofx.verbs.given import told
@@ -24,6 +24,9 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     rows: Size | None = None,
+    draws: Count | None = None,
+    features: str | None = None,
+    probe: Size | None = None,
     given: str | None = None,
     seed: Seed = 0,
     trust: bool = False,
@@ -36,14 +39,20 @@ def evaluate(
         data: what to measure on: a name or a path; by default the run's own data. It is prepared as the run's data were
         split: which of its splits
         rows: only so many rows from the first
-        given: for a conditional model: label (log p of each item given its own), or one class for all; by default log p of the mixture
-            of all classes, each equally likely
-        seed: of the model's noise
+        draws: how many samples to draw and compare with the rows; by default as many as rows, at most 10000, of a model without a
+            density, and none of one that has it
+        features: what samples are compared by: pixels, or a run folder of a model that encodes; by default a small classifier trained
+            on the data once and kept, or principal components where there are no labels
+        probe: also the accuracy of a linear classifier of the codes that is told so many labels
+        given: for a conditional model: label (log p of each item given its own, samples of the same classes), or one class for all; by
+            default log p of the mixture of all classes, each equally likely
+        seed: of the model's noise, and of samples
         trust: execute the model file that the run carries
-        asked: further arguments of the model's `log_prob` (such as samples), and how the data are read
+        asked: further arguments of the model's `log_prob` (such as samples) and `sample`, and how the data are read
     """
     from pofx import evaluate as measures
     from pofx.card import write_card
+    from pofx.evaluate.features import chosen
     from pofx.run import Run
     from pofx.verbs.progress import Counting
 
@@ -53,6 +62,10 @@ def evaluate(
     condition = told(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
+    compared_by = None
+    if features is not None or measures.draws_samples(model, draws):
+        with Counting("feature network trained") as trained:
+            compared_by = chosen(loaded, features, trust=trust, report=lambda row: trained(row["step"], row["total"]))
     with Counting("evaluated") as progress:
         scores = measures.evaluate(
             model,
@@ -60,6 +73,9 @@ def evaluate(
             split=split,
             seed=seed,
             rows=rows,
+            draws=draws,
+            features=compared_by,
+            probe=probe,
             weights={"keep": training.get("keep"), "ema": training.get("ema")},
             given=condition,
             unfinished=found.path / "unfinished",
@@ -82,7 +98,7 @@ def evaluate(
     }
 
 
-evaluate_flags = asking_flags(evaluate, "log_prob")
+evaluate_flags = asking_flags(evaluate, "log_prob", "sample")
 
 
 def stored_scores(run: Run) -> list[Score]:

@@ -1,0 +1,139 @@
+"""How like the data samples are: every measure that compares samples of a model with rows of a split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.data.synthetic import KNOWN
+from pofx.errors import UserError
+from pofx.evaluate.blocks import blocks, chosen_rows, rows_record
+from pofx.evaluate.features import Features
+from pofx.evaluate.frechet import frechet_distance, require_enough
+from pofx.evaluate.kid import SUBSETS, kid
+from pofx.evaluate.likelihood import Progress
+from pofx.evaluate.manifold import manifold
+from pofx.evaluate.modes import class_scores, mode_scores
+from pofx.evaluate.parzen import parzen_score
+from pofx.evaluate.protocol import Score, environment
+from pofx.evaluate.samples import draw, sampling_options
+from pofx.evaluate.sliced import sliced_wasserstein
+from pofx.kinds import Category, Image, Vector
+from pofx.model import Model
+
+MOST = 10_000  # rows that samples are compared with, and samples if no other number is asked for
+PARZEN_VALID = 1000  # rows that choose the bandwidth of a Parzen window
+PROJECTIONS = 1000
+
+
+def likeness(
+    model: Model,
+    data: Any,
+    features: Features,
+    *,
+    split: str = "test",
+    draws: int | None = None,
+    rows: int | None = None,
+    seed: int = 0,
+    k: int = 5,
+    given: str | None = None,
+    about: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> list[Score]:
+    """Frechet and kernel distance, precision, recall, density, coverage, sliced Wasserstein distance; modes, and a Parzen window.
+
+    Each distance's note says what as many rows of the training split get in the samples' place: no model should be expected to do better.
+
+    Args:
+        model: any model that samples
+        data: a data set, as `pofx.data.load` gives it
+        features: what both are compared by
+        split: whose rows samples are compared with, the first 10,000 at most
+        draws: how many samples; by default as many as rows
+        rows: of the split, so many from the first
+        seed: of the samples, and of the directions of the sliced distance
+        k: nearest neighbour whose distance is a ball's radius
+        given: of a conditional model: the field with the classes; each sample is drawn with the class of a row of the split, in turn. By
+            default the model draws classes itself
+        about: what the caller knows of the data and the weights, stored in each protocol
+        progress: called with (drawn, in all)
+        asked: further keyword arguments of the model's `sample`
+
+    Raises:
+        UserError: too few rows or samples for the features' covariance, or for k neighbours; samples that are no pictures
+    """
+    rows_of = data.splits[split]
+    chosen = chosen_rows(rows_of, rows)[:MOST]
+    n = len(chosen) if draws is None else draws
+    sampling = sampling_options(model, asked)
+    real = features.of(rows_of, chosen)
+    require_enough(min(len(real), n), real.shape[1], features.name)
+    classes = None if given is None else _field(rows_of, chosen, given)[torch.arange(n) % len(chosen)]
+    x = draw(model, n, seed=seed, given=classes, progress=progress, **asked)
+    other = "valid" if split == "train" else "train"
+    spare = np.arange(min(n, len(data.splits[other])))
+
+    base = {
+        **(about or {}),
+        **rows_record(chosen),
+        "draws": n,
+        "seed": seed,
+        "sampling": {**sampling, "given": given},
+        **environment(model),
+    }
+    protocol = {**base, "features": features.record()}
+    found = _compared(real, features(x), protocol, features.name, seed, k)
+    if len(spare) > real.shape[1]:
+        floors = _compared(real, features.of(data.splits[other], spare), protocol, features.name, seed, k)
+        found = [
+            Score(
+                s.what,
+                s.value,
+                s.unit,
+                s.standard_error,
+                s.protocol,
+                f"{s.what}: {floor.value:.4g} of {len(spare)} rows of {other} instead",
+            )
+            for s, floor in zip(found, floors, strict=True)
+        ]
+    label = data.fields.get("label")
+    if features.model is not None and "classifies" in features.model.capabilities() and isinstance(label, Category):
+        share = np.bincount(_field(data.splits["train"], np.arange(len(data.splits["train"])), "label"), minlength=label.classes)
+        reference = share / share.sum() if share.all() else None
+        found += class_scores(features.classes(x), label.classes, reference, about=protocol)
+    if (known := KNOWN.get(str(data.record.get("spec")))) is not None:
+        found += mode_scores(x, np.array(known.centres), known.sd, about=base)
+    if isinstance(model.inputs["x"], (Image, Vector)):
+        held_out = data.splits["valid" if split != "valid" else "train"]
+        valid = _field(held_out, np.arange(min(PARZEN_VALID, len(held_out))), "x")
+        found.append(parzen_score(x, valid, _field(rows_of, chosen, "x"), about=base))
+    return found
+
+
+def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], name: str, seed: int, k: int) -> list[Score]:
+    """The scores of `fake` features (m, d) beside `real` ones (n, d)."""
+    mmd, error = kid(real, fake)
+    shares = manifold(real, fake, k=k)
+    of_k, of_subsets = {**protocol, "k": k}, {**protocol, "kernel": "(x.y / d + 1)^3", "subsets": SUBSETS}
+    units = {"precision": "share of samples", "recall": "share of data", "density": "of k balls", "coverage": "share of data"}
+    distance = sliced_wasserstein(real, fake, projections=PROJECTIONS, seed=seed)
+    return [
+        Score(
+            "FID" if name.startswith("inception@") else f"frechet[{name}]", frechet_distance(real, fake), "squared distance", None, protocol
+        ),
+        Score(f"kid[{name}]", mmd, "squared distance", error, of_subsets),
+        *(Score(f"{measure}[{name}]", getattr(shares, measure), unit, None, of_k) for measure, unit in units.items()),
+        Score(f"sliced Wasserstein[{name}]", distance, "distance", None, {**protocol, "projections": PROJECTIONS}),
+    ]
+
+
+def _field(split: Any, rows: np.ndarray, name: str) -> Tensor:
+    """One field of these rows, (n, ...)."""
+    parts = [batch[name] for _, batch in blocks(split, rows, torch.device("cpu")) if name in batch]
+    if not parts:
+        raise UserError(f"the split has no field {name!r}")
+    return torch.cat(parts)
