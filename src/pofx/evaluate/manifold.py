@@ -62,10 +62,10 @@ def manifold(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Manifold:
         raise UserError(f"nearest neighbour {k} needs {k + 1} samples or more, not {min(len(real), len(fake))}: draw more, or lower k")
     centre = real.mean(0)
     real, fake = real - centre, fake - centre  # small numbers lose less in |x - y|^2 = |x|^2 + |y|^2 - 2 x.y
-    radius_real, radius_fake = _radius(real, k), _radius(fake, k)
+    radius_real, radius_fake = radii(real, k), radii(fake, k)
     balls_of_fake = np.zeros(len(fake))
     reached, covered = 0, 0
-    for rows, square in _squares(real, fake):
+    for rows, square in squares(real, fake):
         inside = square <= radius_real[rows, None]
         balls_of_fake += inside.sum(0)
         reached += int((square <= radius_fake).any(1).sum())
@@ -73,16 +73,16 @@ def manifold(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Manifold:
     return Manifold(float((balls_of_fake > 0).mean()), reached / len(real), float(balls_of_fake.mean()) / k, covered / len(real))
 
 
-def _radius(x: np.ndarray, k: int) -> np.ndarray:
+def radii(x: np.ndarray, k: int) -> np.ndarray:
     """The squared distance of each sample to its k-th nearest neighbour, (n,)."""
     radius = np.empty(len(x))
-    for rows, square in _squares(x, x):
+    for rows, square in squares(x, x):
         square[np.arange(len(square)), np.arange(rows.start, rows.stop)] = np.inf
         radius[rows] = np.partition(square, k - 1, axis=1)[:, k - 1]
     return radius
 
 
-def _squares(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def squares(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Squared distances of some rows of `a` at a time to all of `b`, 0 or more."""
     square_a, square_b = (a**2).sum(1), (b**2).sum(1)
     for start in range(0, len(a), ROWS):
