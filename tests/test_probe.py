@@ -32,7 +32,8 @@ class Half(Model):
         self.codes = Vector(x.dims // 2)
 
     def encode(self, x: Tensor) -> Tensor:
-        assert not self.training and not torch.is_grad_enabled()
+        assert not self.training
+        assert not torch.is_grad_enabled()
         return x[:, : self.codes.dims]
 
 
@@ -122,7 +123,7 @@ def test_errors_say_what_to_write_instead() -> None:
         raw_probe(data, labels=100)
     with pytest.raises(UserError, match="say 40 labels, not 42"):
         raw_probe(data, labels=42)
-    with pytest.raises(UserError, match="no split 'tset'.*test"):
+    with pytest.raises(UserError, match=r"no split 'tset'.*test"):
         raw_probe(data, labels=40, split="tset")
     without = Data({"x": data.fields["x"]}, data.splits, data.record)
     with pytest.raises(UserError, match="a linear probe needs labels, but the data has x: Vector"):
