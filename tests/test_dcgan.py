@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ def test_the_critic_halves_to_4x4_and_the_generator_doubles_back(side: int, chan
             module.register_forward_hook(lambda _, inputs, output: shapes.append(tuple(output.shape[1:])))
     x = dcgan.eval().generate(torch.rand(2, 6))
     outwards = [*SIZES[side][-2::-1], side]
-    maps = [*(4 * 2**i for i in range(len(outwards) - 1))][::-1] + [channels]
+    maps = [*(4 * 2**i for i in reversed(range(len(outwards) - 1))), channels]
     assert shapes == [(c, s, s) for c, s in zip(maps, outwards, strict=True)]
     assert x.shape == (2, channels, side, side)
 
@@ -61,7 +63,7 @@ def test_as_many_parameters_as_the_architecture_has(channels: int, side: int, wi
     with torch.device("meta"):
         dcgan = DCGAN(Image(channels, side, side), width=width)
     maps = [width * 2**i for i in range(len(SIZES[side]))]
-    convolutions = 25 * (channels * maps[0] + sum(a * b for a, b in zip(maps, maps[1:], strict=False)))
+    convolutions = 25 * (channels * maps[0] + sum(a * b for a, b in pairwise(maps)))
     projection = 100 * 4 * 4 * maps[-1]
     generator = projection + convolutions + 2 * sum(maps) + channels
     critic = convolutions + maps[0] + 2 * sum(maps[1:]) + 4 * 4 * maps[-1] + 1
