@@ -155,7 +155,7 @@ class Posterior(nn.Module):
         outputs = {"deterministic": Z, "gaussian": 2 * Z, "universal": U}[kind]
         self.body = networks.encoder(x, body, outputs, hidden=hidden, activation=activation)
         if kind == "universal":
-            self.mixed = nn.Sequential(nn.ReLU(), perceptron(U + noise, U, Z))
+            self.mixed = perceptron(U + noise, U, Z)
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """One code for each x, (B, Z); without noise the mean, or the code of noise 0."""
@@ -166,7 +166,7 @@ class Posterior(nn.Module):
                 z_BZ = z_BZ + log_std_BZ.exp() * noise.normal(z_BZ.shape[1])
         elif self.kind == "universal":
             e_BN = h_BU.new_zeros(len(x), self.noise) if noise is None else noise.normal(self.noise)
-            z_BZ = self.mixed(torch.cat([h_BU, e_BN], dim=1)).to(x.dtype)
+            z_BZ = self.mixed(torch.cat([h_BU.relu(), e_BN], dim=1)).to(x.dtype)
         else:
             z_BZ = h_BU
         if self.simplex is None:

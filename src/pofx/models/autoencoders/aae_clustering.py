@@ -131,3 +131,7 @@ class ClusteringAAE(AdversarialAutoEncoder):
     def cluster(self, x: Tensor) -> Tensor:
         """The most likely cluster of `x` (B, *shape), int64 (B,)."""
         return self.encoder.logits(x)[0].argmax(1)
+
+    def memberships(self, x: Tensor) -> Tensor:
+        """The probability of each cluster given `x` (B, *shape), (B, K)."""
+        return self.encoder.logits(x)[0].softmax(1)
