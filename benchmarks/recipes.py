@@ -42,6 +42,7 @@ FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
+STACKED: dict[str, Any] = {"spec": "mnist", "stacked": 3}
 
 SERIES: dict[str, dict[str, Any]] = {
     "sunspots": {"spec": "timeseries/monthly-sunspots.csv", "window": 48},
@@ -101,6 +102,19 @@ RECIPES = {
         f"dcgan_fashion_{seed}": Recipe(
             "dcgan", {"width": 32}, {"spec": "fashion-mnist", "size": 32}, DCGAN_TRAINING | {"steps": 5000, "seed": seed}
         )
+        for seed in range(3)
+    },
+    **{
+        f"dcgan_features_{seed}": Recipe(
+            "dcgan", {"width": 32, "smoothing": 0.1}, PLAIN, DCGAN_TRAINING | {"lr": 1e-3, "steps": 4000, "seed": seed}
+        )
+        for seed in range(3)
+    },
+    **{
+        f"stacked{name}_{seed}": Recipe(
+            "dcgan", {"width": 32} | remedy, STACKED, DCGAN_TRAINING | {"lr": 2e-4, "schedule": "constant", "steps": 2400, "seed": seed}
+        )
+        for name, remedy in (("", {}), ("_packing", {"packing": 2}))
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},

@@ -1,0 +1,34 @@
+"""The critic's features of a DCGAN that saw MNIST without labels: a linear SVM on 1000 labels, beside the same on raw pixels."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.rows import Row
+from benchmarks.training import processor_seconds, protocol_of, trained
+from pofx.data import load
+from pofx.evaluate.probe import linear_probe, raw_probe
+
+FEATURES = "DCGAN critic features, linear SVM, 1000 MNIST labels: test accuracy, median of 3 seeds"
+RAW = "raw pixels, linear SVM, 1000 MNIST labels: test accuracy"
+ABOVE = "DCGAN critic features above raw pixels, linear SVM, 1000 MNIST labels"
+ROWS = [Row(FEATURES, "%", (">=", 97.0), "paper's protocol", within=4), Row(RAW, "%"), Row(ABOVE, "points", (">=", 4.0))]
+
+
+def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
+    data = load("mnist")
+    runs = [trained(f"dcgan_features_{seed}") for seed in range(3)]
+    scores = [linear_probe(run.model(), data, labels=1000) for run in runs]
+    values = [100 * score.value for score in scores]
+    middle = values.index(statistics.median(values))
+    score, run = scores[middle], runs[middle]
+    assert score.standard_error is not None
+    how = {"of the seeds": values, "standard_error": 100 * score.standard_error}
+    seconds = {"training_processor_seconds": processor_seconds(run)}
+    yield FEATURES, values[middle], {**how, **score.protocol, **seconds, **protocol_of(run)}
+    raw = raw_probe(data, labels=1000)
+    assert raw.standard_error is not None
+    yield RAW, 100 * raw.value, {"standard_error": 100 * raw.standard_error, **raw.protocol, "data": data.record}
+    yield ABOVE, values[middle] - 100 * raw.value, {"difference of": [FEATURES, RAW]}
