@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from pofx.errors import UserError
-from pofx.evaluate.blocks import BLOCK, blocks, evaluating
+from pofx.evaluate.blocks import BLOCK, blocks
+from pofx.evaluate.modes import stacked_classes
 from pofx.evaluate.protocol import device_of, weights_hash
 from pofx.kinds import Binary, Category, Image, Kind
 from pofx.model import Model, require
@@ -41,17 +42,19 @@ class Features:
     Args:
         name: "pixels", or "<model>@<first 8 digits of the hash of its weights>"
         x: the kind of data that it takes
-        function: a block of x, on `device`, to a tensor (B, d)
+        function: a block of x, on `device`, to its features (B, d)
         sha256: of the network's weights; None where there is no network
-        model: the network, if it is one of ours: it may classify, too
-        device: where `function` computes
+        classify: a block of x, on `device`, to its classes, int64 (B,); None where there is no classifier
+        classes: how many classes it tells
+        device: where it computes
     """
 
     name: str
     x: Kind
     function: Callable[[Tensor], Tensor]
     sha256: str | None = None
-    model: Model | None = None
+    classify: Callable[[Tensor], Tensor] | None = None
+    classes: int = 0
     device: torch.device | str = "cpu"
 
     def __call__(self, x: Tensor) -> np.ndarray:
@@ -71,13 +74,12 @@ class Features:
         """The features of these rows of a split, float64 (n, d)."""
         return np.concatenate([self(batch["x"]) for _, batch in blocks(split, rows, torch.device(self.device))])
 
-    def classes(self, x: Tensor) -> np.ndarray:
-        """What the network takes x (B, *shape) for, int64 (B,); only of a network that classifies."""
-        if self.model is None:
-            raise UserError(f"features {self.name} are of no classifier: take --features of a run of convnet")
-        require(self.model, "classifies")
-        with evaluating(self.model):
-            return torch.cat([self.model.classify(block.to(self.device)).argmax(1).cpu() for block in x.split(BLOCK)]).numpy()
+    def classes_of(self, x: Tensor) -> np.ndarray:
+        """What the classifier takes each x (B, *shape) for, int64 (B,)."""
+        if self.classify is None:
+            raise UserError(f"features {self.name} are of no classifier: take those of a run of convnet")
+        with torch.no_grad():
+            return torch.cat([self.classify(block.to(self.device)).cpu() for block in x.split(BLOCK)]).numpy()
 
     def _check(self, x: Tensor) -> None:
         rows = x.flatten(1)
@@ -104,7 +106,7 @@ def pixels(x: Kind) -> Features:
 
 
 def network(model: Model) -> Features:
-    """The codes of any model that encodes.
+    """The codes of any model that encodes; its classes, too, if it classifies.
 
     Example:
         >>> from pofx.models.autoencoders.pca import PCA
@@ -113,8 +115,36 @@ def network(model: Model) -> Features:
     """
     require(model, "encodes")
     model.eval()
-    sha256 = weights_hash(model)
-    return Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], model.encode, sha256, model, device_of(model))
+    sha256, label = weights_hash(model), model.inputs.get("label")
+    found = Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], model.encode, sha256, device=device_of(model))
+    if "classifies" not in model.capabilities() or not isinstance(label, Category):
+        return found
+    return replace(found, classify=lambda block: model.classify(block).argmax(1), classes=label.classes)
+
+
+def by_channel(single: Features, channels: int) -> Features:
+    """The features of each channel of a picture side by side, (B, channels * d), and the class that the channels' classes spell.
+
+    For grey pictures that were stacked (`pofx.data.load(..., stacked=3)`), by a network that knows one.
+    """
+    if not isinstance(single.x, Image):
+        raise UserError(f"features {single.name} are of {single.x}, which cannot be a channel of a picture")
+    classify = single.classify
+
+    def apart(block: Tensor) -> Tensor:
+        return block.flatten(0, 1)[:, None]
+
+    def spelled(block: Tensor) -> Tensor:
+        assert classify is not None
+        return torch.from_numpy(stacked_classes(classify(apart(block)).view(-1, channels), single.classes))
+
+    return replace(
+        single,
+        x=replace(single.x, channels=channels),
+        function=lambda block: single.function(apart(block)).view(len(block), -1),
+        classify=None if classify is None else spelled,
+        classes=single.classes**channels,
+    )
 
 
 def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: Report | None = None) -> Features:
@@ -139,6 +169,8 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
     from pofx.run import Run
 
     found = network(Run(spec).model(trust=trust))
+    if (channels := data.record.get("stacked")) and isinstance(x, Image) and found.x == replace(x, channels=1):
+        found = by_channel(found, channels)
     if found.x != x:
         raise UserError(f"--features {spec} are of x: {found.x}, but the data has x: {x}")
     return found
@@ -148,15 +180,22 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
     """Features of a model that is trained for the data, always in the same way: 2,000 steps of a small classifier (`convnet`) where there
     are pictures with labels, else 64 principal components (`pca`).
 
-    It is trained at the first call, on the training split from seed 0, and kept under $POFX_CACHE (by default ~/.cache/pofx) in
-    features/, as a run folder that is named by a hash of the data and of how it was trained.
+    Pictures that are stacked are seen by channel (`by_channel`), and where few rows are labelled, the network learns all labels: it is to
+    measure with, and is none of the models. It is trained at the first call, on the training split from seed 0, and kept under
+    $POFX_CACHE (by default ~/.cache/pofx) in features/, as a run folder that is named by a hash of the data and of how it was trained.
     """
+    from pofx.data import reload
     from pofx.data.packing import cache
     from pofx.models.autoencoders.pca import PCA
     from pofx.models.classifiers.convnet import ConvNet
     from pofx.run import Run, explained, seeded
     from pofx.train import Training, train
 
+    if "train" not in data.splits:
+        raise UserError("there is no training split to learn features from: say --features pixels, or a run of a model that encodes")
+    if (channels := data.record.get("stacked")) or data.record.get("labelled"):
+        whole = reload({**data.record, "stacked": None, "labelled": None})
+        return by_channel(own_network(whole, report=report), channels) if channels else own_network(whole, report=report)
     build: Callable[[], Model]
     if _classifiable(data):
         kinds, training = [data.fields["x"], data.fields["label"]], TRAINING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,7 @@ def likeness(
     require_enough(min(len(real), n), real.shape[1], features.name)
     classes = None if given is None else _field(rows_of, chosen, given)[torch.arange(n) % len(chosen)]
     x = draw(model, n, seed=seed, given=classes, progress=progress, **asked)
-    other = "valid" if split == "train" else "train"
-    spare = np.arange(min(n, len(data.splits[other])))
+    others = [name for name in ("train", "valid", "test") if name in data.splits and name != split]
 
     base = {
         **(about or {}),
@@ -87,28 +87,20 @@ def likeness(
     }
     protocol = {**base, "features": features.record()}
     found = _compared(real, features(x), protocol, features.name, seed, k)
-    if len(spare) > real.shape[1]:
-        floors = _compared(real, features.of(data.splits[other], spare), protocol, features.name, seed, k)
-        found = [
-            Score(
-                s.what,
-                s.value,
-                s.unit,
-                s.standard_error,
-                s.protocol,
-                f"{s.what}: {floor.value:.4g} of {len(spare)} rows of {other} instead",
-            )
-            for s, floor in zip(found, floors, strict=True)
-        ]
+    if others and len(data.splits[others[0]]) > real.shape[1]:
+        spare = np.arange(min(n, len(data.splits[others[0]])))
+        floors = _compared(real, features.of(data.splits[others[0]], spare), protocol, features.name, seed, k)
+        words = f"of {len(spare)} rows of {others[0]} in place of samples"
+        found = [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
     label = data.fields.get("label")
-    if features.model is not None and "classifies" in features.model.capabilities() and isinstance(label, Category):
-        share = np.bincount(_field(data.splits["train"], np.arange(len(data.splits["train"])), "label"), minlength=label.classes)
-        reference = share / share.sum() if share.all() else None
-        found += class_scores(features.classes(x), label.classes, reference, about=protocol)
+    if features.classify is not None and isinstance(label, Category) and features.classes == label.classes:
+        labels = _field(rows_of, np.arange(len(rows_of)), "label")
+        share = torch.bincount(labels, minlength=label.classes) / len(labels)
+        found += class_scores(features.classes_of(x), label.classes, share if share.all() else None, about=protocol)
     if (known := KNOWN.get(str(data.record.get("spec")))) is not None:
         found += mode_scores(x, np.array(known.centres), known.sd, about=base)
-    if isinstance(model.inputs["x"], (Image, Vector)):
-        held_out = data.splits["valid" if split != "valid" else "train"]
+    if others and isinstance(model.inputs["x"], (Image, Vector)):
+        held_out = data.splits["valid" if "valid" in others else others[0]]
         valid = _field(held_out, np.arange(min(PARZEN_VALID, len(held_out))), "x")
         found.append(parzen_score(x, valid, _field(rows_of, chosen, "x"), about=base))
     return found
