@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.rows import Row, read
 from benchmarks.training import processor_seconds, protocol_of, trained
-from pofx.data import Data, reload
+from pofx.data import reload
 from pofx.evaluate.features import Features, network
 from pofx.evaluate.frechet import frechet_distance
 from pofx.evaluate.samples import draw
+from pofx.kinds import Image
 from pofx.run import Run
 
 DISTANCE = "DCGAN, Fashion-MNIST 32x32, 10k samples against the test split: frechet[convnet], median of 3 seeds"
@@ -29,12 +29,17 @@ SAMPLES = 10_000
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     runs = [trained(f"dcgan_fashion_{seed}") for seed in range(3)]
     data = reload(runs[0].config["data"])
-    features = smaller(network(Run("benchmarks/runs/features_fashion").model()), data)
+    x = data.fields["x"]
+    assert isinstance(x, Image)
+    features = smaller(network(Run("benchmarks/runs/features_fashion").model()), x)
     rows = np.arange(SAMPLES)
-    real = features.of(data.splits["test"], rows)
+    test = data.splits["test"].read(rows)
+    real = features(test["x"])
+    (stored,) = read("features_fashion").values()
+    accuracy = {"28x28": stored["value"], "32x32 made 28x28": 100 * float((features.classes_of(test["x"]) == test["label"].numpy()).mean())}
     how = {
         "features": features.record(),
-        "test accuracy of the feature network, %": accuracy(features, data),
+        "test accuracy of the feature network, %": accuracy,
         "against": "test split, 10000 rows",
         "samples": SAMPLES,
         "covariance": "divided by n - 1",
@@ -47,23 +52,19 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield REAL, frechet_distance(training, real), {**how, "rows": "the first of the training split", "data": data.record}
 
 
-def smaller(features: Features, data: Data) -> Features:
-    """Features of the data's pictures, made as small as those that the network was trained on."""
+def smaller(features: Features, x: Image) -> Features:
+    """Features, and classes, of pictures x made as small as those that the network was trained on."""
     _, height, width = features.x.shape
+    classify = features.classify
+    assert classify is not None
 
-    def of(block: Tensor) -> Tensor:
-        return features.function(F.interpolate(block, (height, width), mode="bilinear", antialias=True))
+    def small(block: Tensor) -> Tensor:
+        return F.interpolate(block, (height, width), mode="bilinear", antialias=True)
 
-    return replace(features, name=f"{features.name} of pictures made {height}x{width}, bilinear", x=data.fields["x"], function=of)
-
-
-def accuracy(features: Features, data: Data) -> dict[str, float]:
-    """Of the feature network: on the pictures that it was trained for, and on those made smaller again."""
-    model, test = features.model, data.splits["test"].read(range(10_000))
-    assert model is not None
-    _, height, width = model.inputs["x"].shape
-    with torch.no_grad():
-        x = F.interpolate(test["x"], (height, width), mode="bilinear", antialias=True)
-        right = torch.cat([model.classify(block).argmax(1) for block in x.split(100)]) == test["label"]
-    (stored,) = read("features_fashion").values()
-    return {"28x28": stored["value"], "32x32 made 28x28": 100 * right.double().mean().item()}
+    return replace(
+        features,
+        name=f"{features.name} of pictures made {height}x{width}, bilinear",
+        x=x,
+        function=lambda block: features.function(small(block)),
+        classify=lambda block: classify(small(block)),
+    )

@@ -6,12 +6,10 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
-from pofx.evaluate.features import Features, network
-from pofx.evaluate.modes import Coverage, class_coverage, stacked_classes
+from pofx.evaluate.features import Features, by_channel, network
+from pofx.evaluate.modes import Coverage, class_coverage
 from pofx.evaluate.samples import draw
 from pofx.run import Run
 
@@ -31,7 +29,7 @@ SAMPLES = 26_000
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    features = network(Run("benchmarks/runs/features_mnist").model())
+    features = by_channel(network(Run("benchmarks/runs/features_mnist").model()), 3)
     medians = []
     for recipe, modes, kl in (("stacked", PLAIN, PLAIN_KL), ("stacked_packing", PACKED, PACKED_KL)):
         runs = [trained(f"{recipe}_{seed}") for seed in range(3)]
@@ -51,8 +49,6 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield TIMES, medians[1] / medians[0], {"quotient of": [PACKED, PLAIN]}
 
 
-def covered(run: Run, features: Features, samples: int = SAMPLES, device: str = "cpu") -> Coverage:
-    """The modes that the run's samples reach; each channel's digit is what the classifier says."""
-    x = draw(run.model().to(device), samples, seed=0)
-    digits = [features.classes(x[:, channel : channel + 1]) for channel in range(3)]
-    return class_coverage(stacked_classes(torch.stack([torch.from_numpy(d) for d in digits], dim=1)), 1000)
+def covered(run: Run, features: Features, device: str = "cpu") -> Coverage:
+    """The modes that the run's samples reach, by the classifier."""
+    return class_coverage(features.classes_of(draw(run.model().to(device), SAMPLES, seed=0)), features.classes)
