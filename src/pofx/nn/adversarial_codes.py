@@ -20,9 +20,12 @@ from pofx.game import Adam, Batch, Noise, Part, Player, Stage, Watched
 from pofx.kinds import Kind, Vector
 from pofx.model import Model
 from pofx.nn.adversarial import LOSSES, Rules
+from pofx.nn.networks import decoder, encoder
 from pofx.nn.priors import Joint, Prior
 
 Reconstruction = Literal["mse", "bernoulli"]
+Body = Literal["mlp", "conv"]
+UNITS = (1000, 1000)  # of each layer, as in the paper
 
 
 class AdversarialAutoEncoder(Model):
@@ -162,6 +165,11 @@ class AdversarialAutoEncoder(Model):
         return self.generate(self.prior.sample(n, next(self.parameters()), generator))
 
 
+def mirrored(x: Kind, body: Body, hidden: tuple[int, ...] | None, inputs: int) -> nn.Module:
+    """The decoder that mirrors such an encoder, of `inputs` numbers."""
+    return decoder(x, body, inputs, hidden=hidden) if body == "conv" else perceptron(inputs, *(hidden or UNITS)[::-1], x.size)
+
+
 def perceptron(*sizes: int, batch_norm: bool = False) -> nn.Sequential:
     """Affine maps with rectifiers between them, of rows of sizes[0] numbers to rows of sizes[-1], as the paper's networks.
 
@@ -179,20 +187,29 @@ class LabelAndStyle(nn.Module):
     """An encoder of a label y, a point of the simplex, and a style z beside it, by one network.
 
     Args:
-        inputs: numbers in x
-        hidden: units of each layer
+        x: what is encoded
+        body: mlp, or conv for pictures
+        hidden: units of each layer (mlp); channels after each halving of the picture and then units of a dense layer (conv)
         classes: numbers in y
         latent: numbers in z
-        batch_norm: normalises what goes into each rectifier over the batch
+        batch_norm: of an mlp: normalises what goes into each rectifier over the batch
         input_noise: standard deviation of the noise that is added to x in training
+
+    Raises:
+        UserError: batch_norm with body conv, or conv where x is no picture
     """
 
     def __init__(
-        self, inputs: int, hidden: tuple[int, ...], classes: int, latent: int, *, batch_norm: bool = False, input_noise: float = 0.0
+        self, x: Kind, body: Body, hidden: tuple[int, ...] | None, classes: int, latent: int, *, batch_norm: bool, input_noise: float
     ):
         super().__init__()
         self.sizes, self.input_noise = [classes, latent], input_noise
-        self.network = perceptron(inputs, *hidden, classes + latent, batch_norm=batch_norm)
+        if body == "conv":
+            if batch_norm:
+                raise UserError("batch_norm is of body mlp: leave it out, or take body mlp")
+            self.network = encoder(x, body, classes + latent, hidden=hidden)
+        else:
+            self.network = perceptron(x.size, *(hidden or UNITS), classes + latent, batch_norm=batch_norm)
 
     def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """Logits of y (B, classes), and z (B, latent). Noise is added to x where there is some."""

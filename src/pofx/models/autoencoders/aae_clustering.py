@@ -15,7 +15,7 @@ from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Player
 from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
 from pofx.nn.adversarial import LossName, PenaltyName
-from pofx.nn.adversarial_codes import AdversarialAutoEncoder, LabelAndStyle, Reconstruction, perceptron
+from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
 from pofx.nn.priors import Categorical, Gaussian, Joint
 
 
@@ -40,9 +40,11 @@ class ClusteringAAE(AdversarialAutoEncoder):
         latent: numbers in the style z; with dimensions, these
         dimensions: lays x out in so many dimensions, such as 2 for a picture
         separation: distance below which two clusters' heads cost something; only with dimensions
-        hidden: units of each layer of the encoder; the decoder has them in reverse
+        body: of encoder and decoder: mlp, or conv for pictures
+        hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
+            (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
         critic_hidden: units of each layer of each critic
-        batch_norm: batch normalisation in the encoder
+        batch_norm: batch normalisation in an mlp encoder
         input_noise: standard deviation of the noise that is added to what is encoded in training
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
@@ -76,7 +78,8 @@ class ClusteringAAE(AdversarialAutoEncoder):
         latent: Size | None = None,
         dimensions: Size | None = None,
         separation: Positive = 8.0,
-        hidden: tuple[Size, ...] = (1000, 1000),
+        body: Body = "mlp",
+        hidden: tuple[Size, ...] | None = None,
         critic_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.0,
@@ -95,8 +98,8 @@ class ClusteringAAE(AdversarialAutoEncoder):
         if dimensions is not None and latent not in (None, dimensions):
             raise UserError(f"{self.title()}: with dimensions {dimensions} the style has as many numbers: leave latent out, not {latent}")
         K, Z, self.clusters, self.separation = clusters, dimensions or latent or 10, clusters, separation
-        encoder = LabelAndStyle(x.size, hidden, K, Z, batch_norm=batch_norm, input_noise=input_noise)
-        decoder: nn.Module = perceptron(Z if dimensions else K + Z, *hidden[::-1], x.size)
+        encoder = LabelAndStyle(x, body, hidden, K, Z, batch_norm=batch_norm, input_noise=input_noise)
+        decoder = mirrored(x, body, hidden, Z if dimensions else K + Z)
         critics = {"y": perceptron(K, *critic_hidden, 1), "z": perceptron(Z, *critic_hidden, 1)}
         self.play(x, Joint({"y": Categorical(K), "z": Gaussian(Z)}), encoder, decoder, critics, codes=dimensions)
         self.heads = nn.Linear(K, Z, bias=False) if dimensions else None

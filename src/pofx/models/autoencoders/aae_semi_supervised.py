@@ -15,7 +15,7 @@ from pofx.errors import UserError
 from pofx.game import Adam, Batch, Noise, Part, Player, Watched
 from pofx.kinds import Binary, Category, Fraction, Image, NonNegative, Positive, Size, Vector
 from pofx.nn.adversarial import LossName, PenaltyName
-from pofx.nn.adversarial_codes import AdversarialAutoEncoder, LabelAndStyle, Reconstruction, perceptron
+from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
 from pofx.nn.priors import Categorical, Gaussian, Joint
 
 
@@ -36,9 +36,11 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         x_labelled: those whose label is known, of the same kind
         label: theirs
         latent: numbers in the style z
-        hidden: units of each layer of the encoder; the decoder has them in reverse
+        body: of encoder and decoder: mlp, or conv for pictures
+        hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
+            (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
         critic_hidden: units of each layer of each critic
-        batch_norm: batch normalisation in the encoder
+        batch_norm: batch normalisation in an mlp encoder
         input_noise: standard deviation of the noise that is added to what is encoded in training
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
@@ -72,7 +74,8 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         label: Category,
         *,
         latent: Size = 10,
-        hidden: tuple[Size, ...] = (1000, 1000),
+        body: Body = "mlp",
+        hidden: tuple[Size, ...] | None = None,
         critic_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.3,
@@ -92,8 +95,8 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         if x_labelled != x:
             raise UserError(f"{self.title()}: x_labelled must be of the same kind as x, {x}, not {x_labelled}")
         C = label.classes
-        encoder = LabelAndStyle(x.size, hidden, C, latent, batch_norm=batch_norm, input_noise=input_noise)
-        decoder = perceptron(C + latent, *hidden[::-1], x.size)
+        encoder = LabelAndStyle(x, body, hidden, C, latent, batch_norm=batch_norm, input_noise=input_noise)
+        decoder = mirrored(x, body, hidden, C + latent)
         critics = {"y": perceptron(C, *critic_hidden, 1), "z": perceptron(latent, *critic_hidden, 1)}
         self.play(x, Joint({"y": Categorical(C), "z": Gaussian(latent)}), encoder, decoder, critics)
 
