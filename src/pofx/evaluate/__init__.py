@@ -10,10 +10,10 @@ from pofx.evaluate.clusters import clustering_accuracy
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
 from pofx.evaluate.features import Features, chosen
 from pofx.evaluate.frechet import frechet_distance
-from pofx.evaluate.kid import kid
+from pofx.evaluate.kid import kernel_distance
 from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs
-from pofx.evaluate.likeness import MOST, likeness
-from pofx.evaluate.manifold import Manifold, manifold
+from pofx.evaluate.likeness import MOST, sample_scores
+from pofx.evaluate.manifold import Manifold, prdc
 from pofx.evaluate.probe import linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
@@ -39,14 +39,14 @@ __all__ = [
     "evaluate",
     "frechet_distance",
     "interpolate",
-    "kid",
-    "likeness",
+    "kernel_distance",
     "linear_probe",
     "log_likelihood",
     "log_probs",
-    "manifold",
+    "prdc",
     "reconstruction_error",
     "require_comparable",
+    "sample_scores",
     "sliced_wasserstein",
     "traverse",
 ]
@@ -132,7 +132,7 @@ def evaluate(
     if drawing:
         by = features if isinstance(features, Features) else chosen(data, features)
         condition = given if isinstance(given, str) else None
-        scores += likeness(
+        scores += sample_scores(
             model, data, by, split=split, draws=draws, rows=rows, seed=seed, given=condition, about=about, progress=progress, **of_sample
         )
     if not scores:

@@ -15,7 +15,7 @@ ROWS = 500  # of a kernel matrix at once
 SUBSETS = 10  # that the standard error comes from
 
 
-def kid(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """The squared MMD between two sets under the kernel k(x, y) = (x.y / d + 1)^3, and its standard error.
 
     mean of k(a, a') over pairs of different rows + mean of k(b, b') likewise - 2 mean of k(a, b). This is unbiased for any sample
@@ -34,7 +34,7 @@ def kid(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
     Example:
         >>> a = np.random.default_rng(0).normal(size=(400, 2, 3))
-        >>> distance, error = kid(a[:, 0], a[:, 1])
+        >>> distance, error = kernel_distance(a[:, 0], a[:, 1])
         >>> abs(distance) < 3 * error
         True
     """

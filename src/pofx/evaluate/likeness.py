@@ -14,9 +14,9 @@ from pofx.errors import UserError
 from pofx.evaluate.blocks import blocks, chosen_rows, rows_record
 from pofx.evaluate.features import Features
 from pofx.evaluate.frechet import frechet_distance, require_enough
-from pofx.evaluate.kid import SUBSETS, kid
+from pofx.evaluate.kid import SUBSETS, kernel_distance
 from pofx.evaluate.likelihood import Progress
-from pofx.evaluate.manifold import manifold
+from pofx.evaluate.manifold import prdc
 from pofx.evaluate.modes import class_scores, mode_scores
 from pofx.evaluate.parzen import parzen_score
 from pofx.evaluate.protocol import Score, environment
@@ -30,7 +30,7 @@ PARZEN_VALID = 1000  # rows that choose the bandwidth of a Parzen window
 PROJECTIONS = 1000
 
 
-def likeness(
+def sample_scores(
     model: Model,
     data: Any,
     features: Features,
@@ -108,8 +108,8 @@ def likeness(
 
 def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], name: str, seed: int, k: int) -> list[Score]:
     """The scores of `fake` features (m, d) beside `real` ones (n, d)."""
-    mmd, error = kid(real, fake)
-    shares = manifold(real, fake, k=k)
+    mmd, error = kernel_distance(real, fake)
+    shares = prdc(real, fake, k=k)
     of_k, of_subsets = {**protocol, "k": k}, {**protocol, "kernel": "(x.y / d + 1)^3", "subsets": SUBSETS}
     units = {"precision": "share of samples", "recall": "share of data", "density": "of k balls", "coverage": "share of data"}
     distance = sliced_wasserstein(real, fake, projections=PROJECTIONS, seed=seed)

@@ -32,7 +32,7 @@ class Manifold(NamedTuple):
     coverage: float
 
 
-def manifold(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Manifold:
+def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Manifold:
     """Precision, recall, density and coverage of generated samples.
 
     Precision and density say how realistic samples are, recall and coverage how much of the data they reach. One real outlier makes a
@@ -55,7 +55,7 @@ def manifold(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Manifold:
 
     Example:
         >>> real = np.arange(8.0)[:, None]
-        >>> manifold(real, real[:4] + 0.25, k=1)
+        >>> prdc(real, real[:4] + 0.25, k=1)
         Manifold(precision=1.0, recall=0.625, density=2.0, coverage=0.625)
     """
     if min(len(real), len(fake)) <= k:
