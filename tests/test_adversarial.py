@@ -437,5 +437,5 @@ def test_the_engines_promises_hold_with_every_option(options):
     gradients(case)
     if (
         not {"pool", "packing", "spectral_norm"} & options.keys()
-    ):  # where a part depends on neighbours, or on how often the critic was asked
+    ):  # which mix rows, or count how often they are asked
         loss_parts(case)
