@@ -130,7 +130,7 @@ class Annealing:
         log_step_B = torch.full((len(x),), math.log(0.5), device=x.device, dtype=torch.float64)
         kept = []
         for beta in self.betas(few):
-            for _ in range(max(1, 100 // few)):  # however few temperatures there are, the size has time to follow
+            for _ in range(max(1, 40 // few)):  # however few temperatures there are, the size has time to follow
                 log_step_B = log_step_B + 0.3 * (chains.move(beta, log_step_B.exp(), self.leapfrog) - ACCEPTED)
             kept.append(log_step_B)
         return torch.stack(kept).exp()[(torch.arange(T + 1) * few / T).round().long()]
