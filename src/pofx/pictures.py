@@ -177,6 +177,25 @@ def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[
     return _drawn(figure)
 
 
+def plane(points: np.ndarray, behind: np.ndarray, *, size: int = 320) -> Picture:
+    """Points (N, 2) in colour over others (M, 2) in grey, in a frame that depends on the others alone: a series of them is a film.
+
+    Args:
+        points: those outside the frame are left out
+        behind: they fill the middle of the frame
+        size: pixels of each side
+    """
+    low, high = behind.min(0), behind.max(0)
+    centre, reach = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-9)
+    sheet = Pillow.new("RGB", (size, size), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for some, radius, colour in ((behind, 2, UNKNOWN), (points, 1, (200, 60, 30))):
+        at = np.rint((some - centre) / reach * size / 2 * [1, -1] + size / 2)
+        for x, y in at[((at >= 0) & (at < size)).all(1)].tolist():
+            draw.rectangle((x - radius, y - radius, x + radius, y + radius), colour)
+    return sheet
+
+
 def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names: Sequence[str], *, title: str, x: str) -> Picture:
     """The end of a series and where it may go, one plot a channel: lines for the past and the middle quantile, bands between the others.
 

@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pofx.errors import UserError
+
 
 class Replicas:
     """This process among its replicas. Without torchrun: one, alone.
@@ -64,3 +66,17 @@ class Replicas:
         count = torch.tensor([float(flag)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(count)
         return bool(count.item())
+
+
+def device(asked: str) -> torch.device:
+    """The device to train on; with torchrun, each process takes the GPU of its own number."""
+    try:
+        found = torch.device(asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        if found.type == "cuda":
+            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if found.index is None else found.index)
+        torch.empty(0, device=found)
+        if found.type == "cuda":
+            torch.cuda.set_device(found)
+    except (AssertionError, RuntimeError) as error:
+        raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): say --device auto or --device cpu") from error
+    return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +26,8 @@ from pofx.train.average import averageable, swapped
 from pofx.train.diagnosis import diagnose, finite
 from pofx.train.metrics import Metrics
 from pofx.train.optimizers import Closed, Gradient, rate
-from pofx.train.replicas import Replicas
+from pofx.train.replicas import Replicas, device
+from pofx.train.watch import Watch
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -60,7 +60,7 @@ class Trainer:
         metrics: Metrics | None = None,
         report: Report | None = None,
     ):
-        self.device = _device(training.device)
+        self.device = device(training.device)
         self.replicas = Replicas(self.device)
         self.model, self.data, self.training = model.to(self.device), data, training
         self.state_folder, self.metrics, self.report = state, metrics or Metrics(None), report
@@ -97,6 +97,7 @@ class Trainer:
             for child in model.children():
                 child.compile()
         self.live = averageable(model)
+        self.watch = Watch(model, data, often=training.eval_every is not None, batch_size=training.batch_size)
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
@@ -280,20 +281,15 @@ class Trainer:
         return Noise(key, self.replicas.cut(total), total, device=self.device, dtype=self.dtype, progress=progress)
 
     def _precision(self) -> Any:
-        if self.training.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if self.training.precision == "bf16" else nullcontext()
 
     # Numbers
 
     def _log(self, steps_a_second: float) -> None:
         values = torch.tensor([total for total, _ in self.sums.values()], dtype=torch.float64, device=self.device)
         self.replicas.sum([values])
-        row: dict[str, Any] = {
-            "step": self.step,
-            "stage": self.stages[self.stage].name,
-            "examples": self.batches * self.training.batch_size,
-        }
+        examples = self.batches * self.training.batch_size
+        row: dict[str, Any] = {"step": self.step, "stage": self.stages[self.stage].name, "examples": examples}
         row |= {name: value / count for (name, (_, count)), value in zip(self.sums.items(), values.tolist(), strict=True)}
         self.sums = {}
         self._write(row, steps_a_second)
@@ -303,11 +299,21 @@ class Trainer:
             self.metrics.add(row, steps_a_second)
             if self.report is not None:
                 self.report({**row, "total": self.total, "steps_a_second": steps_a_second})
+            if len(self.optimizers) > 1:
+                for warning in self.watch.told(row, self.total):
+                    self._write({"step": self.step, "warning": warning}, None)
 
     def _validate(self) -> None:
-        """Loss on the validation split, with the weights that would be kept; remembers the best where one player plays."""
+        """Loss on the validation split, with the weights that would be kept; remembers the best where one player plays.
+
+        A game of several players has no such loss: there the first replica looks at samples.
+        """
         players = self.stages[self.stage].players
         gradient = [p for p in players if not isinstance(p.optimizer, ClosedForm)]
+        if len(players) > 1 and self.replicas.rank == 0 and self.watch.due(self.step, self.total):
+            with self.averaged():
+                row = self.watch.check(self.step, self.total, self.state_folder and self.state_folder.parent / "samples")
+            self._write({"step": self.step, "split": "valid", **row}, None)
         if len(players) != 1 or not gradient:
             return
         with self.averaged():
@@ -374,7 +380,7 @@ class Trainer:
             "step": self.step, "total": self.total, "stage": self.stage, "begun": self.begun,
             "batches": self.batches, "updates": self.updates,
             "best_loss": self.best_loss, "best_step": self.best_step, "worse": self.worse,
-            "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length,
+            "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length, "watch": self.watch.state(),
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         return tensors, {"pofx": json.dumps(record)}
@@ -392,11 +398,14 @@ class Trainer:
                 group, _, name = key.partition("/")
                 groups[group][name] = tensor
             self.model.load_state_dict(groups["model"])
-            self.average = {name: groups["average"][name].to(self.device) for name in self.average}
+            for name, average in self.average.items():  # in memory of its own: where a tensor begins may change a product's last digits
+                average.copy_(groups["average"][name])
             self.best = {name: t.to(self.device) for name, t in groups["best"].items()}
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
             self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
+            if "watch" in found:  # not in old states
+                self.watch.load(found["watch"])
             self.saved = self.step
             if found["stage"] >= 0:
                 self.begun = found["begun"]
@@ -439,17 +448,3 @@ def require_paired(model: Model, data: Data) -> None:
                 f"{model.title()} takes {', '.join(model.inputs)}, but {name} is known of {', '.join(own)} only: leave --labelled out, "
                 f"or train a model that takes {own[0]} (pofx models shows which)"
             )
-
-
-def _device(asked: str) -> torch.device:
-    """The device to train on; with torchrun, each process takes the GPU of its own number."""
-    try:
-        device = torch.device(asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if device.index is None else device.index)
-        torch.empty(0, device=device)
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-    except (AssertionError, RuntimeError) as error:
-        raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): say --device auto or --device cpu") from error
-    return device
