@@ -192,11 +192,12 @@ class LabelAndStyle(nn.Module):
         hidden: units of each layer (mlp); channels after each halving of the picture and then units of a dense layer (conv)
         classes: numbers in y
         latent: numbers in z
-        batch_norm: of an mlp: normalises what goes into each rectifier over the batch
+        batch_norm: normalises over the batch what goes into each rectifier of an mlp, and the logits of y. Without the latter all x may
+            fall into a few clusters at once, where the softmax is flat and no gradient leads out
         input_noise: standard deviation of the noise that is added to x in training
 
     Raises:
-        UserError: batch_norm with body conv, or conv where x is no picture
+        UserError: body conv where x is no picture
     """
 
     def __init__(
@@ -205,18 +206,17 @@ class LabelAndStyle(nn.Module):
         super().__init__()
         self.sizes, self.input_noise = [classes, latent], input_noise
         if body == "conv":
-            if batch_norm:
-                raise UserError("batch_norm is of body mlp: leave it out, or take body mlp")
             self.network = encoder(x, body, classes + latent, hidden=hidden)
         else:
             self.network = perceptron(x.size, *(hidden or UNITS), classes + latent, batch_norm=batch_norm)
+        self.normalised = nn.BatchNorm1d(classes) if batch_norm else nn.Identity()
 
     def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """Logits of y (B, classes), and z (B, latent). Noise is added to x where there is some."""
         if noise is not None and self.training and self.input_noise:
             x = x + self.input_noise * noise.normal(*x.shape[1:])
         l_BC, z_BZ = self.network(x).to(x.dtype).split(self.sizes, dim=1)
-        return l_BC, z_BZ
+        return self.normalised(l_BC), z_BZ
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """y and z, one after another, (B, classes + latent)."""

@@ -40,7 +40,7 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
             (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
         critic_hidden: units of each layer of each critic
-        batch_norm: batch normalisation in an mlp encoder
+        batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
