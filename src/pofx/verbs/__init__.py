@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pofx.verbs.anneal import anneal, anneal_flags
 from pofx.verbs.ask import embed, embed_flags, reconstruct, reconstruct_flags, sample, sample_flags, score, score_flags
 from pofx.verbs.codes import attribute, codes_flags, interpolate, traverse
 from pofx.verbs.completing import complete, complete_flags
@@ -28,6 +29,7 @@ from pofx.verbs.sweep import arithmetic, sweep
 __all__ = [
     "VERBS",
     "Verb",
+    "anneal",
     "arithmetic",
     "attribute",
     "compare",
@@ -79,4 +81,5 @@ VERBS = {
     "attribute": Verb(attribute, codes_flags(attribute)),
     "sweep": Verb(sweep),
     "arithmetic": Verb(arithmetic),
+    "anneal": Verb(anneal, anneal_flags, long=("protocol",)),
 }

@@ -51,7 +51,6 @@ def evaluate(
         asked: further arguments of the model's `log_prob` (such as samples) and `sample`, and how the data are read
     """
     from pofx import evaluate as measures
-    from pofx.card import write_card
     from pofx.evaluate.features import chosen
     from pofx.run import Run
     from pofx.verbs.progress import Counting
@@ -82,23 +81,27 @@ def evaluate(
             progress=progress,
             **own,
         )
-    kept = [old for old in stored_scores(found) if not any(_replaces(new, old) for new in scores)]
-    file = found.path / "scores.json"
+    return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
+
+
+evaluate_flags = asking_flags(evaluate, "log_prob", "sample")
+
+
+def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
+    """Store scores in the run folder, in place of those of the same protocol, and on its card; they as a part of a verb's report."""
+    from pofx.card import write_card
+
+    kept = [old for old in stored_scores(run) if not any(_replaces(new, old) for new in scores)]
+    file = run.path / "scores.json"
     write(file, (json.dumps([score.to_json() for score in [*kept, *scores]], indent=2) + "\n").encode())
-    write_card(found)
+    write_card(run)
     return {
-        "run": str(found.path),
-        "data": loaded.record["spec"],
-        "split": split,
         "scores": [
             {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
         ],
         "notes": [score.note for score in scores if score.note] or None,
         "out": str(file),
     }
-
-
-evaluate_flags = asking_flags(evaluate, "log_prob", "sample")
 
 
 def stored_scores(run: Run) -> list[Score]:
