@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pofx.errors import UserError, nearest
-from pofx.evaluate.clusters import clustering_accuracy
+from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
 from pofx.evaluate.features import Features, chosen
 from pofx.evaluate.frechet import frechet_distance
@@ -72,7 +72,7 @@ def evaluate(
 
     log p (and bits per dimension for pictures) of a model that scores; reconstruction error of one that encodes and decodes; active
     units of one that encodes; error rate of one that classifies, and clustering accuracy of one that clusters, where the data has labels;
-    and what samples are like, beside the data (`pofx.evaluate.likeness`), where they are drawn.
+    and what samples are like, beside the data (`pofx.evaluate.likeness`), where they are drawn, with how much they tell of their codes.
 
     Args:
         model: a trained model
@@ -129,6 +129,8 @@ def evaluate(
         scores.append(clustering_accuracy(model, data, split=split, rows=rows, about=about))
     if probe is not None:
         scores.append(linear_probe(model, data, labels=probe, split=split, seed=seed, rows=rows, about=about))
+    if drawing and hasattr(model, "information"):
+        scores += information(model, n=draws or MOST, seed=seed, about=about).values()
     if drawing:
         by = features if isinstance(features, Features) else chosen(data, features)
         condition = given if isinstance(given, str) else None

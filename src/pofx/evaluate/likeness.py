@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pofx.data.synthetic import KNOWN
 from pofx.errors import UserError
+from pofx.evaluate.bins import bins_scores
 from pofx.evaluate.blocks import blocks, chosen_rows, rows_record
 from pofx.evaluate.features import Features
 from pofx.evaluate.frechet import frechet_distance, require_enough
@@ -28,6 +29,7 @@ from pofx.model import Model
 MOST = 10_000  # rows that samples are compared with, and samples if no other number is asked for
 PARZEN_VALID = 1000  # rows that choose the bandwidth of a Parzen window
 PROJECTIONS = 1000
+BINS, ROWS_A_BIN = 100, 10  # at most so many bins, each of so many rows on average
 
 
 def sample_scores(
@@ -45,9 +47,10 @@ def sample_scores(
     progress: Progress | None = None,
     **asked: Any,
 ) -> list[Score]:
-    """Frechet and kernel distance, precision, recall, density, coverage, sliced Wasserstein distance; modes, and a Parzen window.
+    """Frechet and kernel distance, precision, recall, density, coverage, sliced Wasserstein distance; bins, modes, and a Parzen window.
 
-    Each distance's note says what as many rows of the training split get in the samples' place: no model should be expected to do better.
+    The note of each says what as many rows of the training split get in the samples' place: no model should be expected to do better.
+    Bins are made of those rows. Classes are told by the features' classifier, if they have one for the data's labels.
 
     Args:
         model: any model that samples
@@ -86,16 +89,20 @@ def sample_scores(
         **environment(model),
     }
     protocol = {**base, "features": features.record()}
-    found = _compared(real, features(x), protocol, features.name, seed, k)
-    if others and len(data.splits[others[0]]) > real.shape[1]:
-        spare = np.arange(min(n, len(data.splits[others[0]])))
-        floors = _compared(real, features.of(data.splits[others[0]], spare), protocol, features.name, seed, k)
+    fake = features(x)
+    found = _compared(real, fake, protocol, features.name, seed, k)
+    spare = np.arange(min(n, len(data.splits[others[0]])) if others else 0)
+    if len(spare) > max(real.shape[1], 2 * SUBSETS, k):
+        spare_real = features.of(data.splits[others[0]], spare)
+        floors = _compared(real, spare_real, protocol, features.name, seed, k)
         words = f"of {len(spare)} rows of {others[0]} in place of samples"
         found = [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
+        if (bins := min(BINS, len(spare) // ROWS_A_BIN, n // ROWS_A_BIN)) > 1:
+            found += bins_scores(spare_real, fake, held_out=real, K=bins, seed=seed, about=protocol)
     label = data.fields.get("label")
     if features.classify is not None and isinstance(label, Category) and features.classes == label.classes:
         labels = _field(rows_of, np.arange(len(rows_of)), "label")
-        share = torch.bincount(labels, minlength=label.classes) / len(labels)
+        share = torch.bincount(labels, minlength=label.classes).double() / len(labels)
         found += class_scores(features.classes_of(x), label.classes, share if share.all() else None, about=protocol)
     if (known := KNOWN.get(str(data.record.get("spec")))) is not None:
         found += mode_scores(x, np.array(known.centres), known.sd, about=base)
