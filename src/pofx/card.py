@@ -12,6 +12,13 @@ from pofx.verbs.look import ARXIV
 if TYPE_CHECKING:
     from pofx.run import Run
 
+DENSITY = {
+    "exact": "Density: explicit; log p(x) is exact.",
+    "bound": "Density: explicit, but only a lower bound of log p(x) is known.",
+    None: "Density: implicit; there is no log p(x), so the model is judged by its samples, as each score's protocol says.",
+    "none": "Density: none; the model draws no x.",
+}
+
 
 def write_card(run: Run) -> Path:
     """Write README.md into the run folder: what the model is, how it was trained, its pictures and its scores."""
@@ -35,7 +42,17 @@ def card(run: Run) -> str:
         summary = (cls.__doc__ or "").strip().splitlines()[0]
         count = run.blank().parameter_count
         lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", "", f"Parameters: {count:,}", ""]
-    pictures = {"samples.png": "samples", "reconstructions.png": "originals above, reconstructions below", "loss.png": "loss"}
+        lines += [DENSITY[cls.density if "samples" in cls.capabilities() else "none"], ""]
+    if warnings := [row["warning"] for row in run.metrics() if "warning" in row]:
+        lines += ["## Warnings", "", "What training told, once each:", "", *(f"- {warning}" for warning in warnings), ""]
+    pictures = {
+        "samples.png": "samples",
+        "sweep.png": "one part of the code changes along a row",
+        "reconstructions.png": "originals above, reconstructions below",
+        "loss.png": "loss",
+        "game.png": "how the game went",
+        "training.gif": "samples of the same codes as training went on",
+    }
     for name, words in pictures.items():
         if (run.path / "samples" / name).is_file():
             lines += [f"![{words}](samples/{name})", "", f"*{words.capitalize()}.*", ""]

@@ -11,6 +11,21 @@ from pofx.errors import UserError
 from pofx.run import explained
 
 
+def losses(row: dict[str, Any]) -> dict[str, float]:
+    """What each player minimises, from a row of metrics: its part called loss, or the only part that it has.
+
+    Example:
+        >>> losses({"step": 20, "critic.real": 0.6, "critic.loss": 1.3, "generator.fooling": 0.7, "generator.gradient_norm": 2.0})
+        {'critic.loss': 1.3, 'generator.fooling': 0.7}
+    """
+    parts: dict[str, list[str]] = {}
+    for name in row:
+        player, dot, part = name.partition(".")
+        if dot and part != "gradient_norm" and player != "watch":
+            parts.setdefault(player, []).append(name)
+    return {name: row[name] for own in parts.values() for name in own if name.endswith(".loss") or len(own) == 1}
+
+
 class Metrics:
     """The rows of a run.
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pofx.kinds import Category
-from pofx.verbs.files import write_picture
+from pofx.verbs.files import write_animation, write_picture
 
 if TYPE_CHECKING:
     from pofx.data import Data
     from pofx.run import Run
 
 ROWS = 10  # of samples: more classes than that are mixed
+POINTS = 1000  # of samples in the plane, and of real rows behind them
+SECONDS, HELD = 6, 2000  # of the film of a game's samples, and milliseconds that its last picture is held
 
 
 def illustrate(run: Run, data: Data) -> list[Path]:
-    """Write samples, reconstructions and the curve of the loss into the run's samples folder, and say where they are."""
+    """Write samples, reconstructions and curves of losses into the run's samples folder, and say where they are.
+
+    Of a game also: whether the critic was right, how samples compared with real rows, and a film of the samples on the way. Where a
+    generator's code has parts with names: what each of them does.
+    """
     import numpy as np
     import torch
 
     from pofx.evaluate.blocks import evaluating
     from pofx.game import generator
-    from pofx.pictures import curves, grid, labelled_rows
+    from pofx.nn.priors import Joint
+    from pofx.pictures import curves, grid, is_picture, labelled_rows, plane, stacked
+    from pofx.verbs.sweep import sweep
 
     model = run.model(trust=True)  # the user's own file, which has just been trained
     kind, can, folder = model.inputs["x"], model.capabilities(), run.path / "samples"
@@ -34,6 +43,9 @@ def illustrate(run: Run, data: Data) -> list[Path]:
             x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
             names = labels.names or tuple(map(str, range(labels.classes)))
             pictures["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
+        elif "samples" in can and kind.shape == (2,):
+            valid = data.splits["valid"].read(np.arange(min(POINTS, len(data.splits["valid"]))))["x"].numpy()
+            pictures["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
         elif "samples" in can:
             pictures["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
         if "encodes" in can and "decodes" in can:
@@ -43,20 +55,68 @@ def illustrate(run: Run, data: Data) -> list[Path]:
             pictures["reconstructions.png"] = labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)})
     if lines := loss_curves(run):
         pictures["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")
+    if panels := game_curves(run):
+        pictures["game.png"] = stacked([curves(lines, title=what, x="step", y=unit) for (what, unit), lines in panels.items()])
     for name, picture in pictures.items():
         write_picture(folder / name, picture)
-    return [folder / name for name in pictures]
+    written = [folder / name for name in pictures]
+    if "generates" in can and isinstance(model.prior, Joint) and is_picture(kind):
+        written.append(Path(sweep(str(run.path), trust=True)["out"]))
+    if len(stills := sorted(folder.glob("step-*.png"))) > 1:
+        written.append(folder / "training.gif")
+        write_animation(written[-1], film(stills))
+    return written
 
 
-def loss_curves(run: Run) -> dict[str, tuple[list[float], list[float]]]:
+def film(stills: list[Path]) -> tuple[list[Any], list[int]]:
+    """The pictures of these files one after another, and for how many milliseconds each is shown; the last one longer."""
+    from PIL import Image
+
+    frames = [Image.open(file).convert("RGB") for file in stills]
+    palette = max(frames, key=lambda frame: len(frame.getcolors(frame.width * frame.height) or [])).quantize(256)
+    each = max(80, SECONDS * 1000 // len(frames) // 10 * 10)
+    shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    return shown, [each] * (len(frames) - 1) + [HELD]
+
+
+Lines = dict[str, tuple[list[float], list[float]]]  # label -> (steps, values)
+
+
+def loss_curves(run: Run) -> Lines:
     """Each player's loss over the steps, in training and on the validation split: label -> (steps, values)."""
-    lines: dict[str, tuple[list[float], list[float]]] = {}
+    from pofx.train.metrics import losses
+
+    lines: Lines = {}
     for row in run.metrics():
-        losses = {name: value for name, value in row.items() if name.endswith(".loss")}
-        if not losses:  # a player with one part only logs that part
-            losses = {name: value for name, value in row.items() if "." in name}
-        for name, value in losses.items():
-            steps, values = lines.setdefault(f"{name} ({row.get('split', 'train')})", ([], []))
-            steps.append(row["step"])
-            values.append(value)
+        for name, value in losses(row).items():
+            _add(lines, f"{name} ({row.get('split', 'train')})", row["step"], value)
     return lines
+
+
+def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
+    """What was watched of a game, as plots: (title, unit) -> label -> (steps, values). Empty where one player played alone."""
+    right, reached, far, norms = Lines(), Lines(), Lines(), Lines()
+    for row in run.metrics():
+        for name, value in row.items():
+            player, _, part = name.partition(".")
+            if part.startswith("right_on_"):
+                _add(right, f"{player}: {part.replace('_', ' ')}", row["step"], value)
+            elif part == "gradient_norm":
+                _add(norms, player, row["step"], math.log10(max(value, 1e-30)))
+            elif name in ("watch.coverage", "watch.spread", "watch.real_coverage"):
+                _add(reached, {"real_coverage": "coverage by real rows"}.get(part, part), row["step"], value)
+            elif name in ("watch.distance", "watch.real_distance"):
+                _add(far, {"real_distance": "of real rows"}.get(part, "of samples"), row["step"], value)
+    panels = {
+        ("Is the critic right?", "share"): right,
+        ("Samples beside real rows", "share"): reached,
+        ("Distance of samples to real rows", "sliced Wasserstein distance"): far,
+        ("Norm of each player's gradient", "log10"): norms,
+    }
+    return {title: lines for title, lines in panels.items() if lines}
+
+
+def _add(lines: Lines, label: str, step: float, value: float) -> None:
+    steps, values = lines.setdefault(label, ([], []))
+    steps.append(step)
+    values.append(value)

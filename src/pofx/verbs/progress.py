@@ -34,22 +34,37 @@ class TrainingProgress(_Shown):
         self.valid, self.printed = "", 0.0
 
     def __call__(self, row: dict[str, Any]) -> None:
-        if "split" in row:
-            main = [value for name, value in row.items() if name.endswith(".loss")]
-            self.valid = f"valid {main[0]:.4g}" if main else ""
+        from pofx.train.metrics import losses
+
+        if "warning" in row:
+            self._say(f"warning: {row['warning']}")
             return
-        parts = [f"{name} {value:.4g}" for name, value in row.items() if "." in name]
-        whole = [part for part in parts if ".loss " in part]
-        losses = "  ".join(filter(None, [*whole, self.valid, *(part for part in parts if part not in whole)]))
+        if "split" in row:
+            if "watch.coverage" in row:
+                self.valid = f"coverage {row['watch.coverage']:.2f}"
+            else:
+                self.valid = next((f"valid {value:.4g}" for name, value in row.items() if name.endswith(".loss")), "")
+            return
+        first = losses(row)
+        others = [name for name in row if "." in name and name not in first and not name.endswith(".gradient_norm")]
+        shown = [f"{name} {row[name]:.4g}" for name in first], [self.valid], [f"{name} {row[name]:.4g}" for name in others]
+        numbers = "  ".join(filter(None, (part for parts in shown for part in parts)))
         if self.bar is not None:
-            self.bar.update(self.task, completed=row["step"], total=row["total"], losses=losses)
+            self.bar.update(self.task, completed=row["step"], total=row["total"], losses=numbers)
             return
         now = time.monotonic()
         if now - self.printed >= EVERY or row["step"] >= row["total"]:
             self.printed = now
             speed = row["steps_a_second"]
             left = f"  {(row['total'] - row['step']) / speed:.0f} s left" if speed and row["step"] < row["total"] else ""
-            print(f"step {row['step']}/{row['total']}  {losses}{left}".rstrip(), file=sys.stderr, flush=True)
+            self._say(f"step {row['step']}/{row['total']}  {numbers}{left}".rstrip())
+
+    def _say(self, line: str) -> None:
+        """A line of its own, above the bar if there is one."""
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
 
 class Counting(_Shown):
