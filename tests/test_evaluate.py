@@ -74,8 +74,11 @@ class Rows:
     """A split in memory."""
 
     def __init__(self, **fields):
-        self.fields = {name: torch.as_tensor(field) for name, field in fields.items()}
+        self.columns = self.fields = {name: torch.as_tensor(field) for name, field in fields.items()}
         self.largest = 0
+
+    def require_paired(self, *names):
+        assert {len(self.fields[name]) for name in names} == {len(self)}
 
     def __len__(self):
         return len(self.fields["x"])
