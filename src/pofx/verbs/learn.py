@@ -142,6 +142,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
         "data": run.config["data"]["spec"],
         "learned": learned,
         **last,
+        "warnings": [row["warning"] for row in run.metrics() if "warning" in row] or None,
     }
     if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
@@ -152,6 +153,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
             "score": "scores",
             "embed": "encodes",
             "reconstruct": "decodes",
+            "sweep": "generates",
             "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
             "evaluate": None,
         }
