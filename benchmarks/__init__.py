@@ -45,5 +45,8 @@ NAMES = (
     "ring",
     "grid",
     "gan_parzen",
+    "aae_labels",
+    "aae_clusters",
+    "aae_vae",
     "gpu",
 )

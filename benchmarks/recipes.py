@@ -54,6 +54,10 @@ PLANE: dict[str, Any] = {"latent": 8, "hidden": (128, 128, 128), "lr_generator":
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 GAN_TRAINING: dict[str, Any] = {"steps": 12_000, "batch_size": 100, "ema": 0.999, "precision": "bf16"}
 
+# as wide as the paper's networks, with smaller critics
+AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
+AAE_TRAINING = COSINE | {"precision": "bf16"}
+
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -118,6 +122,13 @@ RECIPES = {
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
+    **{
+        f"aae_clusters_{clusters}_{seed}": Recipe(
+            "aae_clustering", AAE | {"clusters": clusters, "latent": 5}, PLAIN, AAE_TRAINING | {"epochs": 14, "seed": seed}
+        )
+        for clusters in (16, 30)
+        for seed in range(3)
+    },
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
     "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 4, "lr": 5e-3}),
