@@ -129,6 +129,14 @@ RECIPES = {
         for clusters in (16, 30)
         for seed in range(3)
     },
+    **{
+        f"{model}_side_by_side_{seed}": Recipe(model, arguments, DYNAMIC, AAE_TRAINING | {"epochs": 6, "seed": seed})
+        for model, arguments in {
+            "aae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu", "critic_hidden": (300, 300)},
+            "vae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu"},
+        }.items()
+        for seed in range(3)
+    },
     "nade": Recipe("nade", {"hidden": 500}, FIXED, NADE_TRAINING | {"epochs": 60}),
     "diagonal_bilstm": Recipe("diagonal_bilstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 6, "lr": 5e-3}),
     "row_lstm": Recipe("row_lstm", {"layers": 1, "hidden": 32}, FIXED, PIXEL_TRAINING | {"epochs": 4, "lr": 5e-3}),
