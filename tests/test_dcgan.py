@@ -73,6 +73,13 @@ def test_as_many_parameters_as_the_architecture_has(channels: int, side: int, wi
         assert count == {"generator": 18_855_043, "critic": 17_232_897}
 
 
+def test_the_critic_may_be_narrower_than_the_generator() -> None:
+    dcgan = made(Image(1, 28, 28), width=16, critic_width=2)
+    assert [h.shape[1] for h in dcgan.critic.features(torch.rand(2, 1, 28, 28))] == [2, 4, 8]
+    assert [m.in_channels for m in dcgan.generator.modules() if isinstance(m, nn.ConvTranspose2d)] == [64, 32, 16]
+    assert dcgan.eval().encode(torch.rand(2, 1, 28, 28)).shape == (2, dcgan.codes.dims)
+
+
 def test_batch_normalisation_is_everywhere_but_at_the_generators_end_and_the_critics_start() -> None:
     dcgan = made(Image(1, 32, 32))
     doubling, halving = [nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d], [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]

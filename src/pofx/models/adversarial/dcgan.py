@@ -44,7 +44,8 @@ class DCGAN(Adversarial):
         x: pictures of 8 pixels or more a side
         latent: numbers in z
         prior: of z: uniform on [-1, 1), as in the paper, or gaussian
-        width: feature maps of the critic's first layer, doubled at each halving; the generator mirrors it. The paper has 128
+        width: feature maps of the generator before its last layer, doubled at each halving before. The paper has 128
+        critic_width: feature maps of the critic's first layer, doubled at each halving; None: as many, so that the two mirror each other
         loss: minimax; non_saturating; hinge; least_squares; wasserstein (with a penalty)
         critic_steps: moves of the critic for one of the generator
         penalty: on the critic's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
@@ -79,6 +80,7 @@ class DCGAN(Adversarial):
         latent: Size = 100,
         prior: Literal["uniform", "gaussian"] = "uniform",
         width: Size = 64,
+        critic_width: Size | None = None,
         loss: LossName = "non_saturating",
         critic_steps: Size = 1,
         penalty: PenaltyName = "none",
@@ -95,12 +97,13 @@ class DCGAN(Adversarial):
         super().__init__()
         sizes = halvings(x)
         maps = [width * 2**i for i in range(len(sizes) - 1)]  # after each halving
+        critic_maps = [(critic_width or width) * 2**i for i in range(len(sizes) - 1)]
         normalised = penalty == "none" and not spectral_norm
         generator = Generator(latent, x.channels, maps[::-1], sizes[::-1])
-        critic = Critic(packed(x, packing).shape[0], maps, sizes[-1], normalised=normalised, minibatch_std=minibatch_std)
+        critic = Critic(packed(x, packing).shape[0], critic_maps, sizes[-1], normalised=normalised, minibatch_std=minibatch_std)
         generator.apply(initialize)
         critic.apply(initialize)
-        self.codes = Vector(sum(c * min(h, SMALLEST) * min(w, SMALLEST) for c, (h, w) in zip(maps, sizes[1:], strict=True)))
+        self.codes = Vector(sum(c * min(h, SMALLEST) * min(w, SMALLEST) for c, (h, w) in zip(critic_maps, sizes[1:], strict=True)))
         self.play(x, Uniform(latent) if prior == "uniform" else Gaussian(latent), generator, critic)
 
     def encode(self, x: Tensor) -> Tensor:
