@@ -42,6 +42,7 @@ NAMES = (
     "dcgan_speed",
     "stacked",
     "parzen_estimator",
+    "annealed",
     "ring",
     "grid",
     "gan_parzen",
