@@ -5,6 +5,7 @@ Shapes: n samples, D numbers in each, K modes or classes, C channels.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,7 +142,10 @@ def class_scores(
 ) -> tuple[Score, Score]:
     """`class_coverage` as two scores. Arguments as there; `about` should name who classified, with the hash of its weights."""
     found, kl = class_coverage(classes, K, reference)
-    compared = "all classes alike" if reference is None else [round(float(q), 9) for q in torch.as_tensor(reference)]
+    compared = "all classes alike"
+    if reference is not None:
+        digest = hashlib.sha256(torch.as_tensor(reference).double().cpu().numpy().tobytes()).hexdigest()
+        compared = f"shares of the classes, sha256 {digest}"
     protocol = {**(about or {}), "samples": len(classes), "compared with": compared}
     few = f"{len(classes)} samples of {K} classes: perfect ones would have a KL of about {(K - 1) / 2 / len(classes):.2g} nats"
     return Score("classes", float(found), f"of {K}", None, protocol), Score("KL of classes", kl, "nats", None, protocol, few)

@@ -28,7 +28,7 @@ def parzen_log_likelihood(samples: Tensor | np.ndarray, x: Tensor | np.ndarray, 
     """log of the mean over the samples of N(x; sample, sigma^2 I), of each row of x, in nats; in float64, in bounded memory.
 
     References:
-        Better mixing via deep representations (Bengio, Mesnil, Dauphin & Rifai, 2013), arXiv 1207.4404: the estimator (Breuleux et al.)
+        Quickly Generating Representative Samples from an RBM-Derived Process (Breuleux, Bengio & Vincent, 2011), Neural Computation 23(8)
         Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661, section 5
 
     Args:
