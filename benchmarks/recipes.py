@@ -123,6 +123,13 @@ RECIPES = {
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
     **{
+        f"aae_{labels}_{seed}": Recipe(
+            "aae_semi_supervised", AAE | {"latent": 8}, PLAIN | {"labelled": labels}, AAE_TRAINING | {"epochs": 12, "seed": seed}
+        )
+        for labels in (100, 1000)
+        for seed in range(3)
+    },
+    **{
         f"aae_clusters_{clusters}_{seed}": Recipe(
             "aae_clustering", AAE | {"clusters": clusters, "latent": 5}, PLAIN, AAE_TRAINING | {"epochs": 14, "seed": seed}
         )
