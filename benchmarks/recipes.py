@@ -110,7 +110,10 @@ RECIPES = {
     },
     **{
         f"dcgan_features_{seed}": Recipe(
-            "dcgan", {"width": 32, "smoothing": 0.1}, PLAIN, DCGAN_TRAINING | {"lr": 1e-3, "steps": 4000, "seed": seed}
+            "dcgan",
+            {"width": 32, "critic_width": 64, "smoothing": 0.1},
+            PLAIN,
+            DCGAN_TRAINING | {"batch_size": 32, "lr": 1e-3, "steps": 3000, "seed": seed},
         )
         for seed in range(3)
     },
