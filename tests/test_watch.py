@@ -1,21 +1,31 @@
 """Watching a game: what is averaged and logged, what is measured on the way, and which histories are worth a warning."""
 
 import json
+import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pofx.data import Column, Data, Split
+from pofx.card import card
+from pofx.data import Column, Data, Split, load
+from pofx.evaluate.manifold import prdc
+from pofx.evaluate.sliced import sliced_wasserstein
 from pofx.game import SGD, Noise, Player, Stage
-from pofx.kinds import Vector
+from pofx.kinds import Vector, check_value
 from pofx.model import Model
-from pofx.testing.cases import Case
+from pofx.models import find
+from pofx.options import from_text
+from pofx.run import Run, seeded
+from pofx.testing.cases import cases
 from pofx.testing.learning import differ, finished
-from pofx.testing.pair import replicas
 from pofx.train import Training
+from pofx.train.metrics import losses
 from pofx.train.trainer import Trainer
+from pofx.train.watch import CHECKS, LOGGED, PICTURES, History, Real, remedies
 
 D, B = 3, 4
 
@@ -140,5 +150,282 @@ def test_one_player_alone_pays_for_no_norm():
     assert not any(name.endswith("gradient_norm") for row in rows(t) for name in row)
 
 
-def test_replicas_log_the_norms_of_one_process():
-    replicas(Case(Halves, {"x": Vector(D)}))
+# Histories: TOTAL steps, a row of the players every 20, a check of samples every 100
+
+TOTAL = 3000
+
+
+def checks(coverage, spread=lambda step: 1.0, count=500):
+    return [
+        {
+            "step": step,
+            "split": "valid",
+            "watch.coverage": coverage(step),
+            "watch.spread": spread(step),
+            "watch.rows": count,
+            "watch.real_coverage": 0.97,
+        }
+        for step in range(100, TOTAL + 1, 100)
+    ]
+
+
+def moves(right, generator=lambda step: 1.0, critic=lambda step: 1.0):
+    """Rows of the players: the critic's shares on real and fake, and the norms of both gradients, as functions of the step."""
+    return [
+        {
+            "step": step,
+            "stage": "play",
+            "critic.right_on_real": right(step)[0],
+            "critic.right_on_fake": right(step)[1],
+            "critic.gradient_norm": critic(step),
+            "generator.gradient_norm": generator(step),
+        }
+        for step in range(20, TOTAL + 1, 20)
+    ]
+
+
+def told(*histories, history=None):
+    """What a history of rows tells: (step, symptom)."""
+    history = history or History()
+    merged = sorted((row for rows in histories for row in rows), key=lambda row: row["step"])
+    return [(row["step"], symptom) for row in merged for symptom, _ in history.add(row, TOTAL)]
+
+
+def swinging(step, period=240):
+    return 0.5 + 0.5 * math.sin(2 * math.pi * step / period)
+
+
+def test_oscillation_is_normal():
+    """Accuracy between 0 and 1, coverage between .1 and .9, norms over two powers of ten, each with a period of its own."""
+    for period in (300, 430, 700):
+        players = moves(
+            lambda step: (swinging(step, 200), 1 - swinging(step, 200)),
+            lambda step: 10 ** (2 * swinging(step, 330)),
+            lambda step: 10 ** (2 * swinging(step, 510)),
+        )
+        samples = checks(lambda step, p=period: 0.1 + 0.8 * swinging(step, p), lambda step, p=period: 0.05 + swinging(step, p))
+        assert told(players, samples) == []
+
+
+def test_a_game_that_goes_well_tells_nothing():
+    """The critic is right on all at first, coverage rises slowly from nothing, gradients fall to a twentieth."""
+    players = moves(lambda step: (1.0, 1.0) if step < 900 else (0.8, 0.7), lambda step: 20 ** (-step / TOTAL))
+    samples = checks(lambda step: 0.6 * step / TOTAL, lambda step: min(1.0, step / 1000))
+    assert told(players, samples) == []
+
+
+def test_coverage_that_falls_and_stays_is_a_collapse_told_once():
+    assert told(checks(lambda step: 0.8 if step < 1000 else 0.3)) == [(1000 + 100 * (CHECKS - 1), "collapse")]
+    assert told(checks(lambda step: 0.3 if 1000 <= step < 1000 + 100 * (CHECKS - 1) else 0.8)) == [], "it came back"
+    assert told(checks(lambda step: 0.8 if step < 1000 else 0.5)) == [], "more than half of the best is no collapse"
+    assert told(checks(lambda step: 0.15 if step < 1000 else 0.05)) == [], "what was never covered cannot be lost"
+    assert told(checks(lambda step: 0.8 if step < 1000 else 0.1, count=50)) == [], "of few rows coverage says little"
+
+
+def test_samples_that_are_alike_are_a_collapse_once_they_had_time():
+    assert told(checks(lambda step: 0.02, lambda step: 0.05)) == [(TOTAL // 3, "collapse")]
+    assert told(checks(lambda step: 0.02, lambda step: 0.05 if step < 1000 else 0.9)) == []
+    assert told(checks(lambda step: 0.02, lambda step: 0.05 if step > 2000 else 0.9)) == [(2100 + 100 * (CHECKS - 1), "collapse")]
+
+
+def test_a_critic_wins_outright_if_it_is_right_for_long_and_the_others_get_nowhere():
+    def won(step):
+        return (0.99, 1.0) if step > 1000 else (0.8, 0.9)
+
+    for_long = 1020 + TOTAL // 10
+    assert told(moves(won)) == [], "gradients are as they were, and nothing is known of samples"
+    assert told(moves(won), checks(lambda step: 0.5 * step / TOTAL)) == [], "coverage rises"
+    assert told(moves(won, lambda step: 1.0 if step < 1000 else 0.005)) == [(for_long, "critic")]
+    assert told(moves(won), checks(lambda step: 0.05)) == [(for_long, "critic")]
+    assert told(moves(lambda step: (1.0, 0.7) if step > 1000 else (0.8, 0.9)), checks(lambda step: 0.05)) == [], "wrong on fake"
+    early = moves(lambda step: (1.0, 1.0) if step < 800 else (0.8, 0.8))
+    assert told(early, checks(lambda step: 0.05)) == [], "being right early is normal"
+
+
+def test_the_names_of_players_and_of_what_a_critic_is_right_on_do_not_matter():
+    names = {"critic": "judge", "generator": "encoder", "right_on_real": "right_on_real_y"}
+
+    def renamed(row):
+        out = {}
+        for name, value in row.items():
+            for old, new in names.items():
+                name = name.replace(old, new)
+            out[name] = value
+        return out
+
+    rows = moves(lambda step: (1.0, 1.0), lambda step: 1.0 if step < 1000 else 0.005)
+    assert told(rows) == told(map(renamed, rows)) == [(1000 + 20 * (LOGGED - 1), "critic")]
+
+
+def test_a_gradient_vanishes_that_stays_far_below_its_early_median():
+    balanced = lambda step: (0.7, 0.7)  # noqa: E731
+    for player in ("generator", "critic"):
+        norms = {player: lambda step: (100.0 if step == 20 else 1.0) if step < 600 else 5e-4}
+        assert told(moves(balanced, **norms)) == [(600 + 20 * (LOGGED - 1), "vanishing")]
+    assert told(moves(balanced, lambda step: 1.0 if step < 600 else 5e-3)) == []
+    assert told(moves(balanced, lambda step: 5e-4 if 600 <= step < 600 + 20 * (LOGGED - 1) else 1.0)) == [], "it came back"
+    assert told(moves(balanced, lambda step: 0.0)) == [(40 * LOGGED, "vanishing")], "a player that never moved"
+
+
+def test_another_stage_begins_another_history():
+    rows = moves(lambda step: (0.7, 0.7), lambda step: 1.0 if step < 600 else 5e-4)
+    later = [row | {"stage": "finer"} if row["step"] >= 600 else row for row in rows]
+    assert told(later) == []
+
+
+@pytest.mark.parametrize("cut", [0, 4, 30, 90, 179])
+def test_a_history_goes_on_from_its_state(cut):
+    players = moves(lambda step: (1.0, 1.0), lambda step: 1.0 if step < 600 else 5e-4)
+    rows = sorted(players + checks(lambda step: 0.8 if step < 1000 else 0.1), key=lambda row: row["step"])
+    whole = told(rows)
+    assert {symptom for _, symptom in whole} == {"collapse", "critic", "vanishing"}
+    first, second = History(), History()
+    before = told(rows[:cut], history=first)
+    second.__dict__ |= json.loads(json.dumps(first.__dict__))
+    assert before + told(rows[cut:], history=second) == whole
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "infogan", "aae"])
+@pytest.mark.parametrize("symptom", ["collapse", "critic", "vanishing"])
+def test_what_is_to_be_tried_are_options_that_the_model_has(name, symptom):
+    model = cases(find(name))[0].model()
+    model.config |= {"loss": "minimax"}
+    text = remedies(model, symptom)
+    offered = {p.name: p for p in model.hyper_parameters()}
+    tried = re.findall(r"--([a-z-]+)(?: ([^,-]+))?", text)
+    assert tried, text
+    for flag, value in tried:
+        option = offered[flag.replace("-", "_")]
+        found = from_text(option.annotation, value) if value else True
+        check_value(flag, option.annotation, found)
+        assert found != model.config[option.name]
+
+
+def test_options_that_are_on_are_not_suggested_and_a_model_without_any_is_told_of_the_learning_rate():
+    gan = find("gan")(Vector(2), packing=2, minibatch_std=True, spectral_norm=True)
+    assert remedies(gan, "collapse") == "Train again with one of: --penalty r1"
+    assert remedies(Halves(Vector(D)), "collapse") == "Train again with a lower --lr"
+
+
+# Samples beside real rows
+
+
+def test_the_numbers_of_samples_are_those_of_the_measures():
+    source = np.random.default_rng(0)
+    valid, train, x = source.normal(3.0, 1.0, (120, 4)), source.normal(3.0, 1.0, (120, 4)), source.normal(2.0, 0.5, (120, 4))
+    real = Real(valid, train)
+    found = real.numbers(x)
+    assert found["watch.coverage"] == prdc(valid, x, k=5).coverage
+    assert found["watch.real_coverage"] == prdc(valid, train, k=5).coverage > 0.9
+    assert found["watch.distance"] == pytest.approx(sliced_wasserstein(valid, x, projections=50), rel=1e-9)
+    assert found["watch.real_distance"] == pytest.approx(sliced_wasserstein(valid, train, projections=50), rel=1e-9)
+    assert found["watch.spread"] == pytest.approx(math.sqrt(x.var(0).sum() / valid.var(0).sum()), rel=1e-9)
+    assert real.numbers(np.ones((120, 4)))["watch.spread"] < 1e-12
+
+
+def ring(**options):
+    data = load("ring")
+    with seeded(0):
+        model = find("gan")(data.fields["x"], latent=4, hidden=(64, 64), lr_generator=1e-3, lr_critic=1e-3)
+    return Trainer(model, data, Training(**{"steps": 600, "eval_every": 40, "device": "cpu", **options}))
+
+
+def test_a_healthy_game_on_the_ring_is_checked_and_tells_nothing():
+    t = ring(ema=0.9)
+    t.run()
+    found = rows(t, "valid")
+    assert [row["step"] for row in found] == list(range(40, 601, 40))
+    assert [row for row in rows(t) if "warning" in row] == []
+    kept = find("gan")(t.data.fields["x"], latent=4, hidden=(64, 64))
+    kept.load_state_dict(t.weights())
+    numbers = t.watch.check(600, 600, None)
+    with t.averaged():
+        assert found[-1] == {"step": 600, "split": "valid", **t.watch.check(600, 600, None)}
+    assert found[-1]["watch.distance"] != numbers["watch.distance"], "the weights that are kept are those that are checked"
+
+
+def test_a_generator_that_has_collapsed_on_the_ring_is_told_of_once():
+    t = ring()
+    with torch.no_grad():
+        t.model.generator[-3].weight.zero_()
+    critic, generator = t.stages[0].players
+    t.stages = [Stage("play", [critic, replace(generator, optimizer=SGD(1e-30))])]
+    t.run()
+    told = [row["warning"] for row in rows(t) if "warning" in row and "nearly all the same" in row["warning"]]
+    assert len(told) == 1
+    assert told[0].startswith("step 200: samples are nearly all the same")
+    assert "--packing 2, --minibatch-std, --penalty r1, --spectral-norm" in told[0]
+
+
+def test_checks_are_rare_where_none_are_asked_for_and_pictures_few(tmp_path):
+    t = ring(eval_every=None, steps=250)
+    t.run()
+    assert [row["step"] for row in rows(t, "valid")] == [100, 200, 250]
+    (tmp_path / "state").mkdir()
+    t = ring(eval_every=1, steps=120)
+    t.state_folder = tmp_path / "state"
+    t.run()
+    assert len(rows(t, "valid")) == 120
+    pictures = sorted(file.name for file in (tmp_path / "samples").iterdir())
+    assert len(pictures) == PICTURES
+    assert pictures[-1] == "step-000120.png"
+
+
+def test_a_model_that_does_not_sample_and_data_with_few_rows_are_not_checked():
+    t = trainer(Halves(Vector(D)), eval_every=2)
+    t.run()
+    assert rows(t, "valid") == []
+
+
+# What is shown
+
+
+def test_each_player_has_a_curve_and_a_line_on_the_terminal(capsys):
+    from pofx.verbs.progress import TrainingProgress
+
+    row = {
+        "step": 20,
+        "critic.real": 1.0,
+        "critic.loss": 2.0,
+        "generator.fooling": 3.0,
+        "generator.gradient_norm": 4.0,
+        "critic.right_on_real": 0.5,
+    }
+    assert losses(row) == {"critic.loss": 2.0, "generator.fooling": 3.0}
+    assert losses({"step": 20, "split": "valid", "watch.coverage": 0.5}) == {}
+    with TrainingProgress() as progress:
+        progress({"step": 20, "split": "valid", "watch.coverage": 0.5, "total": 20, "steps_a_second": None})
+        progress({"step": 20, "warning": "step 20: all is lost", "total": 20, "steps_a_second": None})
+        progress({**row, "total": 20, "steps_a_second": 9.0})
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: step 20: all is lost",
+        "step 20/20  critic.loss 2  generator.fooling 3  coverage 0.50  critic.real 1  critic.right_on_real 0.5",
+    ]
+
+
+def test_the_pictures_and_the_card_of_a_game(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from pofx.verbs import train
+    from pofx.verbs.illustrate import game_curves, loss_curves
+
+    monkeypatch.chdir(tmp_path)
+    report = train("gan", data="ring", out="run", steps=40, log_every=10, eval_every=10, latent=2, hidden=(8,))
+    run = Run("run")
+    watched, played = [[row for row in run.metrics() if ("split" in row) is valid] for valid in (True, False)]
+    assert set(loss_curves(run)) == {"critic.loss (train)", "generator.fooling (train)"}
+    right, shares, distances, norms = game_curves(run).values()
+    assert right["critic: right on fake"] == ([10, 20, 30, 40], [row["critic.right_on_fake"] for row in played])
+    assert shares["coverage"] == ([10, 20, 30, 40], [row["watch.coverage"] for row in watched])
+    assert distances["of real rows"][1] == [watched[0]["watch.real_distance"]] * 4
+    assert norms["generator"][1] == pytest.approx([math.log10(row["generator.gradient_norm"]) for row in played])
+    assert [name.rpartition("/")[2] for name in report["pictures"]] == ["samples.png", "loss.png", "game.png", "training.gif"]
+    assert Image.open("run/samples/training.gif").n_frames == 4
+    assert report["warnings"] is None
+    told = "step 40: all is lost. Train again with a lower --lr"
+    with open("run/metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": 40, "warning": told}) + "\n")
+    text = card(run)
+    assert f"- {told}\n" in text
+    assert "Density: implicit; there is no log p(x)" in text
+    assert "![how the game went](samples/game.png)" in text
