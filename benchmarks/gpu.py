@@ -1,4 +1,4 @@
-"""Where a GPU is at hand: training examples/s there, and the conv VAE's best bound after 10 minutes."""
+"""Where a GPU is at hand: training examples/s there, the conv VAE's best bound after 10 minutes, and games in full length."""
 
 from __future__ import annotations
 
@@ -10,32 +10,68 @@ from typing import Any
 
 import torch
 
-from benchmarks.recipes import RECIPES
+from benchmarks.recipes import RECIPES, Recipe
 from benchmarks.rows import Row
-from benchmarks.training import bound, built, trained
-from pofx.data import load
+from benchmarks.stacked import SAMPLES, covered
+from benchmarks.training import bound, built, protocol_of, trained
+from pofx.data import load, reload
 from pofx.errors import UserError
+from pofx.evaluate.clusters import clustering_accuracy, information
+from pofx.evaluate.features import by_channel, network
+from pofx.run import Run
 from pofx.train import Training, train
 
 RATE = "training examples/s on a GPU, conv VAE"
 BOUND = "VAE conv, 10 minutes on a GPU, dynamic MNIST test: -log p bound, 500 samples"
-ROWS = [Row(RATE, "examples/s", optional=True), Row(BOUND, "nats", optional=True)]
+IMAGES = "training images/s on a GPU, DCGAN of the paper's width, 64x64, batch 128, bf16"
+MODES = "stacked digits on a GPU, DCGAN with packing 2: modes of 1000 in 26k samples"
+KL = "stacked digits on a GPU, DCGAN with packing 2: KL to uniform"
+KEPT = "InfoGAN on a GPU, 50,000 updates: L_I of the 10-way code"
+CLUSTERS = "InfoGAN on a GPU, 50,000 updates: accuracy of the 10 clusters, MNIST test"
+ROWS = [
+    Row(RATE, "examples/s", optional=True),
+    Row(BOUND, "nats", optional=True),
+    Row(IMAGES, "images/s", optional=True),
+    Row(MODES, "modes", (">=", 990), "1000 (100k steps, Lin et al., 2018)", optional=True),
+    Row(KL, "nats", ("<=", 0.2), "0.06 (100k steps, Lin et al., 2018)", optional=True),
+    Row(KEPT, "nats of 2.303", None, "2.30 (Chen 2016)", optional=True),
+    Row(CLUSTERS, "%", None, "95 (Chen 2016)", optional=True),
+]
 STEPS = 2000
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     if not torch.cuda.is_available():
         raise UserError("no GPU here: these rows are optional")
-    recipe = RECIPES["gpu_conv"]
-    data = load(**recipe.data)
     device = {"gpu": torch.cuda.get_device_name()}
-    with tempfile.TemporaryDirectory() as folder:
-        training = Training(**(recipe.training | {"epochs": None, "steps": STEPS, "eval_every": STEPS}))
-        marks: list[float] = []
-        train(built(recipe, data), data, training, Path(folder) / "run", report=lambda row: marks.append(time.perf_counter()))
-    marks = marks[len(marks) // 2 : -1]  # without the start, and without the validation at the end
-    rate = training.batch_size * training.log_every * (len(marks) - 1) / (marks[-1] - marks[0])
+    rate, protocol = examples_a_second(RECIPES["gpu_conv"])
+    yield RATE, rate, protocol | device
     run = trained("gpu_conv")
     value, protocol = bound(run, "test", samples=500, device="cuda")
-    yield RATE, rate, protocol | device
     yield BOUND, value, protocol | device
+
+    rate, protocol = examples_a_second(RECIPES["gpu_dcgan"])
+    yield IMAGES, rate, protocol | device
+    run = trained("gpu_stacked")
+    features = by_channel(network(Run("benchmarks/runs/features_mnist").model().to("cuda")), 3)
+    found, kl = covered(run, features, device="cuda")
+    how = {"classifier of each channel": features.record(), "samples": SAMPLES, "sampling seed": 0, **protocol_of(run), **device}
+    yield MODES, found, how
+    yield KL, kl, how
+    run = trained("gpu_infogan")
+    model = run.model().to("cuda")
+    yield KEPT, information(model)["c1"].value, protocol_of(run) | device
+    accuracy = clustering_accuracy(model, reload(run.config["data"]))
+    yield CLUSTERS, 100 * accuracy.value, accuracy.protocol | protocol_of(run) | device
+
+
+def examples_a_second(recipe: Recipe) -> tuple[float, dict[str, Any]]:
+    """Of the second half of a short training, and how it was made."""
+    data = load(**recipe.data)
+    training = Training(**(recipe.training | {"epochs": None, "steps": STEPS, "eval_every": STEPS}))
+    marks: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(built(recipe, data), data, training, Path(folder) / "run", report=lambda row: marks.append(time.perf_counter()))
+        protocol = protocol_of(run)
+    marks = marks[len(marks) // 2 : -1]  # without the start, and without the validation at the end
+    return training.batch_size * training.log_every * (len(marks) - 1) / (marks[-1] - marks[0]), protocol

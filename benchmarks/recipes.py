@@ -78,6 +78,11 @@ RECIPES = {
         COSINE | {"epochs": 50, "lr": 1e-3},
     ),
     "gpu_conv": Recipe("vae", CONV, DYNAMIC, CONV_TRAINING | {"epochs": 200}),
+    "gpu_dcgan": Recipe(
+        "dcgan", {"width": 128}, EMOJI | {"size": 64}, {"batch_size": 128, "precision": "bf16", "ema": 0.999, "steps": 10_000}
+    ),
+    "gpu_stacked": Recipe("dcgan", {"packing": 2}, STACKED, {"batch_size": 128, "precision": "bf16", "ema": 0.999, "steps": 50_000}),
+    "gpu_infogan": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"steps": 50_000, "ema": 0.999}),
     "pixelcnn": Recipe("pixelcnn", PIXELS | {"activation": "silu", "location": True}, FIXED, PIXEL_TRAINING | {"lr": 1e-2, "epochs": 15}),
     "gated_pixelcnn": Recipe(
         "gated_pixelcnn",
