@@ -240,6 +240,9 @@ def test_a_critic_wins_outright_if_it_is_right_for_long_and_the_others_get_nowhe
     assert told(moves(lambda step: (1.0, 0.7) if step > 1000 else (0.8, 0.9)), checks(lambda step: 0.05)) == [], "wrong on fake"
     early = moves(lambda step: (1.0, 1.0) if step < 800 else (0.8, 0.8))
     assert told(early, checks(lambda step: 0.05)) == [], "being right early is normal"
+    always = moves(lambda step: (1.0, 1.0))
+    assert told(always, checks(lambda step: 0.05)) == [(TOTAL // 3, "critic")]
+    assert told(always, checks(lambda step: 0.05 + 0.1 * step / TOTAL)) == [], "coverage rises"
 
 
 def test_the_names_of_players_and_of_what_a_critic_is_right_on_do_not_matter():
@@ -260,7 +263,7 @@ def test_the_names_of_players_and_of_what_a_critic_is_right_on_do_not_matter():
 def test_a_gradient_vanishes_that_stays_far_below_its_early_median():
     balanced = lambda step: (0.7, 0.7)  # noqa: E731
     for player in ("generator", "critic"):
-        norms = {player: lambda step: (100.0 if step == 20 else 1.0) if step < 600 else 5e-4}
+        norms = {player: lambda step: (1e4 if step == 20 else 1.0) if step < 600 else 5e-4}
         assert told(moves(balanced, **norms)) == [(600 + 20 * (LOGGED - 1), "vanishing")]
     assert told(moves(balanced, lambda step: 1.0 if step < 600 else 5e-3)) == []
     assert told(moves(balanced, lambda step: 5e-4 if 600 <= step < 600 + 20 * (LOGGED - 1) else 1.0)) == [], "it came back"

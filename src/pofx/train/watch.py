@@ -252,20 +252,22 @@ class History:
             player, _, part = name.partition(".")
             if part.startswith("right_on_"):
                 right.setdefault(player, []).append(value)
-        stuck_since = math.inf
+        stuck = False
         if self.covered:
             _, at, coverage, real = self.covered
-            stuck_since = at if step >= LATE * total and coverage < HAD * real else math.inf
+            stuck = step >= LATE * total and coverage < HAD * real and step - at >= LONG * total
         for player, shares in right.items():
             since, rows = self._streak(f"{player} right", min(shares) >= RIGHT, step)
-            stuck = stuck_since <= since
             if rows >= LOGGED and step - since >= LONG * total and (faint - {player} or stuck):
                 why = (
                     f"the gradient of {' and '.join(sorted(faint - {player}))} is a hundredth of what it was at first"
                     if faint - {player}
-                    else f"coverage is {coverage:.2g} and has not risen since"
+                    else f"coverage is {coverage:.2g} and has not risen since step {at}"
                 )
-                yield "critic", f"player {player} wins outright: it has been right on all examples since step {since}, and {why}"
+                yield (
+                    "critic",
+                    f"player {player} wins outright: it has been right on {RIGHT:.0%} of examples or more since step {since}, and {why}",
+                )
 
 
 def remedies(model: Model, symptom: str) -> str:
