@@ -42,6 +42,7 @@ DEEP_TRAINING = COSINE | {"batch_size": 200, "lr": 2e-3, "warmup": 0.01, "ema": 
 COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
 FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.999, "precision": "bf16", "eval_every": 500}
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
+LITTLE_NOISE: dict[str, Any] = {"noise_std": 0.1}
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
 STACKED: dict[str, Any] = {"spec": "mnist", "stacked": 3}
@@ -52,10 +53,11 @@ SERIES: dict[str, dict[str, Any]] = {
     "ett": {"spec": "timeseries/ETTh1.csv", "window": 48},
 }
 LATENT_TRAINING = COSINE | {"batch_size": 50, "lr": 3e-3, "eval_every": 100}
-PLANE: dict[str, Any] = {"latent": 2, "hidden": (128, 128, 128), "lr_generator": 1e-3, "lr_critic": 3e-3}
+PLANE: dict[str, Any] = {"latent": 2, "hidden": (128,) * 4, "critic_hidden": (128,) * 3, "lr_generator": 2e-3, "lr_critic": 3e-3}
 REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
-GAN_TRAINING: dict[str, Any] = {"steps": 12_000, "batch_size": 100, "ema": 0.999, "precision": "bf16"}
+MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
+PARZEN_TRAINING: dict[str, Any] = {"steps": 12_000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3}
 
 # as wide as the paper's networks, with smaller critics
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
@@ -133,6 +135,7 @@ RECIPES = {
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
+    **{f"infogan_little_noise_{seed}": Recipe("infogan", LITTLE_NOISE, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
     **{
         f"aae_{labels}_{seed}": Recipe(
             "aae_semi_supervised", AAE | {"latent": 8}, PLAIN | {"labelled": labels}, AAE_TRAINING | {"epochs": 12, "seed": seed}
@@ -177,8 +180,5 @@ RECIPES = {
     **{f"grid_{seed}": Recipe("gan", PLANE | REMEDY | {"penalty_weight": 0.3}, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
-    **{
-        f"gan_parzen_{seed}": Recipe("gan", {"body": "maxout", "hidden": (1200, 1200)}, PLAIN, GAN_TRAINING | {"seed": seed})
-        for seed in range(3)
-    },
+    **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
 }
