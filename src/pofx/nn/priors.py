@@ -36,23 +36,24 @@ class Prior(ABC):
 
 
 class Gaussian(Prior):
-    """N(0, 1) in each of `dims` numbers.
+    """N(0, std^2) in each of `dims` numbers.
 
     Example:
         >>> Gaussian(3).draw(Noise((0,), slice(0, 5), 5)).shape
         torch.Size([5, 3])
     """
 
-    reach = 2.0  # a sweep goes from - reach to + reach
+    reach = 2.0  # a sweep goes from - reach to + reach, in standard deviations
 
-    def __init__(self, dims: int):
-        self.dims = dims
+    def __init__(self, dims: int, std: float = 1.0):
+        self.dims, self.std = dims, std
 
     def draw(self, noise: Noise) -> Tensor:
-        return noise.normal(self.dims)
+        return self.std * noise.normal(self.dims)
 
     def sweep(self, steps: int) -> Tensor:
-        return torch.cat([torch.outer(torch.linspace(-self.reach, self.reach, steps), row) for row in torch.eye(self.dims)])
+        ends = self.std * self.reach
+        return torch.cat([torch.outer(torch.linspace(-ends, ends, steps), row) for row in torch.eye(self.dims)])
 
 
 class Uniform(Gaussian):

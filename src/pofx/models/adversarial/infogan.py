@@ -37,6 +37,7 @@ class InfoGAN(Adversarial):
     References:
         InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets (Chen et al., 2016),
         arXiv 1606.03657, appendix C.1
+        little noise: ClusterGAN: Latent Space Clustering in Generative Adversarial Networks (Mukherjee et al., 2019), arXiv 1809.03627
 
     Args:
         x: pictures, or bits in the shape of pictures
@@ -44,6 +45,8 @@ class InfoGAN(Adversarial):
         uniform: how many codes are uniform on [-1, 1)
         gaussian: how many codes are N(0, 1)
         latent: numbers of noise in z
+        noise_std: standard deviation of the noise; beside much noise a code is a small part of z, and what x is most about is left to the
+            noise (Mukherjee et al., 2019, take 0.1)
         hidden: channels after each halving of the picture in the critic; the generator's in reverse
         dense: units of the dense layer of each network
         recognition: units of Q's own layer
@@ -78,6 +81,7 @@ class InfoGAN(Adversarial):
         uniform: Count = 2,
         gaussian: Count = 0,
         latent: Size = 62,
+        noise_std: Positive = 1.0,
         hidden: tuple[Size, ...] = (64, 128),
         dense: Size = 1024,
         recognition: Size = 128,
@@ -109,7 +113,7 @@ class InfoGAN(Adversarial):
         self.codes = Vector(sum(code.dims for code in codes))
         self.play(
             x,
-            Joint({"noise": Gaussian(latent)} | self.c),
+            Joint({"noise": Gaussian(latent, noise_std)} | self.c),
             generator(latent + self.codes.dims, x.shape, hidden, dense),
             Critic(x.shape, hidden, dense, recognition, sum(map(outputs, codes))),
         )
