@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.protocol import machine
 from benchmarks.rows import Row, read
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
@@ -49,7 +50,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     seconds = {"training_processor_seconds": processor_seconds(middle)}
     yield DISTANCE, statistics.median(distances), {**how, "of the seeds": distances, "sampling seed": 0, **seconds, **protocol_of(middle)}
     training = features.of(data.splits["train"], rows)
-    yield REAL, frechet_distance(training, real), {**how, "rows": "the first of the training split", "data": data.record}
+    yield REAL, frechet_distance(training, real), {**how, "rows": "the first of the training split", "data": data.record, **machine()}
 
 
 def smaller(features: Features, x: Image) -> Features:

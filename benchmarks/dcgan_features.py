@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import load
@@ -30,5 +31,5 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield FEATURES, values[middle], {**how, **score.protocol, **seconds, **protocol_of(run)}
     raw = raw_probe(data, labels=1000)
     assert raw.standard_error is not None
-    yield RAW, 100 * raw.value, {"standard_error": 100 * raw.standard_error, **raw.protocol, "data": data.record}
-    yield ABOVE, values[middle] - 100 * raw.value, {"difference of": [FEATURES, RAW]}
+    yield RAW, 100 * raw.value, {"standard_error": 100 * raw.standard_error, **raw.protocol, "data": data.record, **machine()}
+    yield ABOVE, values[middle] - 100 * raw.value, {"difference of": [FEATURES, RAW], **machine()}

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.evaluate.features import Features, by_channel, network
@@ -46,7 +47,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         medians.append(statistics.median(f.found for f in found))
         yield modes, medians[-1], how
         yield kl, statistics.median(f.kl for f in found), how
-    yield TIMES, medians[1] / medians[0], {"quotient of": [PACKED, PLAIN]}
+    yield TIMES, medians[1] / medians[0], {"quotient of": [PACKED, PLAIN], **machine()}
 
 
 def covered(run: Run, features: Features, device: str = "cpu") -> Coverage:
