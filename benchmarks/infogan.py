@@ -11,33 +11,37 @@ from pofx.data import reload
 from pofx.evaluate.clusters import clustering_accuracy, information
 
 SEEDS = (0, 1, 2)
-MINUTES = 27
-KEPT = "InfoGAN, MNIST, 5,000 updates: L_I of the 10-way code, the least of three seeds"
-MEDIAN = "InfoGAN, MNIST test: accuracy of the 10 clusters, matched to labels, median of three seeds"
-BEST = "InfoGAN, MNIST test: accuracy of the 10 clusters, matched to labels, best of three seeds"
-EACH = {seed: f"InfoGAN, MNIST test: accuracy of the 10 clusters, matched to labels, seed {seed}" for seed in SEEDS}
+LITTLE, PAPER = "InfoGAN, little noise", "InfoGAN, noise N(0, 1)"
+RECIPES = {LITTLE: "infogan_little_noise", PAPER: "infogan"}  # the paper's noise outweighs the 10-way code, and is shown beside
+KEPT = f"{LITTLE}, MNIST, 5,000 updates: L_I of the 10-way code, the least of three seeds"
+MEDIAN, BEST = (f"{LITTLE}, MNIST test: accuracy of the 10 clusters, {which} of three seeds" for which in ("median", "best"))
+EACH = {(name, seed): f"{name}, MNIST test: accuracy of the 10 clusters, seed {seed}" for name in RECIPES for seed in SEEDS}
 ROWS = [
-    Row(KEPT, "nats of 2.303", (">=", 2.25), "2.30 (Chen 2016)", within=MINUTES),
-    Row(MEDIAN, "%", (">=", 85.0), "95 (Chen 2016)", within=MINUTES),
-    Row(BEST, "%", (">=", 92.0), "95 (Chen 2016)", within=MINUTES),
-    *(Row(each, "%", within=MINUTES) for each in EACH.values()),
+    Row(KEPT, "nats of 2.303", (">=", 2.25), "2.30 (Chen 2016)", within=27),
+    Row(MEDIAN, "%", (">=", 85.0), "95 (Chen 2016)", within=27),
+    Row(BEST, "%", (">=", 92.0), "95 (Chen 2016)", within=27),
+    *(Row(each, "%", within=27) for each in EACH.values()),
 ]
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    kept, found, protocol = {}, {}, {}
-    for seed in SEEDS:
-        run = trained(f"infogan_{seed}")
-        model = run.model()
-        kept[seed] = {name: score.value for name, score in information(model).items()}
-        score = clustering_accuracy(model, reload(run.config["data"]))
-        found[seed] = 100 * score.value
-        protocol[seed] = {**score.protocol, "L_I": kept[seed], "training_processor_seconds": processor_seconds(run), **protocol_of(run)}
-        print(f"seed {seed}: {found[seed]:.2f} %, {kept[seed]}", flush=True)
-    least = min(SEEDS, key=lambda seed: kept[seed]["c1"])
-    yield KEPT, kept[least]["c1"], protocol[least] | {"draws": 10_000, "seeds": {seed: kept[seed]["c1"] for seed in SEEDS}}
-    order = sorted(SEEDS, key=lambda seed: found[seed])
-    yield MEDIAN, found[order[1]], protocol[order[1]] | {"seeds": found}
-    yield BEST, found[order[2]], protocol[order[2]] | {"seeds": found}
-    for seed, each in EACH.items():
-        yield each, found[seed], protocol[seed]
+    found = {(name, seed): _accuracy(f"{RECIPES[name]}_{seed}") for name, seed in EACH}
+    by_accuracy = sorted((found[LITTLE, seed] for seed in SEEDS), key=lambda accuracy_and_protocol: accuracy_and_protocol[0])
+    least = min((protocol for _, protocol in by_accuracy), key=lambda protocol: protocol["L_I"]["c1"])
+    yield KEPT, least["L_I"]["c1"], least
+    yield MEDIAN, *by_accuracy[1]
+    yield BEST, *by_accuracy[2]
+    for each, what in EACH.items():
+        yield what, *found[each]
+
+
+def _accuracy(name: str) -> tuple[float, dict[str, Any]]:
+    """The clustering accuracy in percent, and how it was made, with L_I of every code over 10,000 fresh draws."""
+    run = trained(name)
+    model = run.model()
+    kept = {code: score.value for code, score in information(model).items()}
+    score = clustering_accuracy(model, reload(run.config["data"]))
+    print(f"{name}: {100 * score.value:.2f} %, {kept}", flush=True)
+    assert score.standard_error is not None
+    measured = {"standard_error": 100 * score.standard_error, "L_I": kept, "draws": 10_000}
+    return 100 * score.value, {**score.protocol, **measured, "training_processor_seconds": processor_seconds(run), **protocol_of(run)}

@@ -249,7 +249,10 @@ def entropy(code: Prior) -> float:
     """
     if isinstance(code, Categorical):
         return math.log(code.dims)
-    return math.log(2) if isinstance(code, Uniform) else 0.5 * math.log(2 * math.pi * math.e)
+    if isinstance(code, Uniform):
+        return math.log(2)
+    assert isinstance(code, Gaussian)
+    return 0.5 * math.log(2 * math.pi * math.e) + math.log(code.std)
 
 
 def log_q(code: Prior, c: Tensor, q: Tensor) -> Tensor:
