@@ -106,6 +106,32 @@ def test_a_critic_under_a_penalty_judges_each_picture_alone(rules: dict[str, obj
     assert not torch.allclose(plain.scores(x, noise)[0], plain.scores(x_in_other_company, noise)[0])
 
 
+@pytest.mark.parametrize("penalty", ["r1", "wgan_gp"])
+def test_the_slope_of_a_penalty_is_that_of_finite_differences(penalty: str) -> None:
+    """The gradient of a gradient, through activations that are computed in place."""
+    dcgan = made(Image(1, 8, 8), penalty=penalty).double()
+    x, fake = torch.rand(2, 4, 1, 8, 8, dtype=torch.float64)
+    weights = list(dcgan.critic.parameters())
+    with torch.no_grad():
+        for w in weights:
+            w.mul_(20)  # as drawn, the critic is nearly flat
+    direction = [torch.randn(w.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i, w in enumerate(weights)]
+
+    def total() -> Tensor:
+        return dcgan.penalty(x, fake, Noise((1,), slice(0, 4), 4, dtype=torch.float64)).sum()
+
+    slopes = torch.autograd.grad(total(), weights, allow_unused=True)
+    along = sum(float((s * d).sum()) for s, d in zip(slopes, direction, strict=True) if s is not None)
+    ends = []
+    for step in (1e-6, -2e-6):
+        with torch.no_grad():
+            for w, d in zip(weights, direction, strict=True):
+                w.add_(d, alpha=step)
+        ends.append(float(total().detach()))
+    assert abs(along) > 1
+    assert along == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4)
+
+
 def test_weights_are_drawn_with_a_standard_deviation_of_2_hundredths() -> None:
     dcgan = made(Image(3, 32, 32), width=16)
     for module in dcgan.modules():
