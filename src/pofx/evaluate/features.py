@@ -47,6 +47,7 @@ class Features:
         classify: a block of x, on `device`, to its classes, int64 (B,); None where there is no classifier
         classes: how many classes it tells
         device: where it computes
+        measure: what the Frechet distance of these features is called
     """
 
     name: str
@@ -56,6 +57,7 @@ class Features:
     classify: Callable[[Tensor], Tensor] | None = None
     classes: int = 0
     device: torch.device | str = "cpu"
+    measure: str = "frechet"
 
     def __call__(self, x: Tensor) -> np.ndarray:
         """The features of x (B, *shape), float64 (B, d); computed 100 rows at a time.
@@ -122,6 +124,29 @@ def network(model: Model) -> Features:
     return replace(found, classify=lambda block: model.classify(block).argmax(1), classes=label.classes)
 
 
+def inception(file: str | Path, x: Kind) -> Features:
+    """The features of the FID: those of the Inception network with the weights in `file`, for pictures of one or three channels.
+
+    Args:
+        file: the weights, as pt_inception-2015-12-05-6726825d.pth holds them
+        x: the kind of pictures
+
+    Raises:
+        UserError: x is no such picture; the file is not of that network
+    """
+    if not isinstance(x, (Image, Binary)) or len(x.shape) != 3 or x.shape[0] not in (1, 3):
+        raise UserError(f"the Inception network sees pictures of one or three channels, not x: {x}: take --features of a run")
+    from pofx.nn.inception import load_inception
+
+    net = load_inception(Path(file))
+    sha256 = weights_hash(net)
+
+    def function(block: Tensor) -> Tensor:
+        return torch.cat([net(few) for few in block.split(10)])  # a picture of 299x299 takes much memory
+
+    return Features(f"inception@{sha256[:8]}", x, function, sha256, measure="FID")
+
+
 def by_channel(single: Features, channels: int) -> Features:
     """The features of each channel of a picture side by side, (B, channels * d), and the class that the channels' classes spell.
 
@@ -152,7 +177,8 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
 
     Args:
         data: as `pofx.data.load` gives it
-        spec: "pixels", or a run folder of a model that encodes; None: x itself where it has 64 numbers or less, else `own_network`
+        spec: "pixels"; a run folder of a model that encodes; a .pth file with the weights of Inception; None: x itself where it has 64
+            numbers or less, else `own_network`
         trust: execute the model file that the run carries
         report: called with rows of metrics if a network is trained now
 
@@ -164,6 +190,8 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
         return pixels(x) if x.size <= SIZE and not _classifiable(data) else own_network(data, report=report)
     if spec == "pixels":
         return pixels(x)
+    if Path(spec).is_file() and Path(spec).suffix in (".pth", ".pt"):
+        return inception(spec, x)
     if not (Path(spec) / "config.json").is_file():
         raise UserError(f"--features {spec}: no such run folder; say pixels, or a run of a model that encodes, such as convnet")
     from pofx.run import Run

@@ -54,7 +54,11 @@ def _mmd2(a: np.ndarray, b: np.ndarray) -> float:
 
 def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
     """The sum of k over all pairs, some rows at a time."""
-    return sum(float(((a[i : i + ROWS] @ b.T / a.shape[1] + 1) ** 3).sum()) for i in range(0, len(a), ROWS))
+    total = 0.0
+    for i in range(0, len(a), ROWS):
+        once = a[i : i + ROWS] @ b.T / a.shape[1] + 1
+        total += float((once * once * once).sum())  # several times as fast as a power
+    return total
 
 
 def _diagonal_sum(a: np.ndarray) -> float:

@@ -90,11 +90,11 @@ def sample_scores(
     }
     protocol = {**base, "features": features.record()}
     fake = features(x)
-    found = _compared(real, fake, protocol, features.name, seed, k)
+    found = _compared(real, fake, protocol, features, seed, k)
     spare = np.arange(min(n, len(data.splits[others[0]])) if others else 0)
     if len(spare) > max(real.shape[1], 2 * SUBSETS, k):
         spare_real = features.of(data.splits[others[0]], spare)
-        floors = _compared(real, spare_real, protocol, features.name, seed, k)
+        floors = _compared(real, spare_real, protocol, features, seed, k)
         words = f"of {len(spare)} rows of {others[0]} in place of samples"
         found = [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
         if (bins := min(BINS, len(spare) // ROWS_A_BIN, n // ROWS_A_BIN)) > 1:
@@ -113,17 +113,16 @@ def sample_scores(
     return found
 
 
-def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], name: str, seed: int, k: int) -> list[Score]:
+def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], features: Features, seed: int, k: int) -> list[Score]:
     """The scores of `fake` features (m, d) beside `real` ones (n, d)."""
+    name = features.name
     mmd, error = kernel_distance(real, fake)
     shares = prdc(real, fake, k=k)
     of_k, of_subsets = {**protocol, "k": k}, {**protocol, "kernel": "(x.y / d + 1)^3", "subsets": SUBSETS}
     units = {"precision": "share of samples", "recall": "share of data", "density": "of k balls", "coverage": "share of data"}
     distance = sliced_wasserstein(real, fake, projections=PROJECTIONS, seed=seed)
     return [
-        Score(
-            "FID" if name.startswith("inception@") else f"frechet[{name}]", frechet_distance(real, fake), "squared distance", None, protocol
-        ),
+        Score(f"{features.measure}[{name}]", frechet_distance(real, fake), "squared distance", None, protocol),
         Score(f"kid[{name}]", mmd, "squared distance", error, of_subsets),
         *(Score(f"{measure}[{name}]", getattr(shares, measure), unit, None, of_k) for measure, unit in units.items()),
         Score(f"sliced Wasserstein[{name}]", distance, "distance", None, {**protocol, "projections": PROJECTIONS}),

@@ -41,8 +41,8 @@ def evaluate(
         rows: only so many rows from the first
         draws: how many samples to draw and compare with the rows; by default as many as rows, at most 10000, of a model without a
             density, and none of one that has it
-        features: what samples are compared by: pixels, or a run folder of a model that encodes; by default a small classifier trained
-            on the data once and kept, or principal components where there are no labels
+        features: what samples are compared by: pixels, a run folder of a model that encodes, or a .pth file of Inception's weights; by
+            default a small classifier trained on the data once and kept, or principal components where there are no labels
         probe: also the accuracy of a linear classifier of the codes that is told so many labels
         given: for a conditional model: label (log p of each item given its own, samples of the same classes), or one class for all; by
             default log p of the mixture of all classes, each equally likely
