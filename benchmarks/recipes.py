@@ -60,7 +60,7 @@ MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "
 PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3}
 
 # as wide as the paper's networks, with smaller critics
-AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
+AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300), "lr_regularisation": 3e-4}
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
 RECIPES = {
