@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from pofx.data import load
+from pofx.errors import UserError
 from pofx.game import Noise, generator
 from pofx.kinds import Binary, Image, Vector
 from pofx.models.adversarial.gan import GAN, MaxoutCritic
 from pofx.nn.priors import Gaussian, Uniform
 from pofx.run import seeded
-from pofx.train import Training
+from pofx.train import Training, train
 from pofx.train.trainer import Trainer
 
 ONE = (torch.tensor([1.0]), torch.tensor([[0.7]]))  # mean and factor of the generator's density, where real x are N(0, I)
@@ -105,6 +106,13 @@ def test_each_player_has_its_own_rate():
 def test_the_critic_moves_as_often_as_it_is_told():
     critic, player = GAN(Vector(2), critic_steps=5).stages()[0].players
     assert (critic.name, critic.repeat, player.name, player.repeat) == ("critic", 5, "generator", 1)
+
+
+def test_a_batch_that_cannot_be_packed_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UserError, match="critic takes 3 rows together: batch_size must be a multiple of 3"):
+        train(GAN(Vector(2), packing=3), load("ring"), Training(steps=2, batch_size=100, device="cpu"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(GAN(Vector(2), packing=3), load("ring"), Training(steps=2, batch_size=99, device="cpu"), tmp_path / "run")
 
 
 # Networks

@@ -163,6 +163,7 @@ class Player:
         optimizer: how the modules move
         every: moves in every n-th step only
         repeat: moves this many times in a step, each time on a new batch
+        together: rows that its loss takes together; every replica's share of a batch is a multiple of it
     """
 
     name: str
@@ -171,6 +172,7 @@ class Player:
     optimizer: Optimizer = field(default_factory=Adam)
     every: int = 1
     repeat: int = 1
+    together: int = 1
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,10 @@ class Adversarial(Model):
 
     def stages(self) -> Sequence[Stage]:
         r = self.rules
-        critic = Player("critic", [self.critic], self.critic_loss, Adam(r.lr_critic, (r.beta1, 0.999)), repeat=r.critic_steps)
-        generator = Player("generator", [self.generator], self.generator_loss, Adam(r.lr_generator, (r.beta1, 0.999)))
+        critic = Player(
+            "critic", [self.critic], self.critic_loss, Adam(r.lr_critic, (r.beta1, 0.999)), repeat=r.critic_steps, together=r.packing
+        )
+        generator = Player("generator", [self.generator], self.generator_loss, Adam(r.lr_generator, (r.beta1, 0.999)), together=r.packing)
         return [Stage("play", [critic, generator])]
 
     def scores(self, x: Tensor, noise: Noise) -> Tensor:

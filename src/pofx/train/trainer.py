@@ -73,6 +73,10 @@ class Trainer:
         for stage in self.stages:
             if len({player.name for player in stage.players}) < len(stage.players):
                 raise UserError(f"{model.title()}: two players of stage {stage.name} have one name; each needs its own")
+            for player in stage.players:
+                multiple = player.together * self.replicas.world
+                if player.together > 1 and training.batch_size % multiple:
+                    raise UserError(f"{player.name} takes {player.together} rows together: batch_size must be a multiple of {multiple}")
         self.examples = len(data.splits["train"])
         self.total = training.total(self.examples, closed=all(isinstance(p.optimizer, ClosedForm) for s in self.stages for p in s.players))
         if len(data.splits["valid"]) < self.replicas.world:

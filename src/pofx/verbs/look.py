@@ -9,6 +9,7 @@ from pofx.kinds import Size
 from pofx.verbs.flags import Flags, data_flags, sort, together
 
 ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
+CLASSES = 50  # whose rows are listed one by one
 
 
 def models() -> list[dict[str, Any]]:
@@ -82,5 +83,8 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
 
 
 def _brief(about: dict[str, Any]) -> dict[str, Any]:
-    """Rows of each class, or the range of the numbers."""
-    return about["classes"] if "classes" in about else {name: about[name] for name in ("min", "max", "mean")}
+    """Rows of each class, or of the rarest and the commonest of many; the range of numbers."""
+    if "classes" not in about:
+        return {name: about[name] for name in ("min", "max", "mean")}
+    rows = about["classes"].values()
+    return about["classes"] if len(rows) <= CLASSES else {"classes": len(rows), "fewest rows": min(rows), "most rows": max(rows)}
