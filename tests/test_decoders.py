@@ -77,10 +77,13 @@ def of_uniform(x, _, sigma):
     return (inside / 2).log().sum(1)
 
 
+def of_class(x, _, sigma):
+    """One of 3 classes as a one-hot code: three Gaussians."""
+    return torch.stack([Normal(0.0, sigma).log_prob(x - row).sum(1) for row in torch.eye(3)]).logsumexp(0) - math.log(3)
+
+
 def of_class_and_number(x, _, sigma):
-    """One of 3 classes as a one-hot code, and a normal number: W = I, so three Gaussians in four dimensions."""
-    log_p = [Normal(0.0, sigma).log_prob(x[:, :3] - row).sum(1) for row in torch.eye(3)]
-    return torch.stack(log_p).logsumexp(0) - math.log(3) + Normal(0.0, math.hypot(1, sigma)).log_prob(x[:, 3])
+    return of_class(x[:, :3], _, sigma) + Normal(0.0, math.hypot(1, sigma)).log_prob(x[:, 3])
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,7 @@ def of_class_and_number(x, _, sigma):
         (Ring(5, radius=1.0, long=0.3, thin=0.2), of_ring),
         (SwissRoll(turns=0.8, radius=1.5), of_swiss_roll),
         (Uniform(2), of_uniform),
+        (Categorical(3), of_class),
         (Joint({"c": Categorical(3), "z": Gaussian(1)}), of_class_and_number),
     ],
     ids=lambda value: type(value).__name__,

@@ -168,7 +168,7 @@ class Chains:
         with torch.enable_grad():
             z_BCd = z_BCd.detach().requires_grad_(True)
             log_px_BC = self.of(self.x, z_BCd).double()
-            (slope_BCd,) = torch.autograd.grad(log_px_BC.sum(), z_BCd)
+            (slope_BCd,) = torch.autograd.grad(log_px_BC.sum(), z_BCd, materialize_grads=True)  # 0 where z only chooses a class
         return log_px_BC.detach(), slope_BCd
 
     def move(self, beta: float, step_B: Tensor, leapfrog: int) -> Tensor:
