@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import Done, UserError, nearest
-from pofx.kinds import Positive, Series, Size
+from pofx.kinds import Category, Positive, Series, Size
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
     model = run.config["model"]
     blank = run.blank(trust=True)
     first, *others = blank.inputs
-    learned = f"p({first} | {', '.join(others)})" if others and "samples" in blank.capabilities() else None
+    told = [name for name in others if isinstance(blank.inputs[name], Category)]
+    learned = f"p({first} | {', '.join(told)})" if told and "samples" in blank.capabilities() else None
     report = {
         "run": str(run.path),
         "model": model["name"],
