@@ -55,8 +55,9 @@ def protocol_of(run: Run) -> dict[str, Any]:
     timings = [json.loads(line) for line in (run.path / "timings.jsonl").read_text().splitlines()]
     speed = {row["step"]: row["steps_a_second"] for row in timings}  # what was trained twice around a stop counts once
     seconds = sum((after - before) / speed[after] for before, after in pairwise([0, *sorted(speed)]))
-    validations = [row for row in run.metrics() if row.get("split") == "valid"]
-    best = min(validations, key=lambda row: next(value for key, value in row.items() if key.endswith(".loss")), default={})
+    valid = [row for row in run.metrics() if row.get("split") == "valid"]
+    losses = [(value, row) for row in valid for key, value in row.items() if key.endswith(".loss")]  # a game has none there
+    best = min(losses, key=lambda loss: loss[0], default=(0.0, {}))[1]
     return {
         "model": {**{key: run.config["model"][key] for key in ("name", "arguments")}, "parameters": run.blank().parameter_count},
         "training": run.config["training"],
