@@ -57,7 +57,7 @@ PLANE: dict[str, Any] = {"latent": 2, "hidden": (128,) * 4, "critic_hidden": (12
 REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
-PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3}
+PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3, "schedule": "linear"}
 
 # as wide as the paper's networks, with smaller critics
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300), "lr_regularisation": 3e-4}
