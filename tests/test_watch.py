@@ -310,6 +310,13 @@ def test_options_that_are_on_are_not_suggested_and_a_model_without_any_is_told_o
     assert remedies(Halves(Vector(D)), "collapse") == "Train again with a lower --lr"
 
 
+def test_samples_that_were_never_apart_may_need_more_time():
+    for apart, spread in ((False, lambda step: 0.05), (True, lambda step: 0.05 if step > 300 else 0.9)):
+        history = History()
+        (what,) = [what for row in checks(lambda step: 0.02, spread) for _, what in history.add(row, TOTAL)]
+        assert ("they were never apart: more steps or a higher --lr may do" in what) is not apart
+
+
 # Samples beside real rows
 
 

@@ -172,6 +172,7 @@ class History:
         self.early: dict[str, list[float]] = {}  # player -> the first norms of its gradient
         self.streaks: dict[str, list[int]] = {}  # what has held in every row up to now -> its first step, rows
         self.covered: list[float] = []  # coverage: the best, its step, the last, that of real rows; nothing before the first check
+        self.apart = False  # whether samples have differed as data do
         self.known: list[str] = []  # symptoms that have been told
 
     def add(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
@@ -220,12 +221,13 @@ class History:
                     f"coverage fell from {best:.2g} (step {at:.0f}) to {coverage:.2g}, and has not come back since step {since} "
                     f"(real rows reach {real:.2g}): the generator has dropped much of what it could make",
                 )
+        self.apart = self.apart or row["watch.spread"] >= ALIKE
         since, checks = self._streak("alike", row["watch.spread"] < ALIKE, step)
         if checks >= CHECKS and step >= LATE * total:
             yield (
                 "collapse",
                 f"samples are nearly all the same: their spread has been below {ALIKE:g} of the data's since step {since}, "
-                f"and is {row['watch.spread']:.2g}",
+                f"and is {row['watch.spread']:.2g}{'' if self.apart else '; they were never apart: more steps or a higher --lr may do'}",
             )
         self.covered = [*((coverage, step) if coverage > best else (best, at)), coverage, real]
 
