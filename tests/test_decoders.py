@@ -1,5 +1,6 @@
 """log p(x) of models by annealing, against closed forms and quadrature."""
 
+import json
 import math
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal
 
+from pofx import verbs
 from pofx.data import Column, Split
 from pofx.errors import UserError
 from pofx.evaluate.annealed import Annealing
@@ -212,3 +214,23 @@ def test_a_model_of_its_own_likelihood_needs_no_note():
 def test_bad_input(ask, said):
     with pytest.raises(UserError, match=said):
         ask()
+
+
+def test_pofx_anneal_stores_its_scores_beside_the_others(tmp_path):
+    run = str(tmp_path / "gan")
+    verbs.train("gan", data="digits", steps=5, latent=2, hidden=(8,), out=run)
+    quick = {"rows": 3, "temperatures": 5, "chains": 2, "leapfrog": 2, "simulated": 2}
+    first = verbs.anneal(run, sigma=0.3, **quick)
+    assert [score["what"] for score in first["scores"]] == [
+        "log p, annealed importance sampling, sigma=0.3, lower bound in expectation",
+        "log p, annealed importance sampling, sigma=0.3: upper minus lower bound on simulated x",
+    ]
+    assert "another model" in first["notes"][0]
+    again, fitted = verbs.anneal(run, sigma=0.3, **quick), verbs.anneal(run, **quick)
+    assert again["scores"] == first["scores"]
+    assert fitted["scores"][0]["protocol"]["sigma fitted"]
+    assert len(json.loads((tmp_path / "gan" / "scores.json").read_text())) == 4  # the second ones took the place of the first
+    with pytest.raises(UserError, match="the data has no split 'tset': did you mean test"):
+        verbs.anneal(run, split="tset")
+    with pytest.raises(UserError, match="rows must be between 2 and the split's 180, not 500"):
+        verbs.anneal(run, rows=500)
