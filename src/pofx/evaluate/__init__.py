@@ -100,14 +100,16 @@ def evaluate(
     can = model.capabilities()
     _require_fields(model, data, {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])})
     drawing = draws_samples(model, draws)
-    of_sample = {name: value for name, value in asked.items() if name in known_options(model)} if drawing else {}
-    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample}
+    of_sample = {name: value for name, value in asked.items() if name in known_options(model)}
+    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample or name in known_options(model, "log_prob")}
     if of_log_prob and "scores" not in can:
         raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
+    if not drawing and (idle := of_sample.keys() - of_log_prob.keys()):
+        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: say --draws {MOST} (in Python: draws={MOST})")
     if drawing and isinstance(given, int):
         raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
     if features is not None and not drawing:
-        raise UserError(f"features are what samples are compared by, and none are drawn: say --draws {MOST}, or leave features out")
+        raise UserError(f"features are what samples are compared by, and none are drawn: say --draws {MOST}, or leave --features out")
     rows_of = data.splits[split]
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
     labelled = isinstance(data.fields.get("label"), Category)
