@@ -60,7 +60,7 @@ MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "
 PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3, "schedule": "linear"}
 
 # as wide as the paper's networks, with smaller critics
-AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300), "lr_regularisation": 3e-4}
+AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
 RECIPES = {
@@ -128,17 +128,21 @@ RECIPES = {
         for seed in range(3)
     },
     **{
-        f"stacked{name}_{seed}": Recipe(
-            "dcgan", {"width": 32} | remedy, STACKED, DCGAN_TRAINING | {"lr": 2e-4, "schedule": "constant", "steps": 2400, "seed": seed}
+        f"stacked{remedy}{budget}_{seed}": Recipe(
+            "dcgan", {"width": 32} | rules, STACKED, {"batch_size": 64, "ema": 0.99, "precision": "bf16", "steps": steps, "seed": seed}
         )
-        for name, remedy in (("", {}), ("_packing", {"packing": 2}))
+        for remedy, rules in (("", {}), ("_packing", {"packing": 2}))
+        for budget, steps in (("", 600), ("_longer", 2400))
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"infogan_little_noise_{seed}": Recipe("infogan", LITTLE_NOISE, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
     **{
         f"aae_{labels}_{seed}": Recipe(
-            "aae_semi_supervised", AAE | {"latent": 8}, PLAIN | {"labelled": labels}, AAE_TRAINING | {"epochs": 12, "seed": seed}
+            "aae_semi_supervised",
+            AAE | {"latent": 8, "lr_regularisation": 3e-4},
+            PLAIN | {"labelled": labels},
+            AAE_TRAINING | {"epochs": 12, "seed": seed},
         )
         for labels in (100, 1000)
         for seed in range(3)
