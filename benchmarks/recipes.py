@@ -46,6 +46,7 @@ LITTLE_NOISE: dict[str, Any] = {"noise_std": 0.1, "weight_continuous": 0.02}
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
 STACKED: dict[str, Any] = {"spec": "mnist", "stacked": 3}
+STACKED_TRAINING: dict[str, Any] = {"batch_size": 64, "ema": 0.99, "precision": "bf16", "eval_every": 200}
 
 SERIES: dict[str, dict[str, Any]] = {
     "sunspots": {"spec": "timeseries/monthly-sunspots.csv", "window": 48},
@@ -129,7 +130,7 @@ RECIPES = {
     },
     **{
         f"stacked{remedy}{budget}_{seed}": Recipe(
-            "dcgan", {"width": 32} | rules, STACKED, {"batch_size": 64, "ema": 0.99, "precision": "bf16", "steps": steps, "seed": seed}
+            "dcgan", {"width": 32} | rules, STACKED, STACKED_TRAINING | {"steps": steps, "seed": seed}
         )
         for remedy, rules in (("", {}), ("_packing", {"packing": 2}))
         for budget, steps in (("", 600), ("_longer", 2400))
