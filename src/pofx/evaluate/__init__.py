@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from pofx.errors import UserError, nearest
+from pofx.evaluate.annealed import Annealing
+from pofx.evaluate.bins import bin_centres, different_bins
 from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
+from pofx.evaluate.decoders import annealed_scores
 from pofx.evaluate.features import Features, chosen
 from pofx.evaluate.frechet import frechet_distance
 from pofx.evaluate.kid import kernel_distance
 from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs
 from pofx.evaluate.likeness import MOST, sample_scores
 from pofx.evaluate.manifold import Manifold, prdc
+from pofx.evaluate.modes import class_coverage, modes_covered
+from pofx.evaluate.parzen import chosen_sigma, parzen_log_likelihood
 from pofx.evaluate.probe import linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
@@ -23,16 +28,22 @@ from pofx.kinds import Category, Count, Image, Seed, Size
 from pofx.model import Model, require
 
 __all__ = [
+    "Annealing",
     "CodeReport",
     "Features",
     "Manifold",
     "Score",
+    "annealed_scores",
     "apply_attribute",
     "attribute_vector",
+    "bin_centres",
     "bits_per_dimension",
+    "chosen_sigma",
+    "class_coverage",
     "clustering_accuracy",
     "code_report",
     "differences",
+    "different_bins",
     "draw",
     "draws_samples",
     "error_rate",
@@ -43,6 +54,8 @@ __all__ = [
     "linear_probe",
     "log_likelihood",
     "log_probs",
+    "modes_covered",
+    "parzen_log_likelihood",
     "prdc",
     "reconstruction_error",
     "require_comparable",
