@@ -179,6 +179,8 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(data, tmp_p
         evaluate(model, data, features=str(tmp_path / "none"))
     with pytest.raises(UserError, match="none are drawn: say --draws 10000"):
         evaluate(Scored(Vector(3)), data, features="pixels")
+    with pytest.raises(UserError, match="wide is of samples, and none are drawn: say --draws 10000"):
+        evaluate(Scored(Vector(3)), data, wide=2.0)
     with pytest.raises(UserError, match="Untouchable has no log_prob, so samples means nothing here"):
         evaluate(model, data, samples=3)
     with pytest.raises(Lacks, match="Coder has no sample"):

@@ -140,7 +140,7 @@ def evaluate(
         scores.append(code_report(model, rows_of, rows=rows, about=about).score())
     if "classifies" in can and labelled:
         scores.append(error_rate(model, rows_of, rows=rows, about=about))
-    if "clusters" in can and labelled:
+    if "clusters" in can and labelled and model.clusters:  # one whose codes are numbers only has none
         scores.append(clustering_accuracy(model, data, split=split, rows=rows, about=about))
     if probe is not None:
         scores.append(linear_probe(model, data, labels=probe, split=split, seed=seed, rows=rows, about=about))

@@ -60,8 +60,8 @@ def sampling_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
 
 
-def known_options(model: Model) -> dict[str, HyperParameter]:
-    """The keyword arguments of the model's `sample` by name; none where it does not sample."""
-    method: Any = getattr(type(model), "sample", None)
-    found = [] if method is None else options(method, method.__doc__)
+def known_options(model: Model, method: str = "sample") -> dict[str, HyperParameter]:
+    """The keyword arguments of a model's method by name, beside `given` and `generator`; none where it has no such method."""
+    function: Any = getattr(type(model), method, None)
+    found = [] if function is None else options(function, function.__doc__)
     return {option.name: option for option in found if option.name not in ("given", "generator")}
