@@ -37,14 +37,15 @@ class GAN(Adversarial):
         body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units with dropout, and its generator, ReLUs
         hidden: units of each layer of the generator, and of an mlp critic
         critic_hidden: units of each layer of the critic; None: `hidden` for mlp, (240, 240) for maxout
-        loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares; wasserstein (with a penalty)
+        loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares;
+            wasserstein, with a penalty or spectral_norm
         critic_steps: moves of the critic for one of the generator
         penalty: on the critic's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
         penalty_weight: of the penalty
         spectral_norm: divides each of the critic's affine maps by its largest singular value
         minibatch_std: shows the critic how much the examples of a batch differ
-        packing: so many x are judged together, by one score
-        smoothing: real x count as real with 1 - smoothing only
+        packing: so many x are judged together, by one score; batch_size is a multiple of it
+        smoothing: real x count as real with 1 - smoothing only; below 0.5
         pool: so many generated x are kept, and half of those that the critic sees are old ones
         lr_generator: learning rate of the generator
         lr_critic: learning rate of the critic
