@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.ring import covered
 from benchmarks.rows import Row
 
-MODES = "GAN with packing, grid of 25, 2,500 samples: modes, fewest of 3 seeds"
-QUALITY = "GAN with packing, grid of 25: samples within 3 sd, least of 3 seeds"
+MODES = "GAN with packing and r1, grid of 25, 2,500 samples: modes, fewest of 3 seeds"
+QUALITY = "GAN with packing and r1, grid of 25: samples within 3 sd, least of 3 seeds"
 PLAIN = "GAN alone, grid of 25: modes, mean of 3 seeds"
 PLAIN_QUALITY = "GAN alone, grid of 25: samples within 3 sd, mean of 3 seeds"
 ROWS = [

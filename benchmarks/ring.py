@@ -14,8 +14,8 @@ from pofx.evaluate.modes import modes_covered
 from pofx.game import generator
 
 SAMPLES = 2500
-MODES = "GAN with packing, ring of 8, 2,500 samples: modes, fewest of 3 seeds"
-QUALITY = "GAN with packing, ring of 8: samples within 3 sd, least of 3 seeds"
+MODES = "GAN with packing and r1, ring of 8, 2,500 samples: modes, fewest of 3 seeds"
+QUALITY = "GAN with packing and r1, ring of 8: samples within 3 sd, least of 3 seeds"
 PLAIN = "GAN alone, ring of 8: modes, mean of 3 seeds"
 PLAIN_QUALITY = "GAN alone, ring of 8: samples within 3 sd, mean of 3 seeds"
 ROWS = [
