@@ -150,7 +150,7 @@ RECIPES = {
     },
     **{
         f"aae_clusters_{clusters}_{seed}": Recipe(
-            "aae_clustering", AAE | {"clusters": clusters, "latent": 5}, PLAIN, AAE_TRAINING | {"epochs": 14, "seed": seed}
+            "aae_clustering", AAE | {"clusters": clusters, "latent": 5, "lr": 3e-4}, PLAIN, AAE_TRAINING | {"epochs": 14, "seed": seed}
         )
         for clusters in (16, 30)
         for seed in range(3)
