@@ -16,12 +16,12 @@ from pofx.evaluate.decoders import annealed_scores
 from pofx.evaluate.likelihood import log_likelihood
 from pofx.run import Run
 
-ROWS_SCORED, SAMPLES = 20, 5000
-ANNEALING = Annealing(chains=16, temperatures=1000, leapfrog=10)
+ROWS_SCORED, SIMULATED, SAMPLES = 10, 5, 5000
+ANNEALING = Annealing(chains=8, temperatures=1000, leapfrog=10)
 OF = f"VAE mlp, first {ROWS_SCORED} rows of dynamic MNIST test"
 LOG_P = f"{OF}: log p, annealed importance sampling, {ANNEALING.chains} chains, {ANNEALING.temperatures} temperatures"
 ABOVE = f"{OF}: the same minus the importance-weighted bound, {SAMPLES} samples"
-GAP = "VAE mlp, 10 pictures of its own: upper minus lower bound by annealing"
+GAP = f"VAE mlp, {SIMULATED} pictures of its own: upper minus lower bound by annealing"
 ROWS = [
     Row(LOG_P, "nats"),
     Row(ABOVE, "nats", (">=", -0.1), "above 0 (Wu et al. 2017)"),
@@ -38,7 +38,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         "data": run.config["data"],
         "split": "test",
     }
-    log_p, gap = annealed_scores(model, split, rows=ROWS_SCORED, annealing=ANNEALING, simulated=10, about=about, progress=told)
+    log_p, gap = annealed_scores(model, split, rows=ROWS_SCORED, annealing=ANNEALING, simulated=SIMULATED, about=about, progress=told)
     bound = log_likelihood(model, split, rows=ROWS_SCORED, samples=SAMPLES)
     for what, value, error in (
         (LOG_P, log_p.value, log_p.standard_error),
@@ -46,7 +46,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         (GAP, gap.value, gap.standard_error),
     ):
         more = {} if error is None else {"standard_error": error}
-        yield what, value, log_p.protocol | {"importance-weighted bound": bound.value, "simulated": 10} | more | machine()
+        yield what, value, log_p.protocol | {"importance-weighted bound": bound.value, "simulated": SIMULATED} | more | machine()
 
 
 def told(done: int, total: int) -> None:
