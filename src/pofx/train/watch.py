@@ -120,7 +120,7 @@ class Watch:
     def load(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave."""
         self.checked = state["checked"]
-        self.history.__dict__ |= {name: state[name] for name in self.history.__dict__}
+        self.history.__dict__ |= {name: value for name, value in state.items() if name in self.history.__dict__}
 
 
 class Real:
