@@ -16,7 +16,7 @@ from pofx.errors import UserError
 from pofx.game import Noise
 from pofx.kinds import Binary, Category, Image, Vector
 from pofx.models.adversarial.gan import GAN
-from pofx.nn.adversarial import LOSSES, Adversarial, LossName, MinibatchStd, PenaltyName, Rules, pack, packed
+from pofx.nn.adversarial import LOSSES, Adversarial, LossName, MinibatchStd, PenaltyName, Rules, judgement, pack, packed
 from pofx.nn.priors import Gaussian, Prior
 from pofx.testing.cases import Case
 from pofx.testing.learning import gradients, loss_parts, resume
@@ -437,7 +437,33 @@ def test_the_engines_promises_hold_with_every_option(options):
     case = Case(Optioned, {"x": Vector(2)})
     resume(case)
     gradients(case)
-    if (
-        not {"pool", "packing", "spectral_norm"} & options.keys()
-    ):  # which mix rows, or count how often they are asked
+    if not {"pool", "packing", "spectral_norm"} & options.keys():  # which mix rows, or count how often they are asked
         loss_parts(case)
+
+
+SCORES = torch.tensor([-1.5, -0.2, 0.3, 0.7, 2.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_what_a_critic_minimises_by_its_scores(loss: Any, smoothing: float) -> None:
+    """Each part is the loss of its own scores, in the order real, fake; it was right where real lies above the boundary, and fake below."""
+    if smoothing and LOSSES[loss].flipped is None:
+        pytest.skip("no labels to smooth")
+    real, fake = SCORES, SCORES.flip(0) - 0.1
+    parts = judgement(Rules(loss=loss, smoothing=smoothing, penalty="r1"), real, fake)
+    flipped = LOSSES[loss].flipped or LOSSES[loss].real
+    torch.testing.assert_close(parts["real"], (1 - smoothing) * LOSSES[loss].real(real) + smoothing * flipped(real))
+    torch.testing.assert_close(parts["fake"], LOSSES[loss].fake(fake))
+    right_real, right_fake = {
+        "least_squares": ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1]),
+        "wasserstein": ([0, 0, 1, 1, 1], [0, 0, 1, 1, 1]),
+    }.get(loss, ([0, 0, 1, 1, 1], [0, 0, 0, 1, 1]))
+    assert [list(map(int, parts[f"right_on_{side}"].values)) for side in ("real", "fake")] == [right_real, right_fake]
+
+
+def test_a_pool_is_kept_by_one_process_only() -> None:
+    """Each replica would keep other rows, and only those of the first be saved."""
+    model = game(pool=4)
+    with pytest.raises(UserError, match="leave pool out"):
+        model.critic_loss({"x": torch.zeros(3, 3, dtype=torch.float64)}, Noise((0,), slice(0, 3), 6, dtype=torch.float64))

@@ -16,7 +16,7 @@ from pofx.evaluate.steering import around, between, combined, generated, swept
 from pofx.game import generator
 from pofx.kinds import Vector
 from pofx.model import Model
-from pofx.nn.priors import Categorical, Gaussian, Joint, Ring, Uniform
+from pofx.nn.priors import Categorical, Gaussian, Joint, Ring, SwissRoll, Uniform
 from pofx.verbs.sweep import chosen
 
 
@@ -94,6 +94,12 @@ def test_noise_around_a_code_leaves_its_classes_alone():
     away = (found - z)[:, [0, 1, 2, 7]]
     assert 0.24 < away.abs().max() <= 0.25
     assert away.mean().abs() < 0.02
+
+
+@pytest.mark.parametrize("prior", [Ring(), SwissRoll()])
+def test_noise_around_a_code_in_the_plane_moves_it(prior):
+    z = prior.sample(1, torch.zeros(1), generator(0))
+    assert len(around(prior, z, 8, generator=generator(1)).unique(dim=0)) == 8
 
 
 def test_ways_between_draws_are_round_for_gaussian_parts_and_straight_for_others():

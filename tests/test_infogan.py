@@ -11,6 +11,7 @@ from pofx.errors import UserError
 from pofx.game import Noise, Watched, generator
 from pofx.kinds import Binary, Image
 from pofx.models.adversarial.infogan import InfoGAN, entropy
+from pofx.nn.adversarial import LOSSES, judgement
 from pofx.nn.priors import Categorical, Gaussian, Uniform
 
 SMALL = {"categorical": (3, 2), "uniform": 1, "gaussian": 1, "latent": 4, "hidden": (2, 3), "dense": 6, "recognition": 5}
@@ -99,7 +100,7 @@ def test_a_code_that_is_copied_and_read_is_kept_whole_and_never_more_than_whole(
 
 def test_entropies_are_those_of_the_priors():
     assert entropy(Categorical(7)) == pytest.approx(math.log(7))
-    for prior, log_p in ((Uniform(1), torch.distributions.Uniform(-1.0, 1.0)), (Gaussian(1), torch.distributions.Normal(0.0, 1.0))):
+    for prior, log_p in ((Uniform(1), torch.distributions.Uniform(-1.0, 1.0)), (Gaussian(1, 0.1), torch.distributions.Normal(0.0, 0.1))):
         assert entropy(prior) == pytest.approx(log_p.entropy().item(), rel=1e-6)
 
 
@@ -164,3 +165,33 @@ def test_what_cannot_be_is_an_error_in_one_line():
     ):
         with pytest.raises(UserError, match=message):
             build()
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non_saturating", "hinge", "least_squares"])
+def test_the_game_is_that_of_a_gan(loss):
+    """Beside L_I, the players' parts are what the loss says of the critic's scores of real and of generated x."""
+    model = small(loss=loss, spectral_norm=True, **({} if loss == "hinge" else {"smoothing": 0.1})).eval()
+    x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+
+    def noise():
+        return Noise((0,), slice(0, 6), 6, dtype=torch.float64)
+
+    fake = model.generate(model.prior.draw(noise()))
+    real_B, fake_B = model.critic(x).squeeze(1), model.critic(fake).squeeze(1)
+    parts, expected = model.critic_loss({"x": x}, noise()), judgement(model.rules, real_B, fake_B)
+    for name, value in expected.items():
+        torch.testing.assert_close(parts[name], value)
+    torch.testing.assert_close(model.generator_loss({"x": x}, noise())["fooling"], LOSSES[loss].generator(fake_B))
+    grads = torch.autograd.grad(
+        sum(p.sum() for p in parts.values() if isinstance(p, torch.Tensor)), model.generator.parameters(), allow_unused=True
+    )
+    assert all(g is None for g in grads), "the critic's loss moves the generator"
+
+
+def test_a_normalised_critic_has_slope_at_most_one_in_its_last_map_and_no_batch_normalisation_in_its_body():
+    model = small(spectral_norm=True)
+    assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.critic.body.modules())
+    for _ in range(30):
+        model.critic(torch.rand(4, 1, 8, 8, dtype=torch.float64))  # each pass in training mode sharpens the estimate
+    assert torch.linalg.matrix_norm(model.critic.score.weight, 2).item() == pytest.approx(1, abs=1e-3)
+    assert not hasattr(model.critic.recognise[0], "parametrizations")

@@ -25,6 +25,7 @@ def spiral(turns: float = 1.5, radius: float = 3.0) -> complex:
 
 MOMENTS = {
     "gaussian": (Gaussian(3), torch.zeros(3), torch.eye(3)),
+    "narrow": (Gaussian(2, 0.1), torch.zeros(2), 0.01 * torch.eye(2)),
     "uniform": (Uniform(3), torch.zeros(3), torch.eye(3) / 3),
     "categorical": (Categorical(4), torch.full((4,), 0.25), torch.eye(4) / 4 - 1 / 16),
     "joint": (

@@ -163,7 +163,7 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
     """
     require(model, "generates")
     if not hasattr(model, "information"):
-        raise UserError(f"{model.title()} has no codes that it tells from x: infogan has")
+        raise UserError(f"{model.title()} does not tell its codes from x: it has no method information(z)")
     if n < 2:
         raise UserError(f"n must be 2 or more, not {n}")
     like, source = next(model.parameters()), generator(("information", seed), device_of(model))

@@ -18,7 +18,7 @@ from pofx.evaluate.blocks import BLOCK, evaluating
 from pofx.evaluate.codes import way
 from pofx.evaluate.protocol import device_of
 from pofx.model import Model, require
-from pofx.nn.priors import Gaussian, Joint, Prior, Uniform
+from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Uniform
 
 
 def generated(model: Model, z_Bd: Tensor) -> np.ndarray:
@@ -89,5 +89,5 @@ def combined(z_Bd: Tensor, start: Sequence[int], minus: Sequence[int] = (), plus
 def around(prior: Prior, z_1d: Tensor, n: int, *, scale: float = 0.25, generator: torch.Generator | None = None) -> Tensor:
     """`n` codes (n, d) around one (1, d): with uniform noise from - scale to + scale on each continuous number (Radford et al., 2015)."""
     parts = prior.parts.values() if isinstance(prior, Joint) else [prior]
-    continuous_d = torch.cat([torch.full((part.dims,), float(isinstance(part, Gaussian))) for part in parts])
+    continuous_d = torch.cat([torch.full((part.dims,), float(not isinstance(part, Categorical))) for part in parts])
     return z_1d + continuous_d.to(z_1d) * scale * Uniform(prior.dims).sample(n, z_1d, generator)

@@ -71,7 +71,7 @@ class Rules:
         packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
         pool: so many generated x are kept, and up to half of those that the critic sees are old ones from there (Shrivastava et al.,
-            2017, arXiv 1612.07828); of each replica its own
+            2017, arXiv 1612.07828); for training in one process
         lr_generator: learning rate of the generator
         lr_critic: learning rate of the critic; rates of their own are the two time scales of Heusel et al., 2017, arXiv 1706.08500
         beta1: decay of the mean gradient in both players' Adam
@@ -123,12 +123,14 @@ class Adversarial(Model):
         self.rules = Rules(**{rule.name: self.config[rule.name] for rule in fields(Rules) if rule.name in self.config})
         self.shape, self.prior, self.generator, self.critic = x.shape, prior, generator, critic
         if self.rules.spectral_norm:
-            for module in list(critic.modules()):
-                if isinstance(module, (nn.Linear, nn.Conv2d)):
-                    spectral_norm(module)
+            normalise(*self.bounded())
         if self.rules.pool:
             self.register_buffer("pool", torch.zeros(self.rules.pool, *x.shape))
             self.register_buffer("pooled", torch.zeros((), dtype=torch.int64))  # how many are in it
+
+    def bounded(self) -> list[nn.Module]:
+        """What spectral_norm divides."""
+        return [self.critic]
 
     def stages(self) -> Sequence[Stage]:
         r = self.rules
@@ -149,20 +151,13 @@ class Adversarial(Model):
 
     def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The critic tells real x from generated ones; whether it was right is watched."""
-        r, loss = self.rules, LOSSES[self.rules.loss]
         x = batch["x"]
         with torch.no_grad():
             fake = self.recalled(self.generator(self.prior.draw(noise)).to(x.dtype), noise)
-        real_B, fake_B = self.scores(x, noise), self.scores(fake, noise)
-        parts: dict[str, Part] = {"real": loss.real(real_B), "fake": loss.fake(fake_B)}
-        if r.smoothing and loss.flipped is not None:
-            parts["real"] = (1 - r.smoothing) * loss.real(real_B) + r.smoothing * loss.flipped(real_B)
-        if r.penalty != "none":
-            parts["penalty"] = r.penalty_weight * self.penalty(x, fake, noise)
-        right_real, right_fake = (
-            (real_B > fake_B, real_B > fake_B) if loss.boundary is None else (real_B > loss.boundary, fake_B < loss.boundary)
-        )
-        return parts | {"right_on_real": Watched(right_real.to(x.dtype)), "right_on_fake": Watched(right_fake.to(x.dtype))}
+        parts = judgement(self.rules, self.scores(x, noise), self.scores(fake, noise))
+        if self.rules.penalty != "none":
+            parts["penalty"] = self.rules.penalty_weight * self.penalty(x, fake, noise)
+        return parts
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real."""
@@ -179,22 +174,23 @@ class Adversarial(Model):
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.scores(at, noise).sum() / self.rules.packing, at, create_graph=True)
         square_B = pack(slope, self.rules.packing).flatten(1).square().sum(1).repeat_interleave(self.rules.packing)
-        if self.rules.penalty == "r1":
-            return square_B / 2
-        return ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
+        return steepness(self.rules.penalty, square_B)
 
     def recalled(self, fake: Tensor, noise: Noise) -> Tensor:
         """Generated x, half of them exchanged for older ones from the pool; the first ones fill it."""
         size = self.rules.pool
         if not size:
             return fake
+        if len(fake) != noise.total:
+            raise UserError("the pool of generated x is kept by one process: train in one, or leave pool out")
         filled = int(self.pooled)
         if filled < size:
             new = fake[: size - filled]
             self.pool[filled : filled + len(new)] = new
             self.pooled += len(new)
             return fake
-        where = noise.permutation(size)[: len(fake) // 2]  # all different, so that none is overwritten twice
+        half = len(fake) // 2 // self.rules.packing * self.rules.packing  # whole packs
+        where = noise.permutation(size)[:half]  # all different, so that none is overwritten twice
         old = self.pool[where].to(fake.dtype)
         self.pool[where] = fake[: len(old)].to(self.pool.dtype)
         return torch.cat([old, fake[len(old) :]])
@@ -213,6 +209,32 @@ class Adversarial(Model):
             generator: the source of randomness
         """
         return self.generate(self.prior.sample(n, next(self.generator.parameters()), generator))
+
+
+def judgement(rules: Rules, real_B: Tensor, fake_B: Tensor) -> dict[str, Part]:
+    """What a critic minimises by its scores of what is real and of what is generated; whether it was right is watched."""
+    loss = LOSSES[rules.loss]
+    real = loss.real(real_B)
+    if loss.flipped is not None and rules.smoothing:
+        real = (1 - rules.smoothing) * real + rules.smoothing * loss.flipped(real_B)
+    if loss.boundary is None:
+        right_real = right_fake = real_B > fake_B
+    else:
+        right_real, right_fake = real_B > loss.boundary, fake_B < loss.boundary
+    right = {"right_on_real": right_real, "right_on_fake": right_fake}
+    return {"real": real, "fake": loss.fake(fake_B), **{name: Watched(values.to(real_B.dtype)) for name, values in right.items()}}
+
+
+def steepness(penalty: PenaltyName, square_B: Tensor) -> Tensor:
+    """The penalty on gradients whose squared norms are given, (B,), without its weight."""
+    return square_B / 2 if penalty == "r1" else ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
+
+
+def normalise(*critics: nn.Module) -> None:
+    """Divide every affine map by its largest singular value."""
+    for module in [module for critic in critics for module in critic.modules()]:
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            spectral_norm(module)
 
 
 def packed(x: Kind, packing: int) -> Kind:

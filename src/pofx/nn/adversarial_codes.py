@@ -13,13 +13,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from pofx.errors import UserError
-from pofx.game import Adam, Batch, Noise, Part, Player, Stage, Watched
+from pofx.game import Adam, Batch, Noise, Part, Player, Stage
 from pofx.kinds import Kind, Vector
 from pofx.model import Model
-from pofx.nn.adversarial import LOSSES, Rules
+from pofx.nn.adversarial import LOSSES, Rules, judgement, normalise, steepness
 from pofx.nn.networks import decoder, encoder
 from pofx.nn.priors import Joint, Prior
 
@@ -65,8 +64,7 @@ class AdversarialAutoEncoder(Model):
         self.prior, self.encoder, self.decoder, self.critics = prior, encoder, decoder, nn.ModuleDict(critics)
         self.codes = Vector(codes or prior.dims)
         if self.rules.spectral_norm:
-            for module in [m for m in self.critics.modules() if isinstance(m, nn.Linear)]:
-                spectral_norm(module)
+            normalise(self.critics)
 
     def stages(self) -> Sequence[Stage]:
         return [Stage("play", self.phases())]
@@ -106,23 +104,15 @@ class AdversarialAutoEncoder(Model):
 
     def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """Each critic tells draws from the prior from codes; whether it was right is watched."""
-        r, loss = self.rules, LOSSES[self.rules.loss]
         with torch.no_grad():
             fake = self.q(batch["x"], noise)
         real = self.prior.draw(noise)
         parts: dict[str, Part] = {}
         for name in self.critics:
-            of = f"_{name}" if len(self.critics) > 1 else ""
-            real_B, fake_B = self.score(name, real), self.score(name, fake)
-            parts |= {f"real{of}": loss.real(real_B), f"fake{of}": loss.fake(fake_B)}
-            if r.smoothing and loss.flipped is not None:
-                parts[f"real{of}"] = (1 - r.smoothing) * loss.real(real_B) + r.smoothing * loss.flipped(real_B)
-            if r.penalty != "none":
-                parts[f"penalty{of}"] = r.penalty_weight * self.penalty(name, real, fake, noise)
-            right_real, right_fake = (
-                (real_B > fake_B, real_B > fake_B) if loss.boundary is None else (real_B > loss.boundary, fake_B < loss.boundary)
-            )
-            parts |= {f"right_on_real{of}": Watched(right_real.to(real.dtype)), f"right_on_fake{of}": Watched(right_fake.to(real.dtype))}
+            found = judgement(self.rules, self.score(name, real), self.score(name, fake))
+            if self.rules.penalty != "none":
+                found["penalty"] = self.rules.penalty_weight * self.penalty(name, real, fake, noise)
+            parts |= {f"{part}_{name}" if len(self.critics) > 1 else part: value for part, value in found.items()}
         return parts
 
     def penalty(self, name: str, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
@@ -131,8 +121,7 @@ class AdversarialAutoEncoder(Model):
         at = at.detach().requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.score(name, at).sum(), at, create_graph=True)
-        square_B = slope.square().sum(1)
-        return square_B / 2 if self.rules.penalty == "r1" else ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
+        return steepness(self.rules.penalty, slope.square().sum(1))
 
     def regularisation_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The encoder is to have its codes taken for draws from the prior."""

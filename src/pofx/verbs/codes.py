@@ -110,11 +110,13 @@ def interpolate(
 
     can = type(Run(run).blank(trust=trust)).capabilities()
     if "generates" in can and not {"encodes", "decodes"} <= set(can):
-        if data is not None or loading:
+        if data is not None or loading or split != "test":
             raise UserError(
                 f"{run} does not encode and decode, so it goes between draws of its prior, not between items of {data or 'data'}"
             )
         return _between_draws(run, pairs, steps, spherical, seed, out, trust)
+    if seed:
+        raise UserError(f"{run} encodes, so it goes between items and draws nothing: leave --seed out")
     asked = _Asked(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Watched
 from pofx.kinds import Binary, Count, Fraction, Image, NonNegative, Positive, Range, Size, Vector
-from pofx.nn.adversarial import LOSSES, Adversarial
+from pofx.nn.adversarial import LOSSES, Adversarial, judgement
 from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Uniform
 
 LEAST = -5.0  # of the log standard deviations: a continuous code that is told exactly would have no bound
@@ -54,7 +54,8 @@ class InfoGAN(Adversarial):
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
         smoothing: real x count as real with 1 - smoothing only
-        spectral_norm: divides each of the critic's affine maps by its largest singular value
+        spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
+            normalisation, which would rescale it
         lr_generator: learning rate of the generator
         lr_critic: learning rate of critic and Q
         beta1: decay of the mean gradient in both players' Adam
@@ -115,28 +116,19 @@ class InfoGAN(Adversarial):
             x,
             Joint({"noise": Gaussian(latent, noise_std)} | self.c),
             generator(latent + self.codes.dims, x.shape, hidden, dense),
-            Critic(x.shape, hidden, dense, recognition, sum(map(outputs, codes))),
+            Critic(x.shape, hidden, dense, recognition, sum(map(outputs, codes)), normalised=not spectral_norm),
         )
+
+    def bounded(self) -> list[nn.Module]:
+        return [self.critic.body, self.critic.score]  # Q may be as sure as it likes
 
     def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The critic tells real x from generated ones, and Q tells the codes of the generated ones."""
-        r, loss = self.rules, LOSSES[self.rules.loss]
         x, z_Bd = batch["x"], self.prior.draw(noise)
         with torch.no_grad():
             fake = self.generator(z_Bd)
         real_B, (fake_B, q_BQ) = self.scores(x, noise), self.critic.judge(fake, x.dtype)
-        parts: dict[str, Part] = {
-            "real": loss.real(real_B),
-            "fake": loss.fake(fake_B),
-            "information": -self.weighted(self.kept(z_Bd, q_BQ)),
-        }
-        if r.smoothing and loss.flipped is not None:
-            parts["real"] = (1 - r.smoothing) * loss.real(real_B) + r.smoothing * loss.flipped(real_B)
-        boundary = loss.boundary or 0.0
-        return parts | {
-            "right_on_real": Watched((real_B > boundary).to(x.dtype)),
-            "right_on_fake": Watched((fake_B < boundary).to(x.dtype)),
-        }
+        return judgement(self.rules, real_B, fake_B) | {"information": -self.weighted(self.kept(z_Bd, q_BQ))}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real, and its codes told; L_I of each code stands beside the entropy that bounds it."""
@@ -209,16 +201,19 @@ class Critic(nn.Module):
         dense: units of the body's last layer
         recognition: units of Q's own layer
         codes: numbers that Q gives
+        normalised: with batch normalisation in the body
     """
 
-    def __init__(self, shape: tuple[int, ...], hidden: tuple[int, ...], dense: int, recognition: int, codes: int):
+    def __init__(self, shape: tuple[int, ...], hidden: tuple[int, ...], dense: int, recognition: int, codes: int, *, normalised: bool):
         super().__init__()
         C, H, W = shape
         layers: list[nn.Module] = [nn.Conv2d(C, hidden[0], 4, stride=2, padding=1), nn.LeakyReLU(0.1)]
         for a, b in pairwise(hidden):
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.1)]
+            norm = [nn.BatchNorm2d(b)] * normalised
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=not norm), *norm, nn.LeakyReLU(0.1)]
         smallest = hidden[-1] * (H >> len(hidden)) * (W >> len(hidden))
-        layers += [nn.Flatten(), nn.Linear(smallest, dense, bias=False), nn.BatchNorm1d(dense), nn.LeakyReLU(0.1)]
+        norm_1d = [nn.BatchNorm1d(dense)] * normalised
+        layers += [nn.Flatten(), nn.Linear(smallest, dense, bias=not norm_1d), *norm_1d, nn.LeakyReLU(0.1)]
         self.body = nn.Sequential(*layers)
         self.score = nn.Linear(dense, 1)
         self.recognise = nn.Sequential(
