@@ -133,7 +133,7 @@ RECIPES = {
             "dcgan", {"width": 32} | rules, STACKED, STACKED_TRAINING | {"steps": steps, "seed": seed}
         )
         for remedy, rules in (("", {}), ("_packing", {"packing": 2}))
-        for budget, steps in (("", 600), ("_longer", 2400))
+        for budget, steps in (("", 600), ("_longer", 1200))
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},

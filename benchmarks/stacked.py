@@ -15,7 +15,7 @@ from pofx.evaluate.samples import draw
 from pofx.run import Run
 
 SAMPLES = 26_000
-BUDGETS = {"": "600 steps", "_longer": "2400 steps"}  # recipe's ending -> how long
+BUDGETS = {"": "600 steps", "_longer": "1200 steps"}  # recipe's ending -> how long
 REMEDIES = {"": "DCGAN", "_packing": "DCGAN with packing 2"}
 MODES = {
     (remedy, budget): f"stacked digits, {who}, {steps}: modes of 1000 in 26k samples, median of 3 seeds"
