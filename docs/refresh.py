@@ -32,7 +32,7 @@ WORDS = {
         "model": "모델", "family": "계열", "can": "할 수 있는 일", "density": "p(x)", "data": "데이터", "paper": "논문",
         "exact": "정확", "bound": "하한", "none": "없음",
         "samples": "샘플 생성", "scores": "점수 매기기", "encodes": "인코딩", "decodes": "디코딩", "completes": "빈 곳 채우기",
-        "translates": "변환", "classifies": "분류", "hashes": "이진 해시",
+        "generates": "코드에서 생성", "clusters": "군집 찾기", "translates": "변환", "classifies": "분류", "hashes": "이진 해시",
     }
 }  # fmt: skip
 
