@@ -96,10 +96,23 @@ def test_what_cannot_be_measured_is_an_error_in_one_line():
         clustering_accuracy(model, data, field="lable")
     with pytest.raises(Lacks, match="cluster"):
         clustering_accuracy(GAN(Vector(2), latent=2), data)
-    with pytest.raises(UserError, match="infogan has"):
+    with pytest.raises(UserError, match="gan does not tell its codes from x"):
         information(GAN(Vector(2), latent=2))
     with pytest.raises(UserError, match="2 or more"):
         information(InfoGAN(Image(1, 8, 8), latent=2, hidden=(2, 2), dense=4, recognition=3), n=1)
+
+
+def test_labels_of_other_rows_are_an_error():
+    x, label = np.zeros((6, 2), np.float32), np.zeros(2, np.int64)
+    fields = {"x": Vector(2), "x_labelled": Vector(2), "label": Category(3)}
+    columns = {
+        "x": Column(fields["x"], x),
+        "x_labelled": Column(fields["x_labelled"], x[:2], group="labelled"),
+        "label": Column(fields["label"], label, group="labelled"),
+    }
+    data = Data(fields, {"train": Split(columns)}, {"spec": "by hand", "sha256": ""})
+    with pytest.raises(UserError, match="label is known of x_labelled only, 2 rows"):
+        clustering_accuracy(Groups(Vector(2)), data, split="train")
 
 
 def test_information_is_the_mean_over_draws_of_the_prior_whatever_the_mode():

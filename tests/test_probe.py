@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pofx.data import Column, Data, Split
+from pofx.data import Column, Data, Split, load
 from pofx.errors import Lacks, UserError
 from pofx.evaluate.probe import labelled_rows, linear_probe, raw_probe
 from pofx.kinds import Category, Kind, Vector
@@ -115,6 +116,17 @@ def test_labelled_rows_are_as_many_of_each_class_and_drawn_by_the_seed() -> None
     assert np.bincount(data.splits["train"].read(rows)["label"].numpy()).tolist() == [25] * 4
     assert (rows == labelled_rows(data, 100, seed=3)).all()
     assert (rows != labelled_rows(data, 100, seed=4)).any()
+
+
+def test_where_few_rows_are_labelled_it_is_they_that_are_told() -> None:
+    """All of 100 labelled rows are drawn, numbers 0 to 99; x of those numbers are other rows, and would leave it at chance."""
+    whole, few = load("digits"), load("digits", labelled=100)
+    score = raw_probe(few, labels=100)
+    assert score.value > 0.8
+    assert score.protocol["labelled_rows_sha256"] == hashlib.sha256(np.arange(100).astype("<i8").tobytes()).hexdigest()
+    assert score.value == pytest.approx(raw_probe(whole, labels=100).value, abs=0.1)
+    with pytest.raises(UserError, match="in this split label is known of x_labelled only, 100 rows: take another split"):
+        raw_probe(few, labels=100, split="train")
 
 
 def test_errors_say_what_to_write_instead() -> None:

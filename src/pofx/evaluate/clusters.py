@@ -139,6 +139,7 @@ def _clustered(
     model: Model, split: Any, rows: np.ndarray, field: str, *, certainty: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cluster and label of each row, and, if asked for, the probability of each cluster, (B, K)."""
+    split.require_paired("x", field)
     clusters, labels, sure = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, model.clusters)]
     with evaluating(model):
         for _, batch in blocks(split, rows, device_of(model)):

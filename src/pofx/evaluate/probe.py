@@ -5,6 +5,7 @@ Shapes: n labelled rows, d numbers in a code, K classes, S strengths of the regu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,8 @@ def linear_probe(
         the share of rows that are told right, from 0 to 1, with its standard error
 
     Raises:
-        UserError: a model that does not encode; data without labels; labels that cannot be divided evenly; too few rows of a class
+        UserError: a model that does not encode; data without labels; labels that cannot be divided evenly; too few rows of a class; rows
+            to be told whose labels are not known
 
     References:
         Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford, Metz & Chintala, 2015),
@@ -96,11 +98,16 @@ def _probe(
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
     told = chosen_rows(data.splits[split], rows)
     drawn = labelled_rows(data, labels, seed)
+    for part in ("valid", split):
+        data.splits[part].require_paired("x", "label")
+    # Where few rows are labelled, they are x_labelled, and x are others.
+    x = "x_labelled" if "x_labelled" in data.splits["train"].columns else "x"
+    data.splits["train"].require_paired(x, "label")
 
-    def codes(batch: dict[str, Tensor]) -> np.ndarray:
-        return code(batch["x"]).flatten(1).double().cpu().numpy()
+    def codes(x: Tensor) -> np.ndarray:
+        return code(x).flatten(1).double().cpu().numpy()
 
-    train = [(codes(batch), batch["label"].cpu().numpy()) for _, batch in blocks(data.splits["train"], drawn, device)]
+    train = [(codes(batch[x]), batch["label"].cpu().numpy()) for _, batch in blocks(data.splits["train"], drawn, device)]
     z_nd, y_n = (np.concatenate(parts) for parts in zip(*train, strict=True))
     mean_d = z_nd.mean(0)
     scale = float(np.sqrt(((z_nd - mean_d) ** 2).sum(1).mean())) or 1.0
@@ -110,7 +117,7 @@ def _probe(
         """Which rows each machine tells right, bool (S, rows)."""
         found = []
         for _, batch in blocks(data.splits[part], chosen, device):
-            z_Bd, y_B = (codes(batch) - mean_d) / scale, batch["label"].cpu().numpy()
+            z_Bd, y_B = (codes(batch["x"]) - mean_d) / scale, batch["label"].cpu().numpy()
             found.append([machine.predict(z_Bd) == y_B for machine in machines])
         return np.concatenate(found, axis=1)
 
@@ -124,7 +131,7 @@ def _probe(
         "codes": "centred, divided by the root of their mean squared norm",
         "labels": labels,
         "seed": seed,
-        "labelled_rows_sha256": rows_record(drawn)["row_numbers_sha256"],
+        "labelled_rows_sha256": hashlib.sha256(drawn.astype("<i8").tobytes()).hexdigest(),
         "C": COSTS[best],
         "C_chosen_by": f"accuracy on the validation split, {on_valid_S[best]:.4f}",
         "dimensions": z_nd.shape[1],
