@@ -150,13 +150,13 @@ RECIPES = {
     },
     **{
         f"aae_clusters_{clusters}_{seed}": Recipe(
-            "aae_clustering", AAE | {"clusters": clusters, "latent": 5, "lr": 3e-4}, PLAIN, AAE_TRAINING | {"epochs": 14, "seed": seed}
+            "aae_clustering", AAE | {"clusters": clusters, "latent": 5, "lr": 3e-4}, PLAIN, AAE_TRAINING | {"epochs": epochs, "seed": seed}
         )
-        for clusters in (16, 30)
+        for clusters, epochs in ((16, 14), (30, 8))
         for seed in range(3)
     },
     **{
-        f"{model}_side_by_side_{seed}": Recipe(model, arguments, DYNAMIC, AAE_TRAINING | {"epochs": 6, "seed": seed})
+        f"{model}_side_by_side_{seed}": Recipe(model, arguments, DYNAMIC, AAE_TRAINING | {"epochs": 3, "seed": seed})
         for model, arguments in {
             "aae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu", "critic_hidden": (300, 300)},
             "vae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu"},
