@@ -37,10 +37,13 @@ def trained(name: str) -> Run:
         training = Training(**recipe.training)
         return train(built(recipe, data, training.seed), data, training, out, report=_line)
     run = Run(out)
-    found = {**run.config["model"]["arguments"], **run.config["training"], **run.config["data"]}
-    for key, value in {**recipe.arguments, **recipe.training, **recipe.data}.items():
-        if json.dumps(found[key]) != json.dumps(value):
-            raise UserError(f"{out} was trained with {key}={found[key]}, but the recipe says {value}: move the folder away to train anew")
+    found = (run.config["model"]["arguments"], run.config["training"], run.config["data"])
+    for section, wanted in zip(found, (recipe.arguments, recipe.training, recipe.data), strict=True):
+        for key, value in wanted.items():
+            if json.dumps(section[key]) != json.dumps(value):
+                raise UserError(
+                    f"{out} was trained with {key}={section[key]}, but the recipe says {value}: move the folder away to train anew"
+                )
     progress = json.loads(read_tensors(out / "state" / "training.safetensors")[1]["pofx"])
     return run if progress["step"] >= progress["total"] else resume(out, report=_line)
 
