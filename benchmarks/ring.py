@@ -38,13 +38,15 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
 def covered(data: str, recipe: str) -> tuple[list[int], list[float], dict[str, Any]]:
     """Modes and per cent of high quality of the recipe's runs, one a seed, and how they came about."""
     modes, quality = KNOWN[data], list[float]()
-    found = list[int]()
+    found, how = list[int](), list[dict[str, Any]]()
     for seed in range(3):
         run = trained(f"{recipe}_{seed}")
         x = run.model().sample(SAMPLES, generator=generator((recipe, seed, "samples")))
         result = modes_covered(x, np.array(modes.centres), modes.sd)
         found.append(result.found)
         quality.append(100 * result.high_quality)
+        how.append(protocol_of(run))
+    training = {name: value for name, value in how[0]["training"].items() if name != "seed"}  # the value is of all runs
     return (
         found,
         quality,
@@ -55,6 +57,9 @@ def covered(data: str, recipe: str) -> tuple[list[int], list[float], dict[str, A
             "modes of each seed": found,
             "% of high quality of each seed": [round(share, 2) for share in quality],
             "training_processor_seconds": processor_seconds(run),
-            **protocol_of(run),
+            **how[0],
+            "training": training,
+            "training seeds": [one["training"]["seed"] for one in how],
+            "training_seconds": [one["training_seconds"] for one in how],
         },
     )
