@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pofx.data import load
 from pofx.errors import UserError
 from pofx.evaluate import (
     Score,
@@ -412,6 +413,12 @@ def test_scores_are_compared_only_under_one_protocol():
     bound = Score("log p, lower bound", -88.0, "nats per example", 0.2, protocol)
     with pytest.raises(UserError, match="cannot be compared: one is log p, the other log p, lower bound"):
         require_comparable({"one": one, "bound": bound})
+
+
+def test_how_few_training_rows_were_labelled_does_not_hinder():
+    few, whole = (load("digits", labelled=labelled).record for labelled in (50, None))
+    assert differences({"data": few}, {"data": whole}) == []
+    assert "data.labelled: 50 and not stated" in differences({"data": few}, {"data": whole}, strict=True)
 
 
 def test_a_foreign_score_is_refused():

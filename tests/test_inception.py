@@ -1,5 +1,6 @@
 """The network of the FID, as far as it can be held against what is known of it without its weights."""
 
+import hashlib
 from types import SimpleNamespace
 
 import pytest
@@ -51,7 +52,7 @@ def test_features_come_from_the_file_and_a_grey_picture_has_three_equal_channels
     grey, colour = inception(file, Image(1, 9, 9)), inception(file, Image(3, 9, 9))
     found = grey(x)
     assert found.shape == (2, 2048)
-    assert (grey.measure, grey.name) == ("FID", f"inception@{grey.sha256[:8]}")
+    assert (grey.measure, grey.name) == ("frechet", f"inception@{grey.sha256[:8]}")  # of other weights it is no FID
     torch.testing.assert_close(torch.tensor(colour(x.expand(-1, 3, -1, -1))), torch.tensor(found), atol=1e-5, rtol=1e-4)
     net = load_inception(file)
     large = 2 * F.interpolate(x, (299, 299), mode="bilinear", align_corners=False) - 1
@@ -60,6 +61,11 @@ def test_features_come_from_the_file_and_a_grey_picture_has_three_equal_channels
     with torch.no_grad():
         net(x)
     torch.testing.assert_close(seen[0], large.expand(-1, 3, -1, -1))
+
+
+def test_it_is_called_fid_by_the_hash_of_the_file(file, monkeypatch):
+    monkeypatch.setattr("pofx.evaluate.features.FID_FILE", hashlib.sha256(file.read_bytes()).hexdigest()[:8])
+    assert inception(file, Image(1, 9, 9)).measure == "FID"
 
 
 def test_other_files_are_refused(file, tmp_path):

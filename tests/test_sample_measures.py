@@ -16,6 +16,7 @@ from pofx.evaluate import Score, draw, evaluate, frechet_distance, kernel_distan
 from pofx.evaluate import features as networks
 from pofx.kinds import Category, Image, Size, Vector
 from pofx.model import Model
+from pofx.verbs.judge import _replaces
 
 
 class Normal(Model):
@@ -65,7 +66,10 @@ class Rows:
     """A split in memory."""
 
     def __init__(self, **fields):
-        self.fields = fields
+        self.columns = self.fields = fields
+
+    def require_paired(self, *names):
+        assert {len(self.fields[name]) for name in names} == {len(self)}
 
     def __len__(self):
         return len(self.fields["x"])
@@ -117,15 +121,15 @@ def test_a_model_without_density_is_judged_by_its_samples(data):
     assert tuple(shares) == prdc(real, x)
     assert found["sliced Wasserstein[pixels]"] == sliced_wasserstein(real, x, seed=4)
     assert list(found)[7:] == [
-        "different bins, NDB/25",
-        "Jensen-Shannon divergence of 25 bins",
+        "different bins, NDB/25[pixels]",
+        "Jensen-Shannon divergence of 25 bins[pixels]",
         "Parzen-window log-likelihood, 250 samples",
     ]
     for score in scores:
         protocol = score.protocol
         assert (protocol["split"], protocol["rows"], protocol["draws"], protocol["seed"]) == ("test", 250, 250, 4)
         assert protocol["weights"]["ema"] == 0.99
-        assert protocol["sampling"] == {"wide": 1.0, "given": None}
+        assert protocol["sampling"] == {"wide": 1.0}
         assert Score.from_json(json.loads(json.dumps(score.to_json()))) == score
     assert scores[0].protocol["features"] == {"name": "pixels"}
     assert scores[2].protocol["k"] == 5
@@ -148,7 +152,7 @@ def test_a_model_with_a_density_draws_only_when_told_to(data):
     scores = evaluate(Scored(Vector(3)), data, draws=100, samples=3, wide=0.5)
     assert [score.what for score in scores][:2] == ["log p", "frechet[pixels]"]
     assert scores[0].protocol["options"] == {"samples": 3}
-    assert scores[1].protocol["sampling"] == {"wide": 0.5, "given": None}
+    assert scores[1].protocol["sampling"] == {"wide": 0.5}
     assert scores[1].protocol["draws"] == 100
     with pytest.raises(UserError, match="nothing to measure on Normal"):
         evaluate(Normal(Vector(3)), data, draws=0)
@@ -169,7 +173,7 @@ class Untouchable(Normal):
 
 def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(data, tmp_path):
     model = Untouchable(Vector(3))
-    with pytest.raises(UserError, match=r"of 3 features \(pixels\) needs 4 samples or more of either set for their covariance, not 3"):
+    with pytest.raises(UserError, match=r"of 3 features needs 4 samples or more of either set for their covariance, not 3"):
         evaluate(model, data, draws=3)
     with pytest.raises(UserError, match=r"needs 4 samples or more .*, not 2: take more rows and draws"):
         evaluate(model, data, rows=2)
@@ -177,14 +181,78 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(data, tmp_p
         evaluate(model, data, given=1)
     with pytest.raises(UserError, match="no such run folder"):
         evaluate(model, data, features=str(tmp_path / "none"))
-    with pytest.raises(UserError, match="none are drawn: say --draws 10000"):
+    with pytest.raises(UserError, match=r"none are drawn: say --draws 250 .*or as many as"):
         evaluate(Scored(Vector(3)), data, features="pixels")
-    with pytest.raises(UserError, match="wide is of samples, and none are drawn: say --draws 10000"):
+    with pytest.raises(UserError, match="wide is of samples, and none are drawn: say --draws 250"):
         evaluate(Scored(Vector(3)), data, wide=2.0)
     with pytest.raises(UserError, match="Untouchable has no log_prob, so samples means nothing here"):
         evaluate(model, data, samples=3)
     with pytest.raises(Lacks, match="Coder has no sample"):
         evaluate(Coder(Vector(3)), data, draws=10)
+
+
+class Waiting(Untouchable):
+    """Has all capabilities that matter, and must not be asked for anything."""
+
+    density: ClassVar = "exact"
+
+    def __init__(self, x: Vector):
+        super().__init__(x)
+        self.codes = x
+
+    def log_prob(self, x, *, given: None = None, samples: Size = 1):
+        raise AssertionError("log p before the error")
+
+    def encode(self, x):
+        raise AssertionError("encoded before the error")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"draws": 100, "wide": "far"}, "wide"),
+        ({"draws": 3}, "needs 4 samples or more"),
+        ({"draws": 19}, "20 of either or more, not 19"),
+        ({"rows": 19, "draws": 100}, "20 of either or more, not 19"),
+        ({"rows": 251}, "rows must be between"),
+        ({"samples": 0}, "samples must be 1 or more"),
+        ({"given": "lable"}, "no field 'lable'"),
+        ({"probe": 10}, "a linear probe needs labels"),
+    ],
+)
+@pytest.mark.parametrize("features", [None, "pixels"])
+def test_no_work_is_done_before_an_error_that_can_be_known(data, asked, said, features):
+    with pytest.raises(UserError, match=said):
+        evaluate(Waiting(Vector(3)), data, **{**asked, **({"features": features} if "draws" in asked else {})})
+
+
+def test_no_network_is_trained_for_too_few_rows(monkeypatch):
+    monkeypatch.setattr("pofx.evaluate.chosen", lambda *_: pytest.fail("made features before the error"))
+    data = load("digits")
+    with pytest.raises(UserError, match="64 features needs 65 samples or more"):
+        evaluate(Bright(data.fields["x"]), data, draws=64)
+    stacked = load("digits", stacked=3)
+    with pytest.raises(UserError, match="192 features needs 193 samples or more"):
+        evaluate(Bright(stacked.fields["x"]), stacked, draws=192)
+
+
+def test_scores_of_other_sampling_options_stay_beside_each_other(data):
+    one, again, wider = (evaluate(Normal(Vector(3)), data, wide=wide)[0] for wide in (1.0, 1.0, 2.0))
+    assert _replaces(again, one)
+    assert not _replaces(wider, one)
+
+
+def test_a_bandwidth_that_training_rows_chose_says_so(data):
+    told = {split: evaluate(Normal(Vector(3)), data, split=split)[-1].protocol["sigma"]["chosen on"] for split in ("test", "valid")}
+    assert told == {"test": "250 validation rows", "valid": "250 train rows"}
+
+
+def test_classes_are_counted_only_where_they_are_the_labels():
+    by = networks.network(Brightness(Image(1, 2, 2), Category(2, ("cat", "dog"))))
+    assert by.tells(Category(2, ("cat", "dog")))
+    assert by.tells(Category(2))
+    assert not by.tells(Category(2, ("dog", "cat")))
+    assert not by.tells(Category(3))
 
 
 class Bright(Model):
@@ -226,14 +294,20 @@ def test_classes_of_samples_are_counted_beside_the_data_and_labels_can_be_given(
     maker.seen.clear()
     given = evaluate(maker, data, features=by, given="label", draws=70)
     assert maker.seen == (label.tolist() * 2)[:70]  # in the order of the split, again from its first row
-    assert values(given)["classes"] == 4
+    assert values(given)[f"classes[{by.name}]"] == 4
     share = np.bincount(maker.seen) / 70
-    assert values(given)["KL of classes"] == pytest.approx((share * np.log(share / np.array([0.2, 0.4, 0.2, 0.2]))).sum(), rel=1e-9)
-    assert given[0].protocol["sampling"] == {"given": "label"}
+    assert values(given)[f"KL of classes[{by.name}]"] == pytest.approx(
+        (share * np.log(share / np.array([0.2, 0.4, 0.2, 0.2]))).sum(), rel=1e-9
+    )
+    assert (given[0].protocol["given"], given[0].protocol["sampling"]) == ("label", {})
     maker.seen.clear()
     free = evaluate(maker, data, features=by)
     share = np.bincount(maker.seen) / 50  # as the model draws them
-    assert values(free)["KL of classes"] == pytest.approx((share * np.log(share / np.array([0.2, 0.4, 0.2, 0.2]))).sum(), rel=1e-9)
+    assert values(free)[f"KL of classes[{by.name}]"] == pytest.approx(
+        (share * np.log(share / np.array([0.2, 0.4, 0.2, 0.2]))).sum(), rel=1e-9
+    )
+    with pytest.raises(UserError, match="given: label and not stated"):
+        require_comparable({"given": given[0], "free": evaluate(maker, data, features=by, draws=70)[0]})
     missing = data_of({"test": Rows(x=split.fields["x"])}, x=kinds["x"])
     with pytest.raises(UserError, match="the split has no field 'label'"):
         evaluate(maker, missing, features=by, given="label")
@@ -272,7 +346,7 @@ def test_a_game_is_evaluated_and_compared_beside_a_likelihood_model(tmp_path, mo
     alone = pofx_json(capsys, "evaluate vae")
     assert not any("frechet" in score["what"] for score in alone["scores"])
     assert main(["evaluate", "vae", "--features", "pixels"]) == 2
-    assert "none are drawn: say --draws 10000" in capsys.readouterr().err
+    assert "none are drawn: say --draws 180" in capsys.readouterr().err
     pofx_json(capsys, "evaluate vae --draws 120 --draw")
     table = {row["what"]: row for row in pofx_json(capsys, "compare gan vae --out c.png")["table"]}
     assert table[f"frechet[{name}]"]["gan"] != table[f"frechet[{name}]"]["vae"]

@@ -8,21 +8,22 @@ from typing import Any
 from pofx.errors import UserError, nearest
 from pofx.evaluate.annealed import Annealing
 from pofx.evaluate.bins import bin_centres, different_bins
+from pofx.evaluate.blocks import chosen_rows
 from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
 from pofx.evaluate.decoders import annealed_scores
-from pofx.evaluate.features import Features, chosen
+from pofx.evaluate.features import Features, chosen, known_size
 from pofx.evaluate.frechet import frechet_distance
 from pofx.evaluate.kid import kernel_distance
-from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs
-from pofx.evaluate.likeness import MOST, sample_scores
+from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs, scoring_options
+from pofx.evaluate.likeness import MOST, require_enough_for_all, sample_scores
 from pofx.evaluate.manifold import Manifold, prdc
 from pofx.evaluate.modes import class_coverage, modes_covered
 from pofx.evaluate.parzen import chosen_sigma, parzen_log_likelihood
-from pofx.evaluate.probe import linear_probe
+from pofx.evaluate.probe import labelled_x, linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
-from pofx.evaluate.samples import draw, known_options
+from pofx.evaluate.samples import draw, known_options, sampling_options
 from pofx.evaluate.sliced import sliced_wasserstein
 from pofx.kinds import Category, Count, Image, Seed, Size
 from pofx.model import Model, require
@@ -59,6 +60,7 @@ __all__ = [
     "prdc",
     "reconstruction_error",
     "require_comparable",
+    "require_measurable",
     "sample_scores",
     "sliced_wasserstein",
     "traverse",
@@ -108,22 +110,13 @@ def evaluate(
         UserError: no such split; data that the model was not made for; too few rows; an argument that neither `log_prob` nor `sample` has
             got; nothing to measure
     """
-    if split not in data.splits:
-        raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
-    can = model.capabilities()
-    _require_fields(model, data, {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])})
     drawing = draws_samples(model, draws)
-    of_sample = {name: value for name, value in asked.items() if name in known_options(model)}
-    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample or name in known_options(model, "log_prob")}
-    if of_log_prob and "scores" not in can:
-        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
-    if not drawing and (idle := of_sample.keys() - of_log_prob.keys()):
-        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: say --draws {MOST} (in Python: draws={MOST})")
-    if drawing and isinstance(given, int):
-        raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
-    if features is not None and not drawing:
-        raise UserError(f"features are what samples are compared by, and none are drawn: say --draws {MOST}, or leave --features out")
-    rows_of = data.splits[split]
+    require_measurable(model, data, split=split, seed=seed, rows=rows, draws=draws, features=features, probe=probe, given=given, **asked)
+    if drawing and not isinstance(features, Features):
+        features = chosen(data, features)
+        require_measurable(model, data, split=split, rows=rows, draws=draws, features=features, given=given, **asked)
+    can, rows_of = model.capabilities(), data.splits[split]
+    of_sample, of_log_prob = _sorted(model, asked)
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
     labelled = isinstance(data.fields.get("label"), Category)
     scores: list[Score] = []
@@ -147,14 +140,81 @@ def evaluate(
     if drawing and hasattr(model, "information"):
         scores += information(model, n=draws or MOST, seed=seed, about=about).values()
     if drawing:
-        by = features if isinstance(features, Features) else chosen(data, features)
+        assert isinstance(features, Features)
         condition = given if isinstance(given, str) else None
         scores += sample_scores(
-            model, data, by, split=split, draws=draws, rows=rows, seed=seed, given=condition, about=about, progress=progress, **of_sample
+            model,
+            data,
+            features,
+            split=split,
+            draws=draws,
+            rows=rows,
+            seed=seed,
+            given=condition,
+            about=about,
+            progress=progress,
+            **of_sample,
         )
     if not scores:
         raise UserError(f"there is nothing to measure on {model.title()}: it can {', '.join(can) or 'nothing'}")
     return scores
+
+
+def require_measurable(
+    model: Model,
+    data: Any,
+    *,
+    split: str = "test",
+    seed: int = 0,
+    rows: int | None = None,
+    draws: int | None = None,
+    features: Features | str | None = None,
+    probe: int | None = None,
+    given: str | int | None = None,
+    **asked: Any,
+) -> None:
+    """Raise the UserErrors of `evaluate` that can be known before any work. Arguments as there."""
+    if split not in data.splits:
+        raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
+    can, rows_of, labelled = model.capabilities(), data.splits[split], isinstance(data.fields.get("label"), Category)
+    used = {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])}
+    _require_fields(model, data, used)
+    drawing = draws_samples(model, draws)
+    of_sample, of_log_prob = _sorted(model, asked)
+    if of_log_prob and "scores" not in can:
+        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
+    n = min(len(rows_of) if rows is None else rows, MOST)
+    say = f"say --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
+    if not drawing and (idle := of_sample.keys() - of_log_prob.keys()):
+        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {say}")
+    if drawing and isinstance(given, int):
+        raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
+    if features is not None and not drawing:
+        raise UserError(f"features are what samples are compared by, and none are drawn: {say}, or leave --features out")
+    row = chosen_rows(rows_of, rows)[:1]
+    if isinstance(given, str):
+        if given not in rows_of.columns:
+            raise UserError(f"the split has no field {given!r}")
+        rows_of.require_paired("x", given)
+    if "label" in rows_of.columns and ("classifies" in can or ("clusters" in can and labelled and model.clusters)):
+        rows_of.require_paired("x", "label")
+    if "scores" in can:
+        scoring_options(model, of_log_prob)
+    if probe is not None:
+        require(model, "encodes")
+        labelled_x(data, probe, split, seed)
+    if drawing:
+        sampling_options(model, of_sample)
+        d = features.of(rows_of, row).shape[1] if isinstance(features, Features) else known_size(data, features)
+        name = features.name if isinstance(features, Features) else features or ""
+        require_enough_for_all(min(n, draws or n), d or 0, name)
+
+
+def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which of the further arguments are of the model's `sample`, and which of its `log_prob`; some are of both."""
+    of_sample = {name: value for name, value in asked.items() if name in known_options(model)}
+    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample or name in known_options(model, "log_prob")}
+    return of_sample, of_log_prob
 
 
 def draws_samples(model: Model, draws: int | None) -> bool:

@@ -98,6 +98,7 @@ def bins_scores(
     K: int = 100,
     level: float = 0.05,
     seed: int = 0,
+    features: str = "",
     about: dict[str, Any] | None = None,
 ) -> tuple[Score, Score]:
     """NDB / K and the Jensen-Shannon divergence of the histograms as scores; lower is better.
@@ -112,8 +113,10 @@ def bins_scores(
         K: bins
         level: of the two-sided test
         seed: of k-means
+        features: what the rows are features of, which the scores are named after
         about: what the caller knows of data, weights and features, stored in the protocol
     """
+    of = f"[{features}]" * bool(features)
     centres = bin_centres(real, K, seed=seed)
     bins = different_bins(real, samples, centres, level=level)
     note = None
@@ -129,8 +132,8 @@ def bins_scores(
         "bins": {"K": K, "by": "k-means on the real rows", "seed": seed, "level": level},
     }
     return (
-        Score(f"different bins, NDB/{K}", bins.share, "share of bins", None, protocol, note),
-        Score(f"Jensen-Shannon divergence of {K} bins", bins.divergence, "nats", None, protocol),
+        Score(f"different bins, NDB/{K}{of}", bins.share, "share of bins", None, protocol, note),
+        Score(f"Jensen-Shannon divergence of {K} bins{of}", bins.divergence, "nats", None, protocol),
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pofx.train.trainer import Report
 
 SIZE = 64  # features of a network that is trained because none is given
+FID_FILE = "6726825d"  # what the SHA-256 of pt_inception-2015-12-05-6726825d.pth begins with, as its name says
 TRAINING: dict[str, Any] = {"steps": 2000, "lr": 2e-3, "warmup": 0.02, "schedule": "cosine", "ema": 0.99}  # of a classifier
 
 
@@ -46,6 +47,7 @@ class Features:
         sha256: of the network's weights; None where there is no network
         classify: a block of x, on `device`, to its classes, int64 (B,); None where there is no classifier
         classes: how many classes it tells
+        names: of the classes, where they have some
         device: where it computes
         measure: what the Frechet distance of these features is called
     """
@@ -56,6 +58,7 @@ class Features:
     sha256: str | None = None
     classify: Callable[[Tensor], Tensor] | None = None
     classes: int = 0
+    names: tuple[str, ...] = ()
     device: torch.device | str = "cpu"
     measure: str = "frechet"
 
@@ -82,6 +85,10 @@ class Features:
             raise UserError(f"features {self.name} are of no classifier: take those of a run of convnet")
         with torch.no_grad():
             return torch.cat([self.classify(block.to(self.device)).cpu() for block in x.split(BLOCK)]).numpy()
+
+    def tells(self, label: Category) -> bool:
+        """Whether its classes are these labels: as many, of the same names where both have names."""
+        return self.classes == label.classes and (not self.names or not label.names or self.names == label.names)
 
     def _check(self, x: Tensor) -> None:
         rows = x.flatten(1)
@@ -121,11 +128,13 @@ def network(model: Model) -> Features:
     found = Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], model.encode, sha256, device=device_of(model))
     if "classifies" not in model.capabilities() or not isinstance(label, Category):
         return found
-    return replace(found, classify=lambda block: model.classify(block).argmax(1), classes=label.classes)
+    return replace(found, classify=lambda block: model.classify(block).argmax(1), classes=label.classes, names=label.names)
 
 
 def inception(file: str | Path, x: Kind) -> Features:
-    """The features of the FID: those of the Inception network with the weights in `file`, for pictures of one or three channels.
+    """The features of the Inception network with the weights in `file`, for pictures of one or three channels.
+
+    Their Frechet distance is called FID only if the file is the very one that pytorch-fid uses, by its SHA-256; "frechet" otherwise.
 
     Args:
         file: the weights, as pt_inception-2015-12-05-6726825d.pth holds them
@@ -140,11 +149,12 @@ def inception(file: str | Path, x: Kind) -> Features:
 
     net = load_inception(Path(file))
     sha256 = weights_hash(net)
+    measure = "FID" if hashlib.sha256(Path(file).read_bytes()).hexdigest().startswith(FID_FILE) else "frechet"
 
     def function(block: Tensor) -> Tensor:
         return torch.cat([net(few) for few in block.split(10)])  # a picture of 299x299 takes much memory
 
-    return Features(f"inception@{sha256[:8]}", x, function, sha256, measure="FID")
+    return Features(f"inception@{sha256[:8]}", x, function, sha256, measure=measure)
 
 
 def by_channel(single: Features, channels: int) -> Features:
@@ -169,6 +179,7 @@ def by_channel(single: Features, channels: int) -> Features:
         function=lambda block: single.function(apart(block)).view(len(block), -1),
         classify=None if classify is None else spelled,
         classes=single.classes**channels,
+        names=(),
     )
 
 
@@ -204,13 +215,22 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
     return found
 
 
+def known_size(data: Data, spec: str | None) -> int | None:
+    """How many features `chosen` will give, where that can be told before a network is read or trained."""
+    x = data.fields["x"]
+    if spec == "pixels" or (spec is None and x.size <= SIZE and not _classifiable(data)):
+        return x.size
+    return SIZE * (data.record.get("stacked") or 1) if spec is None else None
+
+
 def own_network(data: Data, *, report: Report | None = None) -> Features:
     """Features of a model that is trained for the data, always in the same way: 2,000 steps of a small classifier (`convnet`) where there
     are pictures with labels, else 64 principal components (`pca`).
 
     Pictures that are stacked are seen by channel (`by_channel`), and where few rows are labelled, the network learns all labels: it is to
-    measure with, and is none of the models. It is trained at the first call, on the training split from seed 0, and kept under
-    $POFX_CACHE (by default ~/.cache/pofx) in features/, as a run folder that is named by a hash of the data and of how it was trained.
+    measure with, and is none of the models. It is trained at the first call, on the training split from seed 0, and kept under $POFX_CACHE
+    (by default ~/.cache/pofx) in features/; on the CPU, so that it is the same wherever a model was trained. It is kept as a run folder
+    that is named by a hash of the data and of how it was trained.
     """
     from pofx.data import reload
     from pofx.data.packing import cache
@@ -243,7 +263,7 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
             shutil.rmtree(folder, ignore_errors=True)
             with seeded(0):
                 model = build()
-            train(model, data, Training(**training), folder, report=report)
+            train(model, data, Training(**training, device="cpu"), folder, report=report)
             shutil.rmtree(folder / "state")
     return network(Run(folder).model())
 

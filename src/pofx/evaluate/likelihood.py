@@ -92,7 +92,7 @@ def log_probs(
     Arguments as in `log_likelihood`. A row that the model holds for impossible has -inf; one that is not a number is a UserError.
     """
     require(model, "scores")
-    keywords = _keywords(model, asked)
+    keywords = scoring_options(model, asked)
     takes_generator = "generator" in inspect.signature(model.log_prob).parameters
     chosen = chosen_rows(split, rows, least=1)
     file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords, given)}.json"
@@ -146,7 +146,7 @@ def _what(model: Model, keywords: dict[str, Any], given: str | int | None) -> st
             return f"{what}, importance-weighted bound, {samples} samples"
 
 
-def _keywords(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
+def scoring_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     """Every keyword argument of the model's `log_prob` beside `given` and `generator`, as asked or by default."""
     method: Any = type(model).log_prob  # type: ignore[attr-defined]  # a model that scores has it
     known = {p.name: p for p in options(method, method.__doc__) if p.name not in ("given", "generator")}

@@ -75,7 +75,7 @@ def sample_scores(
     n = len(chosen) if draws is None else draws
     sampling = sampling_options(model, asked)
     real = features.of(rows_of, chosen)
-    require_enough(min(len(real), n), real.shape[1], features.name)
+    require_enough_for_all(min(len(real), n), real.shape[1], features.name, k)
     classes = None if given is None else _field(rows_of, chosen, given)[torch.arange(n) % len(chosen)]
     x = draw(model, n, seed=seed, given=classes, progress=progress, **asked)
     others = [name for name in ("train", "valid", "test") if name in data.splits and name != split]
@@ -85,7 +85,8 @@ def sample_scores(
         **rows_record(chosen),
         "draws": n,
         "seed": seed,
-        "sampling": {**sampling, "given": given},
+        "sampling": sampling,
+        **({} if given is None else {"given": given}),
         **environment(model),
     }
     protocol = {**base, "features": features.record()}
@@ -98,19 +99,27 @@ def sample_scores(
         words = f"of {len(spare)} rows of {others[0]} in place of samples"
         found = [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
         if (bins := min(BINS, len(spare) // ROWS_A_BIN, n // ROWS_A_BIN)) > 1:
-            found += bins_scores(spare_real, fake, held_out=real, K=bins, seed=seed, about=protocol)
+            found += bins_scores(spare_real, fake, held_out=real, K=bins, seed=seed, features=features.name, about=protocol)
     label = data.fields.get("label")
-    if features.classify is not None and isinstance(label, Category) and features.classes == label.classes:
+    if features.classify is not None and isinstance(label, Category) and features.tells(label):
         labels = _field(rows_of, np.arange(len(rows_of)), "label")
         share = torch.bincount(labels, minlength=label.classes).double() / len(labels)
-        found += class_scores(features.classes_of(x), label.classes, share if share.all() else None, about=protocol)
+        found += class_scores(features.classes_of(x), label.classes, share if share.all() else None, features=features.name, about=protocol)
     if (known := KNOWN.get(str(data.record.get("spec")))) is not None:
         found += mode_scores(x, np.array(known.centres), known.sd, about=base)
     if others and isinstance(model.inputs["x"], (Image, Vector)):
-        held_out = data.splits["valid" if "valid" in others else others[0]]
-        valid = _field(held_out, np.arange(min(PARZEN_VALID, len(held_out))), "x")
-        found.append(parzen_score(x, valid, _field(rows_of, chosen, "x"), about=base))
+        name = "valid" if "valid" in others else others[0]
+        held_out = _field(data.splits[name], np.arange(min(PARZEN_VALID, len(data.splits[name]))), "x")
+        chosen_on = "validation rows" if name == "valid" else f"{name} rows"
+        found.append(parzen_score(x, held_out, _field(rows_of, chosen, "x"), chosen_on=chosen_on, about=base))
     return found
+
+
+def require_enough_for_all(n: int, d: int, name: str = "", k: int = 5) -> None:
+    """Raise a UserError unless n rows, and as many samples, are enough for every measure of `sample_scores` in d features."""
+    require_enough(n, d, name)
+    if n < (least := max(2 * SUBSETS, k + 1)):
+        raise UserError(f"samples are compared with rows where there are {least} of either or more, not {n}: take more rows and draws")
 
 
 def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], features: Features, seed: int, k: int) -> list[Score]:

@@ -138,9 +138,18 @@ def mode_scores(
 
 
 def class_scores(
-    classes: Tensor | np.ndarray, K: int, reference: Tensor | np.ndarray | None = None, *, about: dict[str, Any] | None = None
+    classes: Tensor | np.ndarray,
+    K: int,
+    reference: Tensor | np.ndarray | None = None,
+    *,
+    features: str = "",
+    about: dict[str, Any] | None = None,
 ) -> tuple[Score, Score]:
-    """`class_coverage` as two scores. Arguments as there; `about` should name who classified, with the hash of its weights."""
+    """`class_coverage` as two scores, named after the `features` whose classifier told the classes.
+
+    Arguments as there; `about` should say who classified, with the hash of its weights.
+    """
+    of = f"[{features}]" * bool(features)
     found, kl = class_coverage(classes, K, reference)
     compared = "all classes alike"
     if reference is not None:
@@ -148,4 +157,4 @@ def class_scores(
         compared = f"shares of the classes, sha256 {digest}"
     protocol = {**(about or {}), "samples": len(classes), "compared with": compared}
     few = f"{len(classes)} samples of {K} classes: perfect ones would have a KL of about {(K - 1) / 2 / len(classes):.2g} nats"
-    return Score("classes", float(found), f"of {K}", None, protocol), Score("KL of classes", kl, "nats", None, protocol, few)
+    return Score(f"classes{of}", float(found), f"of {K}", None, protocol), Score(f"KL of classes{of}", kl, "nats", None, protocol, few)

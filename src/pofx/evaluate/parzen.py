@@ -87,6 +87,7 @@ def parzen_score(
     test: Tensor | np.ndarray,
     *,
     sigmas: Sequence[float] = SIGMAS,
+    chosen_on: str = "validation rows",
     about: dict[str, Any] | None = None,
 ) -> Score:
     """The mean Parzen-window log-likelihood of the test rows, the bandwidth chosen on the validation rows, with the warning as its note.
@@ -98,6 +99,7 @@ def parzen_score(
         valid: rows to choose the bandwidth on
         test: rows to score
         sigmas: bandwidths to choose from, in the units of x
+        chosen_on: what the protocol calls the rows that choose
         about: what the caller knows of data, weights and seed, stored in the protocol
     """
     sigma = chosen_sigma(samples, valid, sigmas)
@@ -105,7 +107,7 @@ def parzen_score(
         **(about or {}),
         "samples": len(samples),
         "rows": len(test),
-        "sigma": {"first tried": [float(s) for s in sorted(sigmas)], "chosen on": f"{len(valid)} validation rows"},
+        "sigma": {"first tried": [float(s) for s in sorted(sigmas)], "chosen on": f"{len(valid)} {chosen_on}"},
         "chosen": {"sigma": sigma},
     }
     what = f"Parzen-window log-likelihood, {len(samples)} samples"

@@ -94,15 +94,8 @@ def _probe(
 ) -> Score:
     from sklearn.svm import LinearSVC  # takes a while to import
 
-    if split not in data.splits:
-        raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
+    x, drawn = labelled_x(data, labels, split, seed)
     told = chosen_rows(data.splits[split], rows)
-    drawn = labelled_rows(data, labels, seed)
-    for part in ("valid", split):
-        data.splits[part].require_paired("x", "label")
-    # Where few rows are labelled, they are x_labelled, and x are others.
-    x = "x_labelled" if "x_labelled" in data.splits["train"].columns else "x"
-    data.splits["train"].require_paired(x, "label")
 
     def codes(x: Tensor) -> np.ndarray:
         return code(x).flatten(1).double().cpu().numpy()
@@ -139,6 +132,20 @@ def _probe(
     return mean_score(
         f"linear probe accuracy, {what}", right(split, told, [machines[best]])[0].astype(np.float64), "share of examples", protocol
     )
+
+
+def labelled_x(data: Any, labels: int, split: str, seed: int) -> tuple[str, np.ndarray]:
+    """The field of the training split that its labels are of, and which of its rows are drawn; an error if `split` cannot be told."""
+    if split not in data.splits:
+        raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
+    if missing := [part for part in ("train", "valid") if part not in data.splits]:
+        raise UserError(f"a linear probe learns on train and valid, but the data has no split {missing[0]!r}: leave --probe out")
+    drawn = labelled_rows(data, labels, seed)
+    x = "x_labelled" if "x_labelled" in data.splits["train"].columns else "x"  # where few rows are labelled, x are others
+    data.splits["train"].require_paired(x, "label")
+    for part in ("valid", split):
+        data.splits[part].require_paired("x", "label")
+    return x, drawn
 
 
 def labelled_rows(data: Any, labels: int, seed: int = 0) -> np.ndarray:

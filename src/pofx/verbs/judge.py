@@ -61,6 +61,8 @@ def evaluate(
     condition = told(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
+    asking = {"split": split, "seed": seed, "rows": rows, "draws": draws, "probe": probe, "given": condition, **own}
+    measures.require_measurable(model, loaded, features=features, **asking)
     compared_by = None
     if features is not None or measures.draws_samples(model, draws):
         with Counting("feature network trained") as trained:
@@ -69,17 +71,11 @@ def evaluate(
         scores = measures.evaluate(
             model,
             loaded,
-            split=split,
-            seed=seed,
-            rows=rows,
-            draws=draws,
             features=compared_by,
-            probe=probe,
             weights={"keep": training.get("keep"), "ema": training.get("ema")},
-            given=condition,
             unfinished=found.path / "unfinished",
             progress=progress,
-            **own,
+            **asking,
         )
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
 
@@ -120,7 +116,10 @@ def stored_scores(run: Run) -> list[Score]:
 def _replaces(new: Score, old: Score) -> bool:
     from pofx.evaluate import differences
 
-    return new.what == old.what and not differences(new.protocol, old.protocol)
+    if new.what != old.what or differences(new.protocol, old.protocol):
+        return False
+    sampling = [{"sampling": score.protocol.get("sampling", {})} for score in (new, old)]  # other options make another distribution
+    return not differences(*sampling, strict=True)
 
 
 def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: Size = 10, trust: bool = False) -> dict[str, Any]:
