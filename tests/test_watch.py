@@ -12,6 +12,7 @@ from torch import nn
 
 from pofx.card import card
 from pofx.data import Column, Data, Split, load
+from pofx.errors import Diverged
 from pofx.evaluate.manifold import prdc
 from pofx.evaluate.sliced import sliced_wasserstein
 from pofx.game import SGD, Noise, Player, Stage
@@ -155,12 +156,13 @@ def test_one_player_alone_pays_for_no_norm():
 TOTAL = 3000
 
 
-def checks(coverage, spread=lambda step: 1.0, count=500):
+def checks(coverage, spread=lambda step: 1.0, count=500, precision=lambda step: 0.5):
     return [
         {
             "step": step,
             "split": "valid",
             "watch.coverage": coverage(step),
+            "watch.precision": precision(step),
             "watch.spread": spread(step),
             "watch.rows": count,
             "watch.real_coverage": 0.97,
@@ -185,10 +187,10 @@ def moves(right, generator=lambda step: 1.0, critic=lambda step: 1.0):
 
 
 def told(*histories, history=None):
-    """What a history of rows tells: (step, symptom)."""
+    """What a history of rows tells: (step, cause)."""
     history = history or History()
     merged = sorted((row for rows in histories for row in rows), key=lambda row: row["step"])
-    return [(row["step"], symptom) for row in merged for symptom, _ in history.add(row, TOTAL)]
+    return [(row["step"], cause) for row in merged for cause, _ in history.add(row, TOTAL)]
 
 
 def swinging(step, period=240):
@@ -215,7 +217,7 @@ def test_a_game_that_goes_well_tells_nothing():
 
 
 def test_coverage_that_falls_and_stays_is_a_collapse_told_once():
-    assert told(checks(lambda step: 0.8 if step < 1000 else 0.3)) == [(1000 + 100 * (CHECKS - 1), "collapse")]
+    assert told(checks(lambda step: 0.8 if step < 1000 else 0.3)) == [(1000 + 100 * (CHECKS - 1), "fell")]
     assert told(checks(lambda step: 0.3 if 1000 <= step < 1000 + 100 * (CHECKS - 1) else 0.8)) == [], "it came back"
     assert told(checks(lambda step: 0.8 if step < 1000 else 0.5)) == [], "more than half of the best is no collapse"
     assert told(checks(lambda step: 0.15 if step < 1000 else 0.05)) == [], "what was never covered cannot be lost"
@@ -223,9 +225,31 @@ def test_coverage_that_falls_and_stays_is_a_collapse_told_once():
 
 
 def test_samples_that_are_alike_are_a_collapse_once_they_had_time():
-    assert told(checks(lambda step: 0.02, lambda step: 0.05)) == [(TOTAL // 3, "collapse")]
+    assert told(checks(lambda step: 0.02, lambda step: 0.05)) == [(TOTAL // 3, "alike")]
     assert told(checks(lambda step: 0.02, lambda step: 0.05 if step < 1000 else 0.9)) == []
-    assert told(checks(lambda step: 0.02, lambda step: 0.05 if step > 2000 else 0.9)) == [(2100 + 100 * (CHECKS - 1), "collapse")]
+    assert told(checks(lambda step: 0.02, lambda step: 0.05 if step > 2000 else 0.9)) == [(2100 + 100 * (CHECKS - 1), "alike")]
+
+
+def test_one_collapse_does_not_silence_another_of_another_kind():
+    """Samples that are alike at first, then apart, and then part of what they reached is lost."""
+    samples = checks(lambda step: 0.02 if step < 1500 else 0.8 if step < 2200 else 0.2, lambda step: 0.05 if step < 1500 else 0.9)
+    assert told(samples) == [(TOTAL // 3, "alike"), (2200 + 100 * (CHECKS - 1), "fell")]
+
+
+def test_good_samples_of_a_part_of_the_data_are_modes_that_are_missing():
+    """Two of eight modes from first to last; the same with poor samples, more of the data, coverage that rises, few rows; a lost mode."""
+    few = lambda step: 0.25  # noqa: E731
+    good = {"precision": lambda step: 0.95}
+    assert told(checks(few, **good)) == [(TOTAL // 3, "missing")]
+    assert told(checks(few, precision=lambda step: 0.95 if step > 2000 else 0.5)) == [(2100 + 100 * (CHECKS - 1), "missing")]
+    assert told(checks(few, precision=lambda step: 0.8)) == []
+    assert told(checks(lambda step: 0.55, **good)) == []
+    assert told(checks(lambda step: 0.45 * step / TOTAL, **good)) == []
+    assert told(checks(few, count=50, **good)) == []
+    assert told(checks(few, lambda step: 0.1, **good)) == [(TOTAL // 3, "alike")], "one cause, one warning"
+    assert told(checks(lambda step: 0.8 if step < 1000 else 0.25, **good)) == [(1000 + 100 * (CHECKS - 1), "fell")]
+    old = [{name: value for name, value in row.items() if name != "watch.precision"} for row in checks(few, **good)]
+    assert told(old) == [], "rows of runs from before the number was logged"
 
 
 def test_a_critic_wins_outright_if_it_is_right_for_long_and_the_others_get_nowhere():
@@ -276,12 +300,26 @@ def test_another_stage_begins_another_history():
     assert told(later) == []
 
 
+def test_what_was_told_and_the_best_coverage_are_those_of_the_stage():
+    def stages(step):
+        return {"step": step, "stage": "coarse" if step < 1500 else "fine"}
+
+    entered = [stages(step) for step in range(50, TOTAL, 100)]
+    end = 100 * (CHECKS - 1)
+    twice = checks(lambda step: 0.8 if step < 500 or 1500 <= step < 2000 else 0.1)
+    assert told(entered, twice) == [(500 + end, "fell"), (2000 + end, "fell")]
+    assert told(twice) == [(500 + end, "fell")]
+    lower = checks(lambda step: 0.8 if step < 1600 else 0.3)
+    assert told(entered, lower) == [], "a new stage has a best of its own"
+    assert told(lower) == [(1600 + end, "fell")]
+
+
 @pytest.mark.parametrize("cut", [0, 4, 30, 90, 179])
 def test_a_history_goes_on_from_its_state(cut):
     players = moves(lambda step: (1.0, 1.0), lambda step: 1.0 if step < 600 else 5e-4)
     rows = sorted(players + checks(lambda step: 0.8 if step < 1000 else 0.1), key=lambda row: row["step"])
     whole = told(rows)
-    assert {symptom for _, symptom in whole} == {"collapse", "critic", "vanishing"}
+    assert {symptom for _, symptom in whole} == {"fell", "critic", "vanishing"}
     first, second = History(), History()
     before = told(rows[:cut], history=first)
     second.__dict__ |= json.loads(json.dumps(first.__dict__))
@@ -289,11 +327,11 @@ def test_a_history_goes_on_from_its_state(cut):
 
 
 @pytest.mark.parametrize("name", ["gan", "dcgan", "infogan", "aae"])
-@pytest.mark.parametrize("symptom", ["collapse", "critic", "vanishing"])
-def test_what_is_to_be_tried_are_options_that_the_model_has(name, symptom):
+@pytest.mark.parametrize("cause", ["alike", "fell", "missing", "critic", "vanishing"])
+def test_what_is_to_be_tried_are_options_that_the_model_has(name, cause):
     model = cases(find(name))[0].model()
     model.config |= {"loss": "minimax"}
-    text = remedies(model, symptom)
+    text = remedies(model, cause)
     offered = {p.name: p for p in model.hyper_parameters()}
     tried = re.findall(r"--([a-z-]+)(?: ([^,-]+))?", text)
     assert tried, text
@@ -306,8 +344,23 @@ def test_what_is_to_be_tried_are_options_that_the_model_has(name, symptom):
 
 def test_options_that_are_on_are_not_suggested_and_a_model_without_any_is_told_of_the_learning_rate():
     gan = find("gan")(Vector(2), packing=2, minibatch_std=True, spectral_norm=True)
-    assert remedies(gan, "collapse") == "Train again with one of: --penalty r1"
-    assert remedies(Halves(Vector(D)), "collapse") == "Train again with a lower --lr"
+    assert remedies(gan, "missing") == "Train again with one of: --penalty r1"
+    assert remedies(Halves(Vector(D)), "missing") == "Train again with a lower --lr"
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "infogan", "aae"])
+def test_where_lr_overrides_the_players_rates_all_of_them_are_suggested_in_its_place(name):
+    model = cases(find(name))[0].model()
+    text = remedies(model, "vanishing", 1e-3)
+    rates = dict(re.findall(r"--(lr-[a-z]+) ([0-9.e-]+)", text))
+    assert {flag: float(rate) for flag, rate in rates.items()} == {
+        option.name.replace("_", "-"): 5e-4 if option.name == "lr_critic" else 1e-3
+        for option in model.hyper_parameters()
+        if option.name.startswith("lr_")
+    }
+    assert text.endswith(" in place of --lr")
+    assert "--lr-critic" in remedies(model, "vanishing")
+    assert "--lr " not in remedies(model, "vanishing")
 
 
 def test_samples_that_were_never_apart_may_need_more_time():
@@ -326,6 +379,8 @@ def test_the_numbers_of_samples_are_those_of_the_measures():
     real = Real(valid, train)
     found = real.numbers(x)
     assert found["watch.coverage"] == prdc(valid, x, k=5).coverage
+    assert found["watch.precision"] == prdc(valid, x, k=5).precision
+    assert found["watch.coverage"] != found["watch.precision"], "nothing is shown here"
     assert found["watch.real_coverage"] == prdc(valid, train, k=5).coverage > 0.9
     assert found["watch.distance"] == pytest.approx(sliced_wasserstein(valid, x, projections=50), rel=1e-9)
     assert found["watch.real_distance"] == pytest.approx(sliced_wasserstein(valid, train, projections=50), rel=1e-9)
@@ -379,6 +434,52 @@ def test_checks_are_rare_where_none_are_asked_for_and_pictures_few(tmp_path):
     pictures = sorted(file.name for file in (tmp_path / "samples").iterdir())
     assert len(pictures) == PICTURES
     assert pictures[-1] == "step-000120.png"
+
+
+def little_dcgan(watched=True):
+    data = load("digits")
+    with seeded(0):
+        model = find("dcgan")(data.fields["x"], latent=4, width=4)
+    t = Trainer(model, data, Training(steps=6, batch_size=16, eval_every=1, device="cpu"))
+    t.watch.draws = watched
+    return t
+
+
+def test_being_watched_changes_no_training():
+    """Batch normalisation learns statistics wherever it is in training mode."""
+    t, alone = little_dcgan(), little_dcgan(watched=False)
+    for one in (t, alone):
+        one.run()
+    assert len(rows(t, "valid")) == 6
+    assert rows(alone, "valid") == []
+    assert [row for row in rows(t) if "warning" not in row] == rows(alone)
+    found, expected = t.state()[0], alone.state()[0]
+    assert any("running_mean" in name for name in expected)
+    differ(found, expected, "watched")
+
+
+def test_a_check_gives_every_module_its_mode_back():
+    t = little_dcgan()
+    t.model.train()
+    next(module for module in t.model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
+    before = [module.training for module in t.model.modules()]
+    t.watch.check(6, 6, None)
+    assert [module.training for module in t.model.modules()] == before
+
+
+def test_samples_that_are_not_finite_stop_every_replica(monkeypatch):
+    t = ring(steps=40)
+    monkeypatch.setattr(t.model, "sample", lambda n, **_: torch.full((n, 2), math.nan))
+    asked = []
+    monkeypatch.setattr(t.replicas, "any", lambda flag: asked.append(flag) or flag)
+    with pytest.raises(Diverged, match="step 40: samples are not finite"):
+        t.run()
+    assert asked[-1] is True, "the others are told before this one stops"
+    second = ring(steps=40)
+    second.run(until=39)
+    second.replicas.rank, second.replicas.any = 1, lambda flag: not flag  # the first replica failed, and this one did not
+    with pytest.raises(Diverged, match="step 39: samples could not be checked; the first replica says why"):
+        second._validate()
 
 
 def test_a_model_that_does_not_sample_and_data_with_few_rows_are_not_checked():

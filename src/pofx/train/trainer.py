@@ -19,13 +19,13 @@ from torch import Tensor
 
 from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
-from pofx.kinds import Category
 from pofx.model import Model
 from pofx.run import seeded, write_tensors
 from pofx.train.average import averageable, swapped
 from pofx.train.diagnosis import diagnose, finite
 from pofx.train.metrics import Metrics
 from pofx.train.optimizers import Closed, Gradient, rate
+from pofx.train.paired import require_paired
 from pofx.train.replicas import Replicas, device
 from pofx.train.watch import Watch
 
@@ -101,7 +101,7 @@ class Trainer:
             for child in model.children():
                 child.compile()
         self.live = averageable(model)
-        self.watch = Watch(model, data, often=training.eval_every is not None, batch_size=training.batch_size)
+        self.watch = Watch(model, data, training)
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
@@ -314,10 +314,17 @@ class Trainer:
         """
         players = self.stages[self.stage].players
         gradient = [p for p in players if not isinstance(p.optimizer, ClosedForm)]
-        if len(players) > 1 and self.replicas.rank == 0 and self.watch.due(self.step, self.total):
-            with self.averaged():
-                row = self.watch.check(self.step, self.total, self.state_folder and self.state_folder.parent / "samples")
-            self._write({"step": self.step, "split": "valid", **row}, None)
+        if len(players) > 1:
+            failed: Exception | None = None
+            if self.replicas.rank == 0 and self.watch.due(self.step, self.total):
+                try:
+                    with self.averaged():
+                        row = self.watch.check(self.step, self.total, self.state_folder and self.state_folder.parent / "samples")
+                    self._write({"step": self.step, "split": "valid", **row}, None)
+                except Exception as error:  # whatever it is, the other replicas must not wait for this one
+                    failed = error
+            if self.replicas.any(failed is not None):
+                raise failed or Diverged(f"step {self.step}: samples could not be checked; the first replica says why")
         if len(players) != 1 or not gradient:
             return
         with self.averaged():
@@ -441,14 +448,3 @@ class Trainer:
             write_tensors(self.state_folder.parent / "model.safetensors", self.weights())
             write_tensors(self.state_folder / "training.safetensors", *state)
         self.saved = self.step
-
-
-def require_paired(model: Model, data: Data) -> None:
-    """Raise a UserError if the model takes labels of examples that it does not take: it would hold them for those of others."""
-    for name, kind in model.inputs.items():
-        own = [other for other, group in data.groups.items() if group == data.groups.get(name) and other != name]
-        if isinstance(kind, Category) and own and not set(own) & set(model.inputs):
-            raise UserError(
-                f"{model.title()} takes {', '.join(model.inputs)}, but {name} is known of {', '.join(own)} only: leave --labelled out, "
-                f"or train a model that takes {own[0]} (pofx models shows which)"
-            )

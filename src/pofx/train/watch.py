@@ -22,6 +22,7 @@ from pofx.model import Model
 
 if TYPE_CHECKING:
     from pofx.data import Data
+    from pofx.train import Training
 
 BUDGET = 500  # samples, and real rows
 NEIGHBOUR = 5  # whose distance is the radius of the ball that a sample has to lie in, for its row to be covered
@@ -37,8 +38,9 @@ FELL = 0.5  # of its best coverage
 HAD = 0.2  # of the coverage of real rows: what it must have been to fall
 ALIKE = 0.2  # of the data's spread: samples that differ less are nearly the same
 LATE = 1 / 3  # of all steps: until then samples that are alike may just not have been pushed apart yet
+PRECISE, HALF = 0.9, 0.5  # share of samples that are near real rows, and of the coverage of real rows: good samples of a part of the data
 RIGHT = 0.98  # share of examples that a critic is right on who wins outright
-LONG = 0.1  # of all steps: being right for less is normal
+LONG = 0.1  # of all steps: being right for less, or coverage that rests for less, is normal
 FAINT, GONE = 1e-2, 1e-3  # of the early norm of a player's gradient
 
 
@@ -48,14 +50,13 @@ class Watch:
     Args:
         model: of which some stage is a game of several players
         data: its `valid` split is what samples are to look like
-        often: check at every validation, instead of every `EVERY` steps
-        batch_size: samples are drawn that many at a time
+        training: `batch_size` samples are drawn at a time; with `eval_every`, at every validation, instead of every `EVERY` steps
     """
 
-    def __init__(self, model: Model, data: Data, *, often: bool, batch_size: int):
-        self.model, self.data, self.history = model, data, History()
+    def __init__(self, model: Model, data: Data, training: Training):
+        self.model, self.data, self.training, self.history = model, data, training, History()
         self.field = next(iter(model.inputs))
-        self.every, self.batch_size, self.checked = 1 if often else EVERY, batch_size, 0  # the step of the last check
+        self.every, self.checked = EVERY if training.eval_every is None else 1, 0  # the step of the last check
         self.rows = min(BUDGET, len(data.splits["valid"]), len(data.splits["train"]))
         numbers = isinstance(model.inputs[self.field], (Image, Binary, Vector, Series))
         self.draws = "samples" in model.capabilities() and numbers and self.rows > NEIGHBOUR
@@ -65,7 +66,6 @@ class Watch:
         """Whether samples are to be checked at this step."""
         return self.draws and (step - self.checked >= self.every or step == total)
 
-    @torch.no_grad()
     def check(self, step: int, total: int, folder: Path | None) -> dict[str, float]:
         """Numbers of the samples that the model draws now; at most `PICTURES` times in a run they are drawn into `folder`, too.
 
@@ -74,16 +74,14 @@ class Watch:
             total: of so many
             folder: where the picture goes, called after the step
         """
+        from pofx.evaluate.blocks import evaluating
+
         if self.real is None:
             splits = (self.data.splits[name] for name in ("valid", "train"))
             self.real = Real(*(split.read(np.linspace(0, len(split) - 1, self.rows).astype(int))[self.field].numpy() for split in splits))
-        weight = next(self.model.parameters())
-        source, parts = generator(("watch", self.rows), weight.device), []
-        training = self.model.training
-        self.model.eval()
-        for start in range(0, self.rows, self.batch_size):
-            parts.append(self.model.sample(min(self.batch_size, self.rows - start), generator=source))
-        self.model.train(training)
+        source, size = generator(("watch", self.rows), next(self.model.parameters()).device), self.training.batch_size
+        with evaluating(self.model):
+            parts = [self.model.sample(min(size, self.rows - start), generator=source) for start in range(0, self.rows, size)]
         x = torch.cat(parts).double().cpu().numpy()
         if not np.isfinite(x).all():
             raise Diverged(f"step {step}: samples are not finite though the losses are: train again with a lower --lr")
@@ -109,9 +107,9 @@ class Watch:
             picture.save(file)
 
     def told(self, row: dict[str, Any], total: int) -> Iterator[str]:
-        """A line for each symptom that shows itself with this row of metrics for the first time: what it is, and what to try."""
-        for symptom, what in self.history.add(row, total):
-            yield f"step {row['step']}: {what}. {remedies(self.model, symptom)}"
+        """A line for each cause that shows itself with this row of metrics for the first time in its stage: what it is, what to try."""
+        for cause, what in self.history.add(row, total):
+            yield f"step {row['step']}: {what}. {remedies(self.model, cause, self.training.lr)}"
 
     def state(self) -> dict[str, Any]:
         """What resume needs, as plain values."""
@@ -143,15 +141,21 @@ class Real:
 
     def numbers(self, x: np.ndarray) -> dict[str, float]:
         """Of samples (n, *shape): their sliced Wasserstein distance to the real rows; the share of real rows that have a sample within the
-        distance to their own fifth neighbour (coverage); their standard deviation as a share of the real rows' (spread)."""
+        distance to their own fifth neighbour (coverage); the share of samples that lie so near to one (precision); their standard deviation
+        as a share of the real rows' (spread)."""
         from pofx.evaluate.manifold import squares
         from pofx.evaluate.sliced import sliced_wasserstein
 
         x = self._centred(x)
-        covered = sum(int((square <= self.radius[rows, None]).any(1).sum()) for rows, square in squares(self.x, x))
+        covered, precise = 0, np.zeros(len(x), dtype=bool)
+        for rows, square in squares(self.x, x):
+            inside = square <= self.radius[rows, None]
+            covered += int(inside.any(1).sum())
+            precise |= inside.any(0)
         return {
             "watch.distance": sliced_wasserstein(self.x, x, projections=DIRECTIONS),
             "watch.coverage": covered / len(self.x),
+            "watch.precision": float(precise.mean()),
             "watch.spread": self._spread(x) / self.spread,
             "watch.rows": len(x),
             **getattr(self, "best", {}),
@@ -173,10 +177,10 @@ class History:
         self.streaks: dict[str, list[int]] = {}  # what has held in every row up to now -> its first step, rows
         self.covered: list[float] = []  # coverage: the best, its step, the last, that of real rows; nothing before the first check
         self.apart = False  # whether samples have differed as data do
-        self.known: list[str] = []  # symptoms that have been told
+        self.known: list[str] = []  # causes that have been told in this stage
 
     def add(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
-        """Take up a row, and give each new symptom that it completes: which, and what it is in words.
+        """Take up a row, and give each cause for a warning that it completes, once a stage: which, and what it is in words.
 
         Args:
             row: of metrics
@@ -188,16 +192,16 @@ class History:
             ...     coverage = 0.8 if step < 1000 else 0.1
             ...     row = {"step": step, "watch.coverage": coverage, "watch.real_coverage": 0.97, "watch.spread": 0.9, "watch.rows": 500}
             ...     found += history.add(row, 3000)
-            >>> [symptom for symptom, _ in found]
-            ['collapse']
+            >>> [cause for cause, _ in found]
+            ['fell']
         """
         if row.get("stage", self.stage) != self.stage:  # other players, or the same with another aim
-            self.stage, self.early, self.streaks = row["stage"], {}, {}
+            self.stage, self.early, self.streaks, self.covered, self.known = row["stage"], {}, {}, [], []
         found = [*self._samples(row, total), *self._players(row, total)]
-        for symptom, what in found:
-            if symptom not in self.known:
-                self.known.append(symptom)
-                yield symptom, what
+        for cause, what in found:
+            if cause not in self.known:
+                self.known.append(cause)
+                yield cause, what
 
     def _streak(self, what: str, holds: bool, step: int) -> tuple[int, int]:
         """Since which step, and for how many rows, it has held without a break."""
@@ -213,19 +217,28 @@ class History:
             return
         step, coverage, real = row["step"], row["watch.coverage"], row["watch.real_coverage"]
         best, at, *_ = self.covered or (coverage, step)
+        fallen, alike = best >= HAD * real and coverage < FELL * best, row["watch.spread"] < ALIKE
         if row["watch.rows"] >= ROWS:
-            since, checks = self._streak("fell", best >= HAD * real and coverage < FELL * best, step)
+            since, checks = self._streak("fell", fallen, step)
             if checks >= CHECKS:
                 yield (
-                    "collapse",
+                    "fell",
                     f"coverage fell from {best:.2g} (step {at:.0f}) to {coverage:.2g}, and has not come back since step {since} "
                     f"(real rows reach {real:.2g}): the generator has dropped much of what it could make",
                 )
-        self.apart = self.apart or row["watch.spread"] >= ALIKE
-        since, checks = self._streak("alike", row["watch.spread"] < ALIKE, step)
+            partial = row.get("watch.precision", 0) >= PRECISE and coverage < HALF * real and not fallen and not alike
+            since, checks = self._streak("missing", partial, step)
+            if checks >= CHECKS and step >= LATE * total and step - at >= LONG * total:
+                yield (
+                    "missing",
+                    f"modes are missing: {row['watch.precision']:.0%} of the samples are near real rows, but since step {since} they have "
+                    f"reached less than half of what real rows do (coverage {coverage:.2g}, of real rows {real:.2g})",
+                )
+        self.apart = self.apart or not alike
+        since, checks = self._streak("alike", alike, step)
         if checks >= CHECKS and step >= LATE * total:
             yield (
-                "collapse",
+                "alike",
                 f"samples are nearly all the same: their spread has been below {ALIKE:g} of the data's since step {since}, "
                 f"and is {row['watch.spread']:.2g}{'' if self.apart else '; they were never apart: more steps or a higher --lr may do'}",
             )
@@ -272,21 +285,26 @@ class History:
                 )
 
 
-def remedies(model: Model, symptom: str) -> str:
-    """What to try against a symptom: options that the model has and that are off.
+def remedies(model: Model, cause: str, lr: float | None = None) -> str:
+    """What to try: options that the model has and that are off.
 
     Args:
         model: whose hyper-parameters are read
-        symptom: collapse, critic or vanishing
+        cause: alike, fell, missing, critic or vanishing
+        lr: the learning rate that was asked for in place of the players' own
 
     Example:
         >>> from pofx.kinds import Vector
         >>> from pofx.models import find
-        >>> remedies(find("gan")(Vector(2), penalty="r1"), "collapse")
+        >>> remedies(find("gan")(Vector(2), penalty="r1"), "missing")
         'Train again with one of: --packing 2, --minibatch-std, --spectral-norm'
     """
     config = model.config
-    steps = config.get("critic_steps", 1)
+    steps, slower = config.get("critic_steps", 1), f"--lr-critic {config.get('lr_critic', 0) / 2:g}"
+    if lr is not None:  # which overrides every player's own
+        rates = {name: lr / 2 if name == "lr_critic" else lr for name in config if name.startswith("lr_")}
+        flags = [f"--{name.replace('_', '-')} {rate:g}" for name, rate in rates.items()]
+        slower = f"{' '.join(flags)} in place of --lr"
     options: dict[str, tuple[Callable[[Any], bool], str]] = {  # where it helps, and how it is written
         "packing": (lambda value: value == 1, "--packing 2"),
         "minibatch_std": (lambda value: value is False, "--minibatch-std"),
@@ -295,12 +313,12 @@ def remedies(model: Model, symptom: str) -> str:
         "spectral_norm": (lambda value: value is False, "--spectral-norm"),
         "smoothing": (lambda value: value == 0 and config.get("loss") in ("minimax", "non_saturating"), "--smoothing 0.1"),
         "critic_steps": (lambda value: value > 1, f"--critic-steps {steps // 2}"),
-        "lr_critic": (lambda value: True, f"--lr-critic {config.get('lr_critic', 0) / 2:g}"),
+        "lr_critic": (lambda value: True, slower),
     }
     against = {
-        "collapse": ("packing", "minibatch_std", "penalty", "spectral_norm"),
+        **dict.fromkeys(("alike", "fell", "missing"), ("packing", "minibatch_std", "penalty", "spectral_norm")),
         "critic": ("loss", "penalty", "spectral_norm", "smoothing", "critic_steps", "lr_critic"),
         "vanishing": ("loss", "penalty", "spectral_norm", "critic_steps", "lr_critic"),
     }
-    found = [options[name][1] for name in against[symptom] if name in config and options[name][0](config[name])]
+    found = [options[name][1] for name in against[cause] if name in config and options[name][0](config[name])]
     return f"Train again with one of: {', '.join(found)}" if found else "Train again with a lower --lr"

@@ -103,7 +103,7 @@ def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
                 _add(right, f"{player}: {part.replace('_', ' ')}", row["step"], value)
             elif part == "gradient_norm":
                 _add(norms, player, row["step"], math.log10(max(value, 1e-30)))
-            elif name in ("watch.coverage", "watch.spread", "watch.real_coverage"):
+            elif name in ("watch.coverage", "watch.precision", "watch.spread", "watch.real_coverage"):
                 _add(reached, {"real_coverage": "coverage by real rows"}.get(part, part), row["step"], value)
             elif name in ("watch.distance", "watch.real_distance"):
                 _add(far, {"real_distance": "of real rows"}.get(part, "of samples"), row["step"], value)
