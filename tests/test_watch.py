@@ -471,7 +471,12 @@ def test_samples_that_are_not_finite_stop_every_replica(monkeypatch):
     t = ring(steps=40)
     monkeypatch.setattr(t.model, "sample", lambda n, **_: torch.full((n, 2), math.nan))
     asked = []
-    monkeypatch.setattr(t.replicas, "any", lambda flag: asked.append(flag) or flag)
+
+    def told(flag):
+        asked.append(flag)
+        return flag
+
+    monkeypatch.setattr(t.replicas, "any", told)
     with pytest.raises(Diverged, match="step 40: samples are not finite"):
         t.run()
     assert asked[-1] is True, "the others are told before this one stops"
