@@ -10,6 +10,7 @@ from pofx.errors import UserError
 from pofx.game import Player, Stage
 from pofx.kinds import Binary, Category, Size, Vector
 from pofx.model import Model
+from pofx.nn.priors import Gaussian
 
 
 class Sound(Model):
@@ -211,6 +212,13 @@ class Randomness(Sound):
     @torch.no_grad()
     def sample(self, n, *, given=None, generator=None, sampler: Literal["cached", "naive"] = "cached"):
         return super().sample(n)
+
+
+class SamplesAreGenerated(Sound):
+    prior = Gaussian(9)
+
+    def generate(self, z):  # its samples come from elsewhere
+        return z.sigmoid().round().unflatten(1, self.shape)
 
 
 class Completing(Sound):
