@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import load, reload
@@ -58,9 +59,9 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
             middle = sorted(SEEDS, key=found[name].__getitem__)[1]
             more = {"frechet_of_codes": frechet_of_codes[name]} if found is match else about
             yield what[name], found[name][middle], protocol[name, middle] | {"seeds": found[name]} | more
-    yield REAL, frechet_distance(real, train), about
+    yield REAL, frechet_distance(real, train), about | machine()
     one, other = prior(model, 3), prior(model, 4)
-    yield PRIOR, sliced_wasserstein(one, other), {"draws": N, "frechet": frechet_distance(one, other)}
+    yield PRIOR, sliced_wasserstein(one, other), {"draws": N, "frechet": frechet_distance(one, other), **machine()}
 
 
 def codes(model: Model, x: torch.Tensor, seed: int) -> Any:
