@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.ring import covered
+from benchmarks.ring import compared
 from benchmarks.rows import Row
 
 MODES = "GAN with packing and r1, grid of 25, 2,500 samples: modes, fewest of 3 seeds"
@@ -21,9 +21,4 @@ ROWS = [
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    modes, quality, protocol = covered("grid", "grid")
-    yield MODES, min(modes), protocol
-    yield QUALITY, min(quality), protocol
-    modes, quality, protocol = covered("grid", "grid_plain")
-    yield PLAIN, sum(modes) / len(modes), protocol
-    yield PLAIN_QUALITY, sum(quality) / len(quality), protocol
+    return compared("grid", ROWS)

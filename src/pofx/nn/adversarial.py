@@ -89,6 +89,11 @@ class Rules:
     lr_critic: float = 2e-4
     beta1: float = 0.5
 
+    @classmethod
+    def of(cls, model: Model) -> Rules:
+        """The rules that the model's own arguments name."""
+        return cls(**{rule.name: model.config[rule.name] for rule in fields(cls) if rule.name in model.config})
+
     def __post_init__(self) -> None:
         if self.smoothing and LOSSES[self.loss].flipped is None:
             raise UserError(f"loss {self.loss} has no labels to smooth: leave smoothing out, or take loss non_saturating")
@@ -120,7 +125,7 @@ class Adversarial(Model):
             generator: codes (B, d) to x (B, *shape)
             critic: packed x, of kind `packed(x, packing)`, to scores (B / packing, 1)
         """
-        self.rules = Rules(**{rule.name: self.config[rule.name] for rule in fields(Rules) if rule.name in self.config})
+        self.rules = Rules.of(self)
         self.shape, self.prior, self.generator, self.critic = x.shape, prior, generator, critic
         if self.rules.spectral_norm:
             normalise(*self.bounded())

@@ -6,7 +6,6 @@ Shapes: B examples, *shape one x, z_Bd codes, s_B a critic's scores: the higher,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -55,7 +54,7 @@ class AdversarialAutoEncoder(Model):
             critics: a part of the prior -> a critic of that part of the code; or one of the whole code, named "code"
             codes: numbers that the decoder takes; those of the prior by default
         """
-        self.rules = Rules(**{rule.name: self.config[rule.name] for rule in fields(Rules) if rule.name in self.config})
+        self.rules = Rules.of(self)
         self.bounded, self.shape = not isinstance(x, Vector), x.shape
         asked = self.config["reconstruction"]
         if asked == "bernoulli" and not self.bounded:
