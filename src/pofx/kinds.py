@@ -150,6 +150,34 @@ class Category(Kind):
         return ()
 
 
+NOTHING, END = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
+
+
+@dataclass(frozen=True)
+class Tokens(Kind):
+    """Sequences of tokens: int64, shape (L,) with L at most `length`, the end mark counted.
+
+    Every vocabulary has two tokens of its own: NOTHING (0) fills a batch after the end of a sequence, and END (1) closes it. The
+    others are from 2 to `vocabulary` - 1. A sequence without an end mark is the beginning of one. Where `ends` is False there are no
+    end marks at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
+    these tokens.
+    """
+
+    vocabulary: int
+    length: int
+    ends: bool = True
+    tokenizer: str = ""
+
+    def __post_init__(self) -> None:
+        _positive(self, vocabulary=self.vocabulary, length=self.length)
+        if self.vocabulary < 3:
+            raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are nothing and the end mark, not {self.vocabulary}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+
 # Ranges of hyper-parameters
 
 
