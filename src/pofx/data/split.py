@@ -18,7 +18,7 @@ from torch import Tensor
 from pofx.data.ondisk import OnDisk
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, generator
-from pofx.kinds import Category, Image, Kind
+from pofx.kinds import Category, Image, Kind, Tokens
 
 Binarize = Literal["none", "threshold", "dynamic"]
 
@@ -79,7 +79,7 @@ class Column:
     ):
         self.kind, self.group, self.binarize, self.key = kind, group, binarize, key
         self.levels = kind.levels if isinstance(kind, Image) else levels
-        self.dtype = torch.int64 if isinstance(kind, Category) else torch.float32
+        self.dtype = torch.int64 if isinstance(kind, (Category, Tokens)) else torch.float32
         self.length = len(values) if rows is None else len(rows)
         self.stored: Tensor | None = None
         self.values, self.rows = values, rows
