@@ -362,6 +362,11 @@ class Translator(TokenModel):
         source: what x is given
     """
 
+    def __init__(self, x: Tokens, source: Kind):
+        if not x.ends:
+            raise UserError(f"{self.title()} finds x with an end, and running text has none: let each line be an example, without --window")
+        super().__init__(x, source)
+
     @torch.no_grad()
     def translate(self, source: Tensor, *, beam: Size = 4, length_penalty: NonNegative = 0.6, length: Size | None = None) -> Tensor:
         """The likeliest x for each source, int64 (B, L), as beam search finds it.
