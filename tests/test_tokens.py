@@ -157,7 +157,7 @@ def test_where_the_context_is_full_the_newest_half_is_read_again():
 def test_a_wide_beam_is_exhaustive_and_a_narrow_one_finds_no_better(length_penalty):
     L = 4
     model = Given(Tokens(V, L), Image(1, 1, 2))
-    source = torch.rand(6, 1, 1, 2, generator=generator("source"), dtype=torch.float64)
+    source = torch.rand(100, 1, 1, 2, generator=generator("source"), dtype=torch.float64)
     ordinary = range(2, V)
     strings = [[*s, END] + [NOTHING] * (L - 1 - n) for n in range(L) for s in itertools.product(ordinary, repeat=n)]
     x = torch.tensor(strings)
