@@ -45,7 +45,7 @@ class Given(Translator):
 
     def __init__(self, x: Tokens, source: Image | Tokens):
         super().__init__(x, source)
-        self.table = nn.Parameter(torch.randn(V, V, V, generator=generator("table"), dtype=torch.float64))
+        self.table = nn.Parameter(torch.randn(V, V, V, generator=generator("table"), dtype=torch.float64) * 3)
         self.weight = nn.Parameter(torch.randn(source.size, V, generator=generator("weight"), dtype=torch.float64))
 
     def read(self, source, noise=None):
