@@ -251,7 +251,7 @@ def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: f
     log_p_BW = log_p_BW / temperature
     if (top_k is None or top_k >= W) and top_p >= 1:
         return log_p_BW.log_softmax(-1)
-    sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(-1, descending=True, stable=True)
+    sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         sorted_BW = sorted_BW.masked_fill(torch.arange(W, device=sorted_BW.device) >= top_k, -math.inf).log_softmax(-1)
     p_BW = sorted_BW.exp()
@@ -362,6 +362,11 @@ class Translator(TokenModel):
         x: sequences of tokens with an end mark
         source: what x is given
     """
+
+    def __init__(self, x: Tokens, source: Kind):
+        if not x.ends:
+            raise UserError(f"{self.title()} finds x with an end, and running text has none: let each line be an example, without --window")
+        super().__init__(x, source)
 
     @torch.no_grad()
     def translate(self, source: Tensor, *, beam: Size = 4, length_penalty: NonNegative = 0.6, length: Size | None = None) -> Tensor:
