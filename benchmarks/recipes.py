@@ -64,6 +64,26 @@ PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.99
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
+# Characters of running text: the first nine tenths are trained on, the rest is scored
+SHAKESPEARE: dict[str, Any] = {"spec": "text/tinyshakespeare.txt", "tokens": "characters", "window": 64, "valid": 0.1, "test": 0.0}
+SHAKESPEARE_TRAINING = COSINE | {"steps": 2000, "batch_size": 12, "clip": 1.0, "warmup": 0.05, "eval_every": 500}
+NAMES: dict[str, Any] = {"spec": "text/names.txt", "tokens": "characters"}
+GATED: dict[str, dict[str, Any]] = {  # an LSTM of 128 units has as many parameters as a GRU of 152
+    "lstm": {"cell": "lstm", "hidden": 128, "embedding": 64},
+    "gru": {"cell": "gru", "hidden": 128, "embedding": 64},
+    "gru_wide": {"cell": "gru", "hidden": 152, "embedding": 64},
+}
+GATED_TRAINING = COSINE | {"steps": 1000, "batch_size": 32, "lr": 4e-3, "clip": 1.0, "warmup": 0.05, "eval_every": 250}
+MULTI30K: dict[str, dict[str, Any]] = {
+    pair: {"spec": "multi30k", "source": pair[:2], "target": pair[3:], "tokens": "bpe", "vocabulary": 4000, "shared": True}
+    for pair in ("de_en", "en_fr")
+}
+TRANSFORMER: dict[str, Any] = {
+    "layers": 3, "width": 256, "heads": 4, "feed_forward": 512, "dropout": 0.1, "smoothing": 0.1, "tie": True,
+}  # fmt: skip
+ATTENTION: dict[str, Any] = {"hidden": 256, "embedding": 256, "dropout": 0.2}
+TRANSLATION_TRAINING = COSINE | {"batch_size": 64, "clip": 1.0, "warmup": 0.06, "eval_every": 226}
+
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -186,4 +206,38 @@ RECIPES = {
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
+    "shakespeare": Recipe("transformer_lm", {"layers": 4, "heads": 4, "width": 128}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 3e-3}),
+    "shakespeare_lstm": Recipe(
+        "recurrent_lm", {"cell": "lstm", "hidden": 256, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
+    ),
+    "shakespeare_gru": Recipe(
+        "recurrent_lm", {"cell": "gru", "hidden": 296, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
+    ),
+    **{f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, SHAKESPEARE, COUNTED) for order in range(2, 9)},
+    **{
+        f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"seed": seed})
+        for name, data in {"shakespeare": SHAKESPEARE, "names": NAMES}.items()
+        for model in GATED
+        for seed in range(3)
+    },
+    **{
+        f"multi30k_{pair}_transformer": Recipe("transformer", TRANSFORMER, data, TRANSLATION_TRAINING | {"lr": 1.5e-3, "epochs": 5})
+        for pair, data in MULTI30K.items()
+    },
+    **{
+        f"multi30k_{pair}_attention": Recipe("attention", ATTENTION, data, TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6})
+        for pair, data in MULTI30K.items()
+    },
+    "gpu_shakespeare": Recipe(
+        "transformer_lm",
+        {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
+        SHAKESPEARE | {"window": 256},
+        COSINE | {"steps": 5000, "batch_size": 64, "lr": 1e-3, "warmup": 0.02, "clip": 1.0, "precision": "bf16", "eval_every": 250},
+    ),
+    "gpu_multi30k": Recipe(
+        "transformer",
+        TRANSFORMER | {"width": 512, "heads": 8, "feed_forward": 1024, "dropout": 0.3},
+        MULTI30K["de_en"],
+        TRANSLATION_TRAINING | {"lr": 1e-3, "epochs": 20, "precision": "bf16"},
+    ),
 }
