@@ -87,7 +87,7 @@ class Decoder(Model):
         nll_BL = -log_p_BLW.gather(-1, at_BL[..., None])[..., 0] * counted_BL
         counted_B = counted_BL.sum(1)
         parts: dict[str, Part] = {"nll": Ratio(nll_BL.sum(1), counted_B)}
-        if self.smoothing and noise is not None and self.training:
+        if self.smoothing and noise is not None:
             uniform_BL = -log_p_BLW.mean(-1) * counted_BL
             parts["smoothing"] = Ratio(self.smoothing * (uniform_BL - nll_BL).sum(1), counted_B)
         return parts
@@ -251,7 +251,7 @@ def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: f
     log_p_BW = log_p_BW / temperature
     if (top_k is None or top_k >= W) and top_p >= 1:
         return log_p_BW.log_softmax(-1)
-    sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(-1, descending=True, stable=True)
+    sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         sorted_BW = sorted_BW.masked_fill(torch.arange(W, device=sorted_BW.device) >= top_k, -math.inf).log_softmax(-1)
     p_BW = sorted_BW.exp()
@@ -296,7 +296,8 @@ class TokenModel(Decoder):
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The negative log-likelihood, in nats a token."""
-        return self.nll(batch["x"], self.read(batch.get("source"), noise), noise)
+        training = noise if self.training else None  # what is validated is the whole network
+        return self.nll(batch["x"], self.read(batch.get("source"), training), training)
 
     @torch.no_grad()
     def sample(
@@ -361,6 +362,11 @@ class Translator(TokenModel):
         x: sequences of tokens with an end mark
         source: what x is given
     """
+
+    def __init__(self, x: Tokens, source: Kind):
+        if not x.ends:
+            raise UserError(f"{self.title()} finds x with an end, and running text has none: let each line be an example, without --window")
+        super().__init__(x, source)
 
     @torch.no_grad()
     def translate(self, source: Tensor, *, beam: Size = 4, length_penalty: NonNegative = 0.6, length: Size | None = None) -> Tensor:
