@@ -130,7 +130,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
 
     last: dict[str, dict[str, Any]] = {"train": {}, "valid": {}}
     for row in run.metrics():
-        last[row.get("split", "train")] |= {name: value for name, value in row.items() if "." in name or name == "step"}
+        last.setdefault(row.get("split", "train"), {}).update((name, row[name]) for name in row if "." in name or name == "step")
     model = run.config["model"]
     blank = run.blank(trust=True)
     first, *others = blank.inputs
