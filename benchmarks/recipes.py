@@ -65,7 +65,8 @@ AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": 
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
 # Characters of running text: the first nine tenths are trained on, the rest is scored
-SHAKESPEARE: dict[str, Any] = {"spec": "text/tinyshakespeare.txt", "tokens": "characters", "window": 64, "valid": 0.1, "test": 0.0}
+PLAY: dict[str, Any] = {"spec": "text/tinyshakespeare.txt", "tokens": "characters", "valid": 0.1, "test": 0.0}
+SHAKESPEARE = PLAY | {"window": 64, "stride": 16}
 SHAKESPEARE_TRAINING = COSINE | {"steps": 2000, "batch_size": 12, "clip": 1.0, "warmup": 0.05, "eval_every": 500}
 NAMES: dict[str, Any] = {"spec": "text/names.txt", "tokens": "characters"}
 GATED: dict[str, dict[str, Any]] = {  # an LSTM of 128 units has as many parameters as a GRU of 152
@@ -78,9 +79,7 @@ MULTI30K: dict[str, dict[str, Any]] = {
     pair: {"spec": "multi30k", "source": pair[:2], "target": pair[3:], "tokens": "bpe", "vocabulary": 4000, "shared": True}
     for pair in ("de_en", "en_fr")
 }
-TRANSFORMER: dict[str, Any] = {
-    "layers": 3, "width": 256, "heads": 4, "feed_forward": 512, "dropout": 0.1, "smoothing": 0.1, "tie": True,
-}  # fmt: skip
+TRANSFORMER: dict[str, Any] = {"layers": 3, "width": 160, "heads": 4, "feed_forward": 512, "dropout": 0.1, "tie": "all"}
 ATTENTION: dict[str, Any] = {"hidden": 256, "embedding": 256, "dropout": 0.2}
 TRANSLATION_TRAINING = COSINE | {"batch_size": 64, "clip": 1.0, "warmup": 0.06, "eval_every": 226}
 
@@ -213,7 +212,7 @@ RECIPES = {
     "shakespeare_gru": Recipe(
         "recurrent_lm", {"cell": "gru", "hidden": 296, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
     ),
-    **{f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, SHAKESPEARE, COUNTED) for order in range(2, 9)},
+    **{f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, PLAY | {"window": 1024, "stride": 1024}, COUNTED) for order in range(2, 9)},
     **{
         f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"seed": seed})
         for name, data in {"shakespeare": SHAKESPEARE, "names": NAMES}.items()
@@ -221,7 +220,7 @@ RECIPES = {
         for seed in range(3)
     },
     **{
-        f"multi30k_{pair}_transformer": Recipe("transformer", TRANSFORMER, data, TRANSLATION_TRAINING | {"lr": 1.5e-3, "epochs": 5})
+        f"multi30k_{pair}_transformer": Recipe("transformer", TRANSFORMER, data, TRANSLATION_TRAINING | {"lr": 2.5e-3, "epochs": 8})
         for pair, data in MULTI30K.items()
     },
     **{
