@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Player, Stage
-from pofx.kinds import Binary, Category, Size, Vector
+from pofx.kinds import NOTHING, Binary, Category, Size, Tokens, Vector
 from pofx.model import Model
 from pofx.nn.priors import Gaussian
+from pofx.nn.tokens import Translator, before
 
 
 class Sound(Model):
@@ -308,3 +309,57 @@ class BadArguments(Sound):
     @classmethod
     def _bind(cls, args, kwargs):  # checks nothing
         return {"x": args[0] if args else kwargs["x"], "latent": 2}
+
+
+class SoundTranslator(Translator):
+    """A token given the one before it and how often each stands in the source: the others differ from it in one place.
+
+    References:
+        A statistical approach to machine translation (Brown et al., 1990)
+
+    Args:
+        x: tokens
+        source: tokens
+    """
+
+    paper: ClassVar = ("Brown et al.", 1990, "Computational Linguistics 16")
+    kinds: ClassVar = {"x": Tokens(4, 3), "source": Tokens(5, 6)}
+
+    def __init__(self, x: Tokens, source: Tokens):
+        super().__init__(x, source)
+        self.after = nn.Embedding(x.vocabulary, x.vocabulary)
+        self.among = nn.Embedding(source.vocabulary, x.vocabulary)
+
+    def read(self, source, noise=None):
+        return {"counts_BV": (self.among(source) * (source != NOTHING)[..., None]).sum(1)}
+
+    def logits(self, x_BL, memory, noise=None):
+        return self.after(before(x_BL)) + memory["counts_BV"][:, None]
+
+    def start(self, memory, n):
+        return {}
+
+    def step(self, token_B, state, memory):
+        return self.after(token_B) + memory["counts_BV"], state
+
+
+class StepsEqualAllTokensAtOnce(SoundTranslator):
+    def step(self, token_B, state, memory):
+        return self.after(token_B), state  # forgets the source
+
+
+class Padding(SoundTranslator):
+    def read(self, source, noise=None):
+        return {"counts_BV": self.among(source).sum(1)}
+
+
+class WideBeamsAreExhaustive(SoundTranslator):
+    def search(self, memory, n, *, beam=1, length_penalty=0.0, length=None):
+        return super().search(memory, n, beam=1, length_penalty=length_penalty, length=length)
+
+
+class SumsToOneOverTokens(SoundTranslator):
+    check = "sums_to_one"
+
+    def logits(self, x_BL, memory, noise=None):
+        return self.after(x_BL) + memory["counts_BV"][:, None]  # of the token itself

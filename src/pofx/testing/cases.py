@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Player, generator
-from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Series, Tokens, Vector
 from pofx.model import CAPABILITIES, Model
 from pofx.run import seeded
 from pofx.train import Training
@@ -28,11 +28,13 @@ EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {
     Vector: (Vector(5), Vector(16)),
     Series: (Series(6, 2), Series(32, 2)),
     Category: (Category(3),),
+    Tokens: (Tokens(5, 6),),
 }
 # More for models whose density is exact: few enough pictures to go through all, and colour, where the order of channels shows
 TINY: dict[type[Kind], tuple[Kind, ...]] = {
     Image: (Image(1, 2, 2, levels=3), Image(3, 1, 2, levels=3), Image(3, 4, 4, levels=4)),
     Vector: (Vector(2),),
+    Tokens: (Tokens(4, 3), Tokens(4, 3, ends=False)),
 }
 TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
 
@@ -106,6 +108,13 @@ class Case:
         labels = [name for name, kind in self.kinds.items() if isinstance(kind, Category) and kind is not self.x]
         return {"given": self.batch(rows)[labels[0]]} if labels else {}
 
+    def sources(self, rows: int = BATCH, dtype: torch.dtype = torch.float64, *, same: bool = False) -> dict[str, Tensor]:
+        """The keyword argument `given` of a p(x | source): the sources of the first rows, or so many times the `same` one; else empty."""
+        if "source" not in self.kinds:
+            return {}
+        source = self.batch(1 if same else rows, dtype)["source"]
+        return {"given": source.expand(rows, *source.shape[1:])}
+
     def first(self, rows: int = BATCH, dtype: torch.dtype = torch.float64) -> Tensor:
         """The first rows of the first field."""
         return next(iter(self.batch(rows, dtype).values()))
@@ -119,6 +128,13 @@ def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
         return numbers.integers(0, kind.levels, shape).astype(np.uint8 if kind.levels <= 256 else np.int64)
     if isinstance(kind, Category):
         return np.arange(rows) % kind.classes
+    if isinstance(kind, Tokens):
+        tokens = numbers.integers(END + 1, kind.vocabulary, shape)
+        if kind.ends:  # of all lengths, and every eighth is a beginning without an end mark
+            at = np.where(np.arange(rows) % 8 == 7, kind.length, numbers.integers(0, kind.length, rows))[:, None]
+            place = np.arange(kind.length)
+            tokens = np.where(place < at, tokens, np.where(place == at, END, NOTHING))
+        return tokens
     if isinstance(kind, (Vector, Series)):
         return numbers.standard_normal(shape).astype(np.float32)
     raise UserError(f"no random numbers of kind {type(kind).__name__} are known to the checks")
@@ -175,8 +191,27 @@ def stirred(model: Model) -> Model:
     return model
 
 
+def count(kind: Kind) -> int:
+    """How many examples of this kind there are; 0 where they cannot be counted. Of tokens, a beginning without an end mark is one too."""
+    if isinstance(kind, Tokens):
+        ordinary = kind.vocabulary - END - 1
+        return ordinary**kind.length + (sum(ordinary**t for t in range(kind.length)) if kind.ends else 0)
+    return levels(kind) ** kind.size
+
+
 def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Every example of a small kind of L levels, (L^size, *shape); `number` says which one an example is."""
+    """Every example of a small kind, (count, *shape); `number` says which one an example is.
+
+    Example:
+        >>> every(Tokens(3, 2)).tolist()
+        [[1, 0], [2, 1], [2, 2]]
+    """
+    if isinstance(kind, Tokens):
+        x_NL = torch.cartesian_prod(*[torch.arange(kind.vocabulary)] * kind.length).view(-1, kind.length)
+        ordinary_N, ended_N = (x_NL > END).sum(1), (x_NL == END).any(1)
+        place = torch.arange(kind.length)
+        form_NL = torch.where(place < ordinary_N[:, None], x_NL, torch.where(place == ordinary_N[:, None], END, NOTHING))
+        return x_NL[(form_NL == x_NL).all(1) & ~(ended_N & (not kind.ends))]
     L = levels(kind)
     k_BD = torch.arange(L**kind.size)[:, None] // L ** torch.arange(kind.size) % L
     return (k_BD.to(dtype) / (L - 1)).view(-1, *kind.shape)
@@ -184,6 +219,9 @@ def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def number(x: Tensor, kind: Kind) -> Tensor:
     """Where each example (B, *shape) stands in `every(kind)`, (B,)."""
+    if isinstance(kind, Tokens):
+        places = kind.vocabulary ** torch.arange(kind.length - 1, -1, -1)
+        return torch.searchsorted((every(kind) * places).sum(1), (x * places[: x.shape[1]]).sum(1))
     L = levels(kind)
     return ((x.flatten(1) * (L - 1)).round().long() * L ** torch.arange(kind.size)).sum(1)
 
@@ -223,14 +261,16 @@ def global_generator_untouched() -> Iterator[None]:
 
 def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: int = BATCH) -> dict[str, Tensor]:
     """What the model answers to every question that it can be asked about the first rows of the data."""
-    x, found = case.first(rows, dtype), dict[str, Tensor]()
+    x, given, found = case.first(rows, dtype), case.sources(rows, dtype), dict[str, Tensor]()
     with torch.no_grad():
         if case.can("scores"):
-            found["log_prob"] = model.log_prob(x)
-        for capability in ("encodes", "classifies", "clusters", "hashes", "translates"):
+            found["log_prob"] = model.log_prob(x, **given)
+        for capability in ("encodes", "classifies", "clusters", "hashes"):
             if case.can(capability):
                 method = CAPABILITIES[capability][1]
                 found[method] = getattr(model, method)(x)
+        if case.can("translates"):
+            found["translate"] = model.translate(given["given"])
         if case.can("decodes") and "encode" in found:
             found["decode"] = model.decode(found["encode"])
         if case.can("generates"):
@@ -238,7 +278,7 @@ def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: 
         if case.can("completes"):
             found["complete"] = model.complete(x, halves(x), generator=generator("complete"))
         if case.can("samples"):
-            found["sample"] = model.sample(rows, generator=generator("sample"))
+            found["sample"] = model.sample(rows, **given, generator=generator("sample"))
     return found
 
 

@@ -11,14 +11,15 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from pofx.game import generator
-from pofx.kinds import Category, Kind, Vector
+from pofx.kinds import END, NOTHING, Category, Kind, Tokens, Vector
+from pofx.nn.tokens import before
 from pofx.options import options
-from pofx.testing.cases import BATCH, TRAIN, Case, check, close, every, levels, number, refuses
+from pofx.testing.cases import BATCH, TRAIN, Case, check, close, count, every, levels, number, refuses
 
 
 def _countable(case: Case) -> bool:
     """Whether every x can be gone through."""
-    return case.can("scores") and 0 < levels(case.x) ** case.x.size <= 4096
+    return case.can("scores") and 0 < count(case.x) <= 4096
 
 
 def _takes(case: Case, method: str, argument: str) -> bool:
@@ -27,22 +28,22 @@ def _takes(case: Case, method: str, argument: str) -> bool:
 
 @check(lambda case: _countable(case) and case.cls.density == "exact")
 def sums_to_one(case: Case) -> None:
-    """The probabilities of all pictures sum to 1."""
-    model = case.trained()
+    """The probabilities of all x sum to 1; of tokens, with those of all beginnings as long as x may be that have not ended."""
+    model, x = case.trained(), every(case.x)
     with torch.no_grad():
-        total = model.log_prob(every(case.x)).exp().sum()
+        total = model.log_prob(x, **case.sources(len(x), same=True)).exp().sum()
     close(total, torch.ones_like(total), "the probabilities of all x")
 
 
 @check(lambda case: _countable(case) and case.cls.density == "exact" and case.can("samples"))
 def samples_follow_the_density(case: Case) -> None:
     """How often each picture is drawn agrees with its probability: Pearson's chi-square at 1 in 10,000."""
-    model, n = case.trained(), 20_000
+    model, n, all_x = case.trained(), 20_000, every(case.x)
     with torch.no_grad():
-        expected = n * model.log_prob(every(case.x)).exp()
-        x = model.sample(n, generator=generator("chi-square"))
+        expected = n * model.log_prob(all_x, **case.sources(len(all_x), same=True)).exp()
+        x = model.sample(n, **case.sources(n, same=True), generator=generator("chi-square"))
     which = number(x, case.x)
-    assert torch.equal(every(case.x)[which], x), "a sample has other numbers than the data's levels"
+    assert torch.equal(all_x[which][:, : x.shape[1]], x), "a sample has other numbers than the data's levels"
     seen = torch.bincount(which, minlength=len(expected)).double()
     rare = expected < 5  # pooled: the distribution of the statistic holds for counts that are not small
     if rare.any():
@@ -73,8 +74,10 @@ def conditionals_see_what_they_may(case: Case) -> None:
     A model opts in with `conditionals(x)`: log p(x_i | what it sees) of each number of x, (B, D), and `depends()`: bool (D, D), whether
     conditional i may depend on number j. One that takes labels has `conditionals(x, given=labels)`.
     """
-    model, x, given = case.trained(), case.first(TRAIN), case.given(TRAIN)
+    model, x, given = case.trained(), case.first(TRAIN), case.given(TRAIN) | case.sources(TRAIN)
     may, D, unused = model.depends(), case.x.size, list[tuple[int, int]]()
+    if isinstance(case.x, Tokens):  # beginnings without an end mark: behind one, there is nothing to be seen
+        x = torch.where(x <= END, END + 1 + (x + torch.arange(D)) % (case.x.vocabulary - END - 1), x)
     with torch.no_grad():
         before = model.conditionals(x, **given)
         assert before.shape == (TRAIN, D), f"conditionals have shape {tuple(before.shape)}, not {(TRAIN, D)}"
@@ -92,6 +95,8 @@ def conditionals_see_what_they_may(case: Case) -> None:
 
 def _other(values: Tensor, kind: Kind) -> Tensor:
     """Other numbers of the same kind."""
+    if isinstance(kind, Tokens):
+        return (values - END) % (kind.vocabulary - END - 1) + END + 1
     L = levels(kind)
     return ((values * (L - 1)).round() + 1) % L / (L - 1) if L else values.roll(1) + 1
 
@@ -131,9 +136,10 @@ def samplers_agree(case: Case) -> None:
         model = case.trained(dtype)
         (names,) = (option.annotation for option in options(model.sample, None) if option.name == "sampler")
         first, *others = get_args(names)
-        expected = model.sample(BATCH, generator=generator("samplers"), sampler=first)
+        given = case.sources(dtype=dtype)
+        expected = model.sample(BATCH, **given, generator=generator("samplers"), sampler=first)
         for name in others:
-            found = model.sample(BATCH, generator=generator("samplers"), sampler=name)
+            found = model.sample(BATCH, **given, generator=generator("samplers"), sampler=name)
             close(found, expected, f"sampler {name} in {dtype}", rtol=tolerance, atol=tolerance)
 
 
@@ -157,3 +163,52 @@ def steps_equal_the_whole(case: Case) -> None:
                 close(found, expected[:, :, place], f"the parameters of step {d} in {dtype}", rtol=tolerance, atol=tolerance)
                 filled.view(BATCH, -1)[:, place] = x.reshape(BATCH, -1)[:, place]
                 known.view(BATCH, -1)[:, place] = True
+
+
+@check(lambda case: hasattr(case.cls, "step") and hasattr(case.cls, "logits"))
+def steps_equal_all_tokens_at_once(case: Case) -> None:
+    """Token by token from what it keeps, a model says the same as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
+
+    A model opts in with `read`, `logits`, `start` and `step`, as `pofx.nn.tokens` has them.
+    """
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        model, x = case.trained(dtype), case.first(dtype=dtype)
+        with torch.no_grad():
+            memory = model.read(case.sources(dtype=dtype).get("given"))
+            whole_BLV, state = model.logits(x, memory), model.start(memory, BATCH)
+            for t, token_B in enumerate(before(x).unbind(1)):
+                found_BV, state = model.step(token_B, state, memory)
+                there_B = x[:, t] != NOTHING
+                close(found_BV[there_B], whole_BLV[there_B, t], f"the scores of token {t} in {dtype}", rtol=tolerance, atol=tolerance)
+
+
+@check(lambda case: isinstance(case.x, Tokens) and case.can("scores"))
+def padding(case: Case) -> None:
+    """How much nothing stands behind the tokens, of x or of its source, changes no number."""
+    model, x, given = case.trained(), case.first(), case.sources()
+    with torch.no_grad():
+        log_p = model.log_prob(x, **given)
+        for row in range(BATCH):
+            alone = x[row, : int((x[row] != NOTHING).sum())][None]
+            cut = {name: values[row : row + 1] for name, values in given.items()}
+            if isinstance(case.kinds.get("source"), Tokens):
+                cut = {name: values[:, : int((values != NOTHING).sum())] for name, values in cut.items()}
+            close(model.log_prob(alone, **cut), log_p[row : row + 1], f"log_prob of row {row} without what is behind it")
+
+
+@check(lambda case: case.can("translates", "scores") and 0 < count(case.x) <= 64)
+def wide_beams_are_exhaustive(case: Case) -> None:
+    """A beam that drops no beginning finds the likeliest of all strings, by log p as it is and with a length penalty."""
+    model, x = case.trained(), every(case.x)
+    x = x[(x == END).any(1)]
+    wide = case.x.vocabulary ** (case.x.length - 1)  # type: ignore[attr-defined]
+    source = case.sources()["given"]
+    with torch.no_grad():
+        for exponent in (0.0, 1.0):
+            found = model.translate(source, beam=wide, length_penalty=exponent)
+            for row in range(BATCH):
+                log_p = model.log_prob(x, given=source[row : row + 1].expand(len(x), *source.shape[1:]))
+                best = x[(log_p / ((5 + (x != NOTHING).sum(1)) / 6) ** exponent).argmax()]
+                assert torch.equal(found[row], best[: found.shape[1]]), (
+                    f"row {row}, length penalty {exponent}: the beam found {found[row].tolist()}, the likeliest is {best.tolist()}"
+                )

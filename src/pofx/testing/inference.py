@@ -20,12 +20,14 @@ ABOUT_X = ("scores", "encodes", "classifies", "clusters", "hashes")  # what is a
 @check(lambda case: any(case.can(capability) for capability in ABOUT_X))
 def cutting_the_batch(case: Case) -> None:
     """What is said about an example does not depend on its neighbours."""
-    model, x = case.trained(), case.first()
+    model, x, given = case.trained(), case.first(), case.sources()
+    rows = (slice(0, 1), slice(1, 4), slice(4, BATCH))
     for capability in ABOUT_X:
         if case.can(capability):
-            ask = getattr(model, CAPABILITIES[capability][1])
+            ask, told = getattr(model, CAPABILITIES[capability][1]), given if capability == "scores" else {}
             with torch.no_grad():
-                whole, cut = ask(x), torch.cat([ask(part) for part in x.split((1, 3, BATCH - 4))])
+                whole = ask(x, **told)
+                cut = torch.cat([ask(x[part], **{name: values[part] for name, values in told.items()}) for part in rows])
             close(cut, whole, f"what {capability} depends on how the batch is cut")
 
 
@@ -53,7 +55,7 @@ def randomness(case: Case) -> None:
     _equal(second, first, "asked twice")
     if case.can("samples"):
         with torch.no_grad():
-            other = model.sample(BATCH, generator=generator("another"))
+            other = model.sample(BATCH, **case.sources(), generator=generator("another"))
         assert not torch.equal(other, first["sample"]), "sample does not listen to its generator"
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import torch
 
 from pofx.errors import Lacks
-from pofx.kinds import Binary, Category, Image, Kind, Range
+from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Range, Tokens
 from pofx.model import CAPABILITIES
 from pofx.run import describe
 from pofx.testing.cases import BATCH, Case, answers, check, halves, refuses
@@ -123,6 +123,14 @@ def outputs(case: Case) -> None:
         elif name == "cluster":
             assert (value.dtype, value.shape) == (torch.int64, (BATCH,)), f"cluster gives {value.dtype} {tuple(value.shape)}"
             assert set(value.tolist()) <= set(range(model.clusters)), f"clusters are {value.tolist()}, not below {model.clusters}"
+        elif isinstance(case.x, Tokens) and name in ("decode", "sample", "translate"):
+            assert value.dtype == torch.int64, f"{name} gives {value.dtype}, not tokens"
+            assert len(value) == BATCH, f"{name} gives {tuple(value.shape)} for {BATCH} rows"
+            assert 0 < value.shape[1] <= case.x.length, f"{name} gives {tuple(value.shape)} for {case.x}"
+            over = value <= END
+            assert (value[:, 1:][over[:, :-1]] == NOTHING).all(), f"{name} goes on after an end mark: {value.tolist()}"
+            assert value.min() >= 0, f"{name} gives tokens below 0"
+            assert value.max() < case.x.vocabulary, f"{name} gives tokens outside the vocabulary"
         elif name in ("decode", "generate", "sample", "complete"):
             assert value.shape == (BATCH, *case.x.shape), f"{name} gives {tuple(value.shape)} for {case.x}"
             if isinstance(case.x, (Image, Binary)) and name != "decode":

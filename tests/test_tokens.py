@@ -1,0 +1,235 @@
+"""The base of models of tokens: exact probabilities, what sampling options do, beam search, contexts that are full, and bad questions."""
+
+import itertools
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from pofx.errors import UserError
+from pofx.game import Noise, generator
+from pofx.kinds import END, NOTHING, Image, Tokens
+from pofx.nn.tokens import Reader, TokenModel, Translator, before, penalty, restricted
+
+V = 5
+
+
+class Trigram(TokenModel):
+    """A token given the two before it, from a table: small enough to be written out."""
+
+    paper: ClassVar = ("Shannon", 1948, "BSTJ 27")
+
+    def __init__(self, x: Tokens):
+        super().__init__(x)
+        self.table = nn.Parameter(torch.randn(V, V, V, generator=generator("table"), dtype=torch.float64) * 2)
+
+    def logits(self, x_BL, memory, noise=None):
+        newest_BL = before(x_BL)
+        return self.table[before(newest_BL), newest_BL]
+
+    def start(self, memory, n):
+        return {"newest_B": torch.full((n,), NOTHING)}
+
+    def step(self, token_B, state, memory):
+        return self.table[state["newest_B"], token_B], {"newest_B": token_B}
+
+
+class Given(Translator):
+    """The same, and what is given is added to every score."""
+
+    paper: ClassVar = Trigram.paper
+    start = Trigram.start
+
+    def __init__(self, x: Tokens, source: Image | Tokens):
+        super().__init__(x, source)
+        self.table = nn.Parameter(torch.randn(V, V, V, generator=generator("table"), dtype=torch.float64) * 3)
+        self.weight = nn.Parameter(torch.randn(source.size, V, generator=generator("weight"), dtype=torch.float64))
+
+    def read(self, source, noise=None):
+        return {"score_BV": source.double().flatten(1) @ self.weight}
+
+    def logits(self, x_BL, memory, noise=None):
+        return Trigram.logits(self, x_BL, memory) + memory["score_BV"][:, None]
+
+    def step(self, token_B, state, memory):
+        score_BV, state = Trigram.step(self, token_B, state, memory)
+        return score_BV + memory["score_BV"], state
+
+
+def by_hand(model, tokens):
+    """log p of one row from the table: a product of softmaxes over what may be drawn."""
+    past, total = [NOTHING, NOTHING], 0.0
+    for token in tokens:
+        scores = model.table[past[-2], past[-1], model.first :].detach().tolist()
+        total += model.table[past[-2], past[-1], token].item() - math.log(sum(map(math.exp, scores)))
+        past.append(token)
+    return total
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_log_prob_is_the_product_of_conditionals_over_what_may_be_drawn(ends):
+    model = Trigram(Tokens(V, 4, ends=ends))
+    rows = [[2, 3, 2, 4], [4, 4, 4, 4]] + [[3, END, NOTHING, NOTHING], [END, NOTHING, NOTHING, NOTHING]] * ends
+    expected = [by_hand(model, [t for t in row if t != NOTHING]) for row in rows]
+    with torch.no_grad():
+        assert_close(model.log_prob(torch.tensor(rows)).tolist(), expected)
+        assert (model.conditionals(torch.tensor(rows))[torch.tensor(rows) == NOTHING] == 0).all()
+
+
+def test_the_loss_is_nats_a_token_and_label_smoothing_adds_its_part_in_training_only():
+    model, x = Trigram(Tokens(V, 4)), torch.tensor([[2, 3, 2, 4], [3, END, NOTHING, NOTHING]])
+    noise = Noise((0,), slice(0, 2), 2, dtype=torch.float64)
+    total, counted = model.loss({"x": x}, noise)["nll"]
+    assert_close(total, -model.log_prob(x))
+    assert counted.tolist() == [4, 2]
+    model.smoothing = 0.1
+    parts = model.loss({"x": x}, noise)
+    smoothed = torch.nn.functional.cross_entropy(
+        model.logits(x, {})[..., END:].flatten(0, 1), x.flatten() - END, ignore_index=NOTHING - END, label_smoothing=0.1, reduction="sum"
+    )
+    assert_close(parts["nll"].total.sum() + parts["smoothing"].total.sum(), smoothed)
+    assert model.eval().loss({"x": x}, noise).keys() == {"nll"}
+
+
+def test_tokens_are_drawn_at_a_temperature_and_among_the_likeliest():
+    model, n = Trigram(Tokens(V, 1, ends=False)), 40_000
+    p = model.table[0, 0, 2:].detach().softmax(0)
+    for options, expected in {
+        (1.0, None, 1.0): p,
+        (0.5, None, 1.0): p**2 / (p**2).sum(),
+        (1.0, 2, 1.0): torch.where(p >= p.sort().values[1], p, 0) / p.sort().values[1:].sum(),
+        (1.0, None, p.max().item() - 0.01): (p == p.max()).double(),
+        (0.0, None, 1.0): (p == p.max()).double(),
+    }.items():
+        temperature, top_k, top_p = options
+        drawn = model.sample(n, generator=generator(options), temperature=temperature, top_k=top_k, top_p=top_p)
+        seen = torch.bincount(drawn[:, 0] - 2, minlength=3) / n
+        assert_close(seen.double(), expected, atol=5 * math.sqrt(0.25 / n), rtol=0, msg=lambda m, o=options: f"{o}: {m}")
+
+
+def test_top_p_keeps_the_fewest_tokens_that_reach_it():
+    p = torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64)
+    for top_p, kept in ((0.39, [1]), (0.41, [1, 3]), (0.71, [1, 2, 3]), (1.0, [0, 1, 2, 3])):
+        assert restricted(p.log(), 1.0, None, top_p)[0].isfinite().nonzero().flatten().tolist() == kept
+
+
+def test_a_sequence_ends_with_its_end_mark_and_drawing_stops_when_all_have_ended():
+    model = Trigram(Tokens(V, 50))
+    with torch.no_grad():
+        model.table[..., END] += 2
+    steps = list(model.stream({}, 8, generator=generator(0)))
+    x = torch.stack(steps, 1)
+    ends = (x == END).int().argmax(1)
+    assert len(steps) == ends.max() + 1 < 50
+    for row, end in zip(x.tolist(), ends.tolist(), strict=True):
+        assert all(t > END for t in row[:end])
+        assert set(row[end + 1 :]) <= {NOTHING}
+
+
+def test_a_prompt_is_kept_and_what_follows_depends_on_it():
+    model = Trigram(Tokens(V, 6, ends=False))
+    x = model.sample(3, prompt=torch.tensor([2, 4]), generator=generator(1))
+    assert x[:, :2].tolist() == [[2, 4]] * 3
+    assert x.shape == (3, 6)
+    likeliest = model.sample(1, prompt=torch.tensor([[2, 4]]), temperature=0, length=3)
+    assert likeliest[0, 2] == model.table[2, 4, 2:].argmax() + 2
+
+
+def test_where_the_context_is_full_the_newest_half_is_read_again():
+    class Limited(Trigram):
+        context = 4
+
+        def step(self, token_B, state, memory):  # says how much it has read: the score of token 2
+            read_B = state.get("read_B", torch.zeros(len(token_B))) + 1
+            return torch.stack([read_B * (v == 2) for v in range(V)], 1), {"read_B": read_B}
+
+    reader, seen = Reader(Limited(Tokens(V, 4, ends=False)), {}, 1), []
+    for token in [NOTHING, 2, 3, 4, 2, 3, 4, 2]:
+        seen.append(int(reader.next(torch.tensor([token]))[0, 2]))
+    # NOTHING and three tokens fill it; then it begins again with NOTHING and the newest, and so on
+    assert seen == [1, 2, 3, 4, 3, 4, 3, 4]
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 2.0])
+def test_a_wide_beam_is_exhaustive_and_a_narrow_one_finds_no_better(length_penalty):
+    L = 4
+    model = Given(Tokens(V, L), Image(1, 1, 2))
+    source = torch.rand(100, 1, 1, 2, generator=generator("source"), dtype=torch.float64)
+    ordinary = range(2, V)
+    strings = [[*s, END] + [NOTHING] * (L - 1 - n) for n in range(L) for s in itertools.product(ordinary, repeat=n)]
+    x = torch.tensor(strings)
+    divisor = torch.tensor([penalty(int((row != NOTHING).sum()), length_penalty) for row in x])
+    with torch.no_grad():
+        score = torch.stack([model.log_prob(x, given=s.expand(len(x), 1, 1, 2)) for s in source]) / divisor
+    best = x[score.argmax(1)]
+    found = model.translate(source, beam=len(ordinary) ** (L - 1), length_penalty=length_penalty)
+    assert torch.equal(found, best[:, : found.shape[1]])
+    reached = []
+    for beam in (1, 2, 4):
+        narrow = model.translate(source, beam=beam, length_penalty=length_penalty)
+        padded = torch.nn.functional.pad(narrow, (0, L - narrow.shape[1]))
+        at = (x == padded[:, None]).all(2).int().argmax(1)
+        reached.append(score.gather(1, at[:, None]).sum().item())
+    assert max(reached) <= score.max(1).values.sum() + 1e-9
+    assert reached[-1] >= reached[0]
+
+
+def test_greedy_takes_the_likeliest_token_until_it_is_the_end_mark():
+    model = Given(Tokens(V, 30), Image(1, 1, 2))
+    source = torch.rand(5, 1, 1, 2, generator=generator("greedy"), dtype=torch.float64)
+    drawn = model.sample(5, given=source, temperature=0)
+    found = model.translate(source, beam=1, length_penalty=0)
+    for row in range(5):
+        if END in drawn[row]:  # an earlier end of higher probability may win, so the greedy string is a lower bound
+            assert model.log_prob(found[row : row + 1], given=source[row : row + 1]) >= model.log_prob(
+                drawn[row : row + 1], given=source[row : row + 1]
+            ) - 1e-9  # fmt: skip
+
+
+def test_rows_of_a_search_do_not_see_each_other():
+    model = Given(Tokens(V, 12), Image(1, 1, 2))
+    source = torch.rand(9, 1, 1, 2, generator=generator("rows"), dtype=torch.float64)
+    together = model.translate(source, beam=3)
+    for row in range(9):
+        alone = model.translate(source[row : row + 1], beam=3)
+        assert torch.equal(together[row, : alone.shape[1]], alone[0])
+        assert (together[row, alone.shape[1] :] == NOTHING).all()
+
+
+LM, MT = Trigram(Tokens(V, 4)), Given(Tokens(V, 4), Tokens(7, 3))
+X, S = torch.tensor([[2, 3, END, NOTHING]]), torch.tensor([[2, END, NOTHING]])
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: LM.log_prob(X.float()), "x must be tokens, int64"),
+        (lambda: LM.log_prob(X + 3), "x has token 5, outside the vocabulary of 5"),
+        (lambda: LM.log_prob(torch.tensor([[2, END, 3]])), "x has tokens after its end"),
+        (lambda: LM.log_prob(torch.tensor([[2, NOTHING, 3]])), "x has tokens after its end"),
+        (lambda: Trigram(Tokens(V, 4, ends=False)).log_prob(X), "x has an end mark, but Trigram was made for running text"),
+        (lambda: LM.log_prob(X, given=S), "Trigram is a p\\(x\\), so nothing can be given"),
+        (lambda: MT.log_prob(X), "Given is a p\\(x | source\\): give the source, Tokens"),
+        (lambda: MT.log_prob(X, given=S.repeat(2, 1)), "1 examples need as many sources, not 2"),
+        (lambda: MT.translate(torch.tensor([[2, 2, 2, END]])), "a source of at most 3 tokens, not 4"),
+        (lambda: MT.translate(S, beam=0), "beam must be 1 or more, not 0"),
+        (lambda: MT.translate(S, length=0), "length must be 1 or more, not 0"),
+        (lambda: MT.translate(S, length_penalty=-1.0), "length_penalty must be 0 or more"),
+        (lambda: LM.sample(2, temperature=-1.0), "temperature must be 0 or more"),
+        (lambda: LM.sample(2, top_k=0), "top_k must be 1 or more"),
+        (lambda: LM.sample(2, top_p=0.0), "top_p must be between 0 \\(not included\\) and 1"),
+        (lambda: LM.sample(2, length=0), "length must be 1 or more"),
+        (lambda: LM.sample(2, prompt=torch.tensor([2, 2, 2, 2])), "the prompt has 4 tokens, and x is to have 4"),
+        (lambda: LM.sample(2, prompt=torch.tensor([9])), "prompt has token 9, outside the vocabulary"),
+        (lambda: Given(Tokens(V, 4, ends=False), Image(1, 1, 2)), "finds x with an end, and running text has none"),
+        (lambda: Given(Tokens(V, 4), Image(1, 1, 2)).translate(torch.full((1, 1, 1, 2), 7.0)), "source must be from 0 to 1"),
+        (lambda: Tokens(2, 4), "vocabulary must be 3 or more"),
+    ],
+)
+def test_bad_questions_are_answered_in_one_line(ask, message):
+    with pytest.raises(UserError, match=message) as error:
+        ask()
+    assert "\n" not in str(error.value)
