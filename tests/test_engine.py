@@ -17,7 +17,7 @@ from pofx.errors import Diverged, UserError
 from pofx.game import SGD, Adam, ClosedForm, Noise, Player, Ratio, Stage, Watched, no_loss
 from pofx.kinds import Vector
 from pofx.model import Model
-from pofx.run import read_tensors
+from pofx.run import read_tensors, write_tensors
 from pofx.train import Training
 from pofx.train.trainer import Trainer
 
@@ -120,6 +120,10 @@ def test_bit_equal_to_a_loop_by_hand():
         ("linear", 0.5, 0.75, 0.5),
         ("cosine", 0.0, 1 / 3, 0.75),
         ("cosine", 0.2, 0.6, 0.5),
+        ("inverse_sqrt", 0.04, 0.02, 0.5),
+        ("inverse_sqrt", 0.04, 0.04, 1.0),
+        ("inverse_sqrt", 0.04, 0.16, 0.5),
+        ("inverse_sqrt", 0.25, 1.0, 0.5),
     ],
 )
 def test_rate(schedule, warmup, done, factor):
@@ -223,6 +227,89 @@ def test_the_best_weights_are_kept_and_they_are_the_average_where_one_is(ema):
     assert t.best_loss == min(losses)
     for name, tensor in t.weights().items():
         assert torch.equal(tensor, seen[t.best_step - 1][name])
+
+
+def mean_of(snapshots):
+    return {name: sum((other[name] for other in snapshots[1:]), snapshots[0][name].clone()) / len(snapshots) for name in snapshots[0]}
+
+
+def snapshots_of(t):
+    """The weights at each validation of what is about to be trained, as it goes."""
+    seen, validate = [], t._validate
+
+    def remembered():
+        seen.append({name: p.detach().clone() for name, p in t.model.named_parameters()})
+        validate()
+
+    t._validate = remembered
+    return seen
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_mean_of_the_weights_at_the_last_validations_is_validated_and_kept(keep):
+    """Its loss is the one that counts; the newest weights' stands beside it."""
+    t = trainer(
+        game(lambda m: [Stage("s", [Player("p", [m], m.loss, SGD(0.4, momentum=0.9))])]), eval_every=2, keep=keep, average=3, steps=12
+    )
+    seen = snapshots_of(t)
+    t.run()
+    assert len(seen) == 6
+    means = [mean_of(seen[max(0, k - 2) : k + 1]) for k in range(6)]
+    split, fixed, model = numbers().splits["valid"].read(range(5)), Noise((0, "valid", 0), slice(0, 5), 5), game()
+    for name, weights in (("valid", means), ("valid, newest", seen)):
+        for row, held in zip(rows(t, name), weights, strict=True):
+            model.load_state_dict(held)
+            fixed.__dict__.pop("generator", None)
+            assert row["p.loss"] == pytest.approx(sum(part.mean().item() for part in model.loss(split, fixed).values()), rel=1e-6)
+    losses = [row["p.loss"] for row in rows(t, "valid")]
+    best = losses.index(min(losses))
+    assert 0 < best < 5, "nothing is shown here"
+    assert (t.best_loss, t.best_step) == (losses[best], 2 * best + 2)
+    for name, tensor in t.weights().items():
+        assert torch.equal(tensor, means[best if keep == "best" else 5][name]), name
+    for name, p in t.model.named_parameters():
+        assert torch.equal(p, seen[5][name]), "the weights that are trained on are not the mean"
+
+
+def test_a_mean_of_the_last_weights_begins_anew_in_each_stage():
+    def play(model):
+        player = Player("p", [model], model.loss, SGD(0.1))
+        return [Stage("one", [player], until=0.5), Stage("two", [player])]
+
+    t = trainer(game(play), eval_every=2, average=4, steps=12)
+    seen = snapshots_of(t)
+    t.run(until=7)
+    assert not t.recent.held
+    t.run()
+    for name, tensor in t.weights().items():
+        assert torch.equal(tensor, mean_of(seen[3:])[name]), name
+
+
+def test_a_game_of_several_players_keeps_the_mean_of_its_last_weights():
+    def play(model):
+        return [Stage("s", [Player("a", [model.first], model.loss, SGD(0.1)), Player("b", [model.second], model.loss, SGD(0.1))])]
+
+    t = trainer(game(play), eval_every=5, average=2, keep="best")
+    seen = snapshots_of(t)
+    t.run()
+    for name, tensor in t.weights().items():
+        assert torch.equal(tensor, mean_of(seen)[name]), name
+
+
+@pytest.mark.parametrize("k", [1, 4, 7, 9])
+def test_the_mean_of_the_last_weights_resumes_exactly(k, tmp_path):
+    """In the middle between two validations, and before the window is full."""
+    options = {"average": 3, "eval_every": 2, "schedule": "inverse_sqrt", "warmup": 0.2, "keep": "best"}
+    unbroken, first, second = (trainer(game(), **options) for _ in range(3))
+    unbroken.run()
+    first.run(until=k)
+    write_tensors(tmp_path / "state.safetensors", *first.state())
+    second.metrics = first.metrics
+    second.load(*read_tensors(tmp_path / "state.safetensors"))
+    second.run()
+    assert second.metrics.rows == unbroken.metrics.rows
+    for (name, one), other in zip(unbroken.weights().items(), second.weights().values(), strict=True):
+        assert torch.equal(one, other), name
 
 
 def test_early_stopping_counts_validations_without_improvement_in_the_last_stage():
@@ -581,6 +668,9 @@ def test_compiled_layers_learn_the_same():
         ({"schedule": "cosin"}, "did you mean cosine?"),
         ({"ema": 1.0}, "ema must be between 0 and 0.99999, not 1.0"),  # such an average never leaves the initial weights
         ({"warmup": 1.0}, "warmup must be between 0 and 0.99, not 1.0"),
+        ({"average": 0}, "average must be 1 or more, not 0"),
+        ({"average": 5, "ema": 0.9}, "ema and average are two ways to average the weights: give one of them"),
+        ({"schedule": "inverse_sqrt"}, "schedule inverse_sqrt falls from the end of the warm-up: give warmup above 0"),
         ({"epochs": 2, "steps": 3}, "give steps or epochs, not both"),
         ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:0, not 'tpu'"),
     ],

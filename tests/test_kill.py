@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 OFTEN = ["--steps", "30", "--batch-size", "200", "--seed", "5", "--log-every", "4", "--eval-every", "6", "--checkpoint-every", "7"]
 GAMES = {  # on digits: 1437 examples, so that an epoch is 7.2 steps
     "one player": ["vae", "--latent", "2", "--hidden", "8", "--binarize", "dynamic", "--ema", "0.9"],
+    "mean of the last": ["autoencoder", "--latent", "2", "--average", "3", "--schedule", "inverse_sqrt", "--warmup", "0.1"],
     "several players": [f"{HERE}/games/two_players.py:TwoPlayers", "--hidden", "8"],
     "several stages": ["stacked_denoising", "--hidden", "12", "8", "--dropout", "0.1", "--schedule", "cosine"],
 }
@@ -172,13 +173,14 @@ def test_metrics_that_were_shortened_are_named(tmp_path, capsys):
     assert f"{rows} holds" in capsys.readouterr().err
 
 
-def test_two_processes_of_torchrun_are_one(unbroken, tmp_path):
+@pytest.mark.parametrize("game", ["one player", "mean of the last"])
+def test_two_processes_of_torchrun_are_one(game, unbroken, tmp_path):
     """Float32: gradients are summed in another order, and Adam divides by their size, so a few thousandths are left after 30 steps."""
     out = tmp_path / "run"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pofx"]
-    found = subprocess.run([*command, *train("one player", out)], capture_output=True, text=True, timeout=280)
+    found = subprocess.run([*command, *train(game, out)], capture_output=True, text=True, timeout=280)
     assert found.returncode == 0, found.stderr
-    expected = unbroken("one player")
+    expected = unbroken(game)
     ours, theirs = ([json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (out, expected))
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
     for one, other in zip(ours, theirs, strict=True):

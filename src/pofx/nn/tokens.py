@@ -87,7 +87,7 @@ class Decoder(Model):
         nll_BL = -log_p_BLW.gather(-1, at_BL[..., None])[..., 0] * counted_BL
         counted_B = counted_BL.sum(1)
         parts: dict[str, Part] = {"nll": Ratio(nll_BL.sum(1), counted_B)}
-        if self.smoothing and noise is not None and self.training:
+        if self.smoothing and noise is not None:
             uniform_BL = -log_p_BLW.mean(-1) * counted_BL
             parts["smoothing"] = Ratio(self.smoothing * (uniform_BL - nll_BL).sum(1), counted_B)
         return parts
@@ -296,7 +296,8 @@ class TokenModel(Decoder):
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The negative log-likelihood, in nats a token."""
-        return self.nll(batch["x"], self.read(batch.get("source"), noise), noise)
+        training = noise if self.training else None  # what is validated is the whole network
+        return self.nll(batch["x"], self.read(batch.get("source"), training), training)
 
     @torch.no_grad()
     def sample(

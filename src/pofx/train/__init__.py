@@ -36,10 +36,12 @@ class Training:
         batch_size: examples a step, over all replicas
         seed: of the initial weights, the order of the data and all noise
         lr: learning rate of every player, instead of the model's own
-        schedule: of the learning rate within a stage; cosine and linear go to zero
+        schedule: of the learning rate within a stage; cosine and linear go to zero, inverse_sqrt falls from the end of the warm-up as
+            1 / sqrt(step)
         warmup: share of a stage over which the learning rate rises from zero
         clip: largest norm of a player's whole gradient
         ema: decay of a moving average of the weights, such as 0.999; the average is validated and kept
+        average: keep the mean of the weights at the last so many validations, such as 5, which is what is validated
         keep: weights to keep: best on the validation split (where one player plays), or last
         patience: stop after this many validations in a row without improvement
         log_every: steps between rows of metrics
@@ -55,10 +57,11 @@ class Training:
     batch_size: Size = 100
     seed: Seed = 0
     lr: Positive | None = None
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "inverse_sqrt"] = "constant"
     warmup: Annotated[float, Range(0, 0.99)] = 0.0
     clip: Positive | None = None
     ema: Annotated[float, Range(0, 0.99999)] | None = None
+    average: Size | None = None
     keep: Literal["best", "last"] = "best"
     patience: Size | None = None
     log_every: Size = 20
@@ -73,6 +76,10 @@ class Training:
             check_value(name, annotation, getattr(self, name))
         if self.steps is not None and self.epochs is not None:
             raise UserError("give steps or epochs, not both")
+        if self.ema is not None and self.average is not None:
+            raise UserError("ema and average are two ways to average the weights: give one of them")
+        if self.schedule == "inverse_sqrt" and not self.warmup:
+            raise UserError("schedule inverse_sqrt falls from the end of the warm-up: give warmup above 0, such as 0.04")
         if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda"):
             raise UserError(f"device must be auto, cpu, cuda or cuda:0, not {self.device!r}")
 
@@ -110,11 +117,11 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
     out = Path(out)
     trainer = Trainer(model, data, training, state=out / "state", report=report)
     if all(isinstance(player.optimizer, ClosedForm) for stage in trainer.stages for player in stage.players):
-        for name in ("lr", "schedule", "warmup", "clip", "ema", "patience"):
+        for name in ("lr", "schedule", "warmup", "clip", "ema", "average", "patience"):
             if getattr(training, name) != getattr(Training, name):
                 raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: leave --{name} out")
     if trainer.replicas.rank == 0:
-        create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model)
+        create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model, data.tokenizers)
         with explained(out):
             (out / "state").mkdir()
         trainer.metrics.folder = out
@@ -162,7 +169,7 @@ def resume(
     if steps is not None:
         training = replace(training, steps=steps, epochs=None)
     training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
-    data = reload(run.config["data"])
+    data = reload(run.config["data"], run.tokenizers())
     model = run.blank(trust=trust)
     match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     trainer = Trainer(model, data, training, state=run.path / "state", report=report)

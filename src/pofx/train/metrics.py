@@ -7,8 +7,26 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pofx.errors import UserError
+from pofx.game import Part, Ratio, Watched
+from pofx.kinds import Kind, Tokens
 from pofx.run import explained
+from pofx.train.replicas import Replicas
+
+ROWS, TOKENS = 250, 2**14  # that are validated at once
+
+
+def at_once(kind: Kind, batch_size: int) -> int:
+    """Rows that are validated at once: 250, of text fewer, since a model gives each token a number for every word; no less than a batch.
+
+    Example:
+        >>> from pofx.kinds import Vector
+        >>> at_once(Vector(2), 100), at_once(Tokens(10_000, length=100), 64), at_once(Tokens(65, length=1000), 64)
+        (250, 163, 64)
+    """
+    return max(batch_size, min(ROWS, TOKENS // kind.length) if isinstance(kind, Tokens) else ROWS)
 
 
 def losses(row: dict[str, Any]) -> dict[str, float]:
@@ -24,6 +42,39 @@ def losses(row: dict[str, Any]) -> dict[str, float]:
         if dot and part != "gradient_norm" and player != "watch":
             parts.setdefault(player, []).append(name)
     return {name: row[name] for own in parts.values() for name in own if name.endswith(".loss") or len(own) == 1}
+
+
+class Totals:
+    """The parts of a loss, summed over many batches for their means.
+
+    Example:
+        >>> totals = Totals()
+        >>> for error in ([1.0, 2.0], [6.0]):
+        ...     totals.add({"error": torch.tensor(error), "nats": Ratio(torch.tensor(error), torch.tensor([2] * len(error)))})
+        >>> totals.means(Replicas(torch.device("cpu")), torch.device("cpu"))
+        (4.5, {'error': 3.0, 'nats': 1.5})
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[str, bool], list[float]] = {}  # (part, whether it is watched only) -> sum, count
+
+    def add(self, parts: dict[str, Part]) -> None:
+        """Add what a loss gave for one batch."""
+        for name, part in parts.items():
+            values = part.total if isinstance(part, Ratio) else part.values if isinstance(part, Watched) else part
+            entry = self.sums.setdefault((name, isinstance(part, Watched)), [0.0, 0.0])
+            entry[0] += values.sum(dtype=torch.float64).item()
+            entry[1] += part.counted.sum().item() if isinstance(part, Ratio) else len(values)
+
+    def means(self, replicas: Replicas, device: torch.device) -> tuple[float, dict[str, float]]:
+        """Over all replicas: the loss that is minimised, and the mean of each part."""
+        total, count = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=device).unbind(1)
+        flat = torch.cat([total, count])
+        replicas.sum([flat])
+        means = dict(zip(self.sums, (flat[: len(total)] / flat[len(total) :]).tolist(), strict=True))
+        return sum((value for (_, watched), value in means.items() if not watched), 0.0), {
+            name: value for (name, _), value in means.items()
+        }
 
 
 class Metrics:

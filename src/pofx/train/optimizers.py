@@ -21,7 +21,8 @@ def rate(schedule: str, warmup: float) -> Rate:
     """The factor on the learning rate, as a function of the share of the stage that is done.
 
     Args:
-        schedule: "constant", "cosine" or "linear" (both to zero)
+        schedule: "constant", "cosine" or "linear" (both to zero), or "inverse_sqrt" (1 at the end of the warm-up, and from there as
+            1 / sqrt(step); Vaswani et al., 2017, arXiv 1706.03762, equation 3)
         warmup: share of the stage over which the factor rises from zero
 
     Example:
@@ -34,6 +35,8 @@ def rate(schedule: str, warmup: float) -> Rate:
         if done < warmup:
             return done / warmup
         left = 1 - (done - warmup) / (1 - warmup) if warmup < 1 else 1.0
+        if schedule == "inverse_sqrt":
+            return math.sqrt(warmup / done)
         return {"constant": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}[schedule]
 
     return factor

@@ -21,9 +21,9 @@ from pofx.errors import Diverged, UserError
 from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
 from pofx.model import Model
 from pofx.run import seeded, write_tensors
-from pofx.train.average import averageable, swapped
+from pofx.train.average import Recent, averageable, swapped
 from pofx.train.diagnosis import diagnose, finite
-from pofx.train.metrics import Metrics
+from pofx.train.metrics import Metrics, Totals, at_once
 from pofx.train.optimizers import Closed, Gradient, rate
 from pofx.train.paired import require_paired
 from pofx.train.replicas import Replicas, device
@@ -101,6 +101,7 @@ class Trainer:
             for child in model.children():
                 child.compile()
         self.live = averageable(model)
+        self.recent = Recent(self.live, training.average or 0)
         self.watch = Watch(model, data, training)
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
@@ -178,7 +179,7 @@ class Trainer:
             if fresh and stage.keep_optimizers and player.name in before:
                 self.optimizers[player.name].load(before[player.name].state())
         if fresh and number > 0:  # what was best in another stage is not comparable
-            self.best, self.best_loss, self.best_step, self.worse = {}, math.inf, 0, 0
+            self.best, self.best_loss, self.best_step, self.worse, self.recent.held = {}, math.inf, 0, 0, []
 
     def _play(self) -> None:
         """One step: every player of the stage moves."""
@@ -312,6 +313,7 @@ class Trainer:
 
         A game of several players has no such loss: there the first replica looks at samples.
         """
+        self.recent.add()
         players = self.stages[self.stage].players
         gradient = [p for p in players if not isinstance(p.optimizer, ClosedForm)]
         if len(players) > 1:
@@ -327,6 +329,8 @@ class Trainer:
                 raise failed or Diverged(f"step {self.step}: samples could not be checked; the first replica says why")
         if len(players) != 1 or not gradient:
             return
+        if self.recent.held:
+            self._write({"step": self.step, "split": "valid, newest", **self.validation(gradient[0])[1]}, None)
         with self.averaged():
             loss, row = self.validation(gradient[0])
             if not math.isfinite(loss):
@@ -346,8 +350,7 @@ class Trainer:
     @torch.no_grad()
     def validation(self, player: Player) -> tuple[float, dict[str, float]]:
         """Mean loss of `player` over the validation split, and its named parts; the same noise every time."""
-        split, sums, count = self.data.splits["valid"], dict[tuple[str, bool], float](), dict[tuple[str, bool], float]()
-        size = max(self.training.batch_size, 250)
+        split, totals, size = self.data.splits["valid"], Totals(), at_once(self.model.inputs[self.fields[0]], self.training.batch_size)
         self.model.eval()
         for start in range(0, len(split), size):
             total = min(size, len(split) - start)
@@ -356,21 +359,14 @@ class Trainer:
                 continue
             batch = self._placed(split.read(range(start + mine.start, start + mine.stop)))
             noise = self._noise((self.training.seed, "valid", start), total, 1.0)
-            for name, part in player.loss(batch, noise).items():
-                key = (name, isinstance(part, Watched))
-                values = part.total if isinstance(part, Ratio) else part.values if isinstance(part, Watched) else part
-                sums[key] = sums.get(key, 0.0) + values.sum(dtype=torch.float64).item()
-                count[key] = count.get(key, 0.0) + (part.counted.sum().item() if isinstance(part, Ratio) else len(values))
+            totals.add(player.loss(batch, noise))
         self.model.train()
-        flat = torch.tensor([*sums.values(), *count.values()], dtype=torch.float64, device=self.device)
-        self.replicas.sum([flat])
-        means = dict(zip(sums, (flat[: len(sums)] / flat[len(sums) :]).tolist(), strict=True))
-        loss = sum((value for (_, watched), value in means.items() if not watched), 0.0)
-        return loss, {f"{player.name}.{name}": value for (name, _), value in means.items()} | {f"{player.name}.loss": loss}
+        loss, means = totals.means(self.replicas, self.device)
+        return loss, {f"{player.name}.{name}": value for name, value in {**means, "loss": loss}.items()}
 
     def averaged(self) -> AbstractContextManager[None]:
-        """The moving average in the model's place, if one is kept."""
-        return swapped(self.live, self.average)
+        """The average of the weights in the model's place, if one is kept."""
+        return swapped(self.live, self.recent.mean() or self.average)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to use: the best on the validation split, or the last (their average, if one is kept)."""
@@ -383,7 +379,7 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Everything that resume needs: tensors, and a record of plain values as JSON. All replicas call it together."""
-        groups = {"model": self.model.state_dict(), "average": self.average, "best": self.best}
+        groups = {"model": self.model.state_dict(), "average": self.average, "recent": self.recent.state(), "best": self.best}
         tensors = {f"{group}/{name}": t.detach() for group, found in groups.items() for name, t in found.items()}
         for player, optimizer in getattr(self, "optimizers", {}).items():
             tensors |= {f"optimizer/{player}/{name}": t for name, t in optimizer.state().items()}
@@ -404,13 +400,14 @@ class Trainer:
         """
         try:
             found = json.loads(record["pofx"])
-            groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+            groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "recent": {}, "best": {}, "optimizer": {}}
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")
                 groups[group][name] = tensor
             self.model.load_state_dict(groups["model"])
             for name, average in self.average.items():  # in memory of its own: where a tensor begins may change a product's last digits
                 average.copy_(groups["average"][name])
+            self.recent.load(groups["recent"])
             self.best = {name: t.to(self.device) for name, t in groups["best"].items()}
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
             self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}

@@ -93,7 +93,7 @@ def resume(
                 if (Path(run) / "README.md").is_file():
                     raise
                 done = Run(run)  # stopped between its last step and its pictures
-        return _finished(done, reload(done.config["data"]))
+        return _finished(done, reload(done.config["data"], done.tokenizers()))
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
 
     last: dict[str, dict[str, Any]] = {"train": {}, "valid": {}}
     for row in run.metrics():
-        last[row.get("split", "train")] |= {name: value for name, value in row.items() if "." in name or name == "step"}
+        last.setdefault(row.get("split", "train"), {}).update((name, row[name]) for name in row if "." in name or name == "step")
     model = run.config["model"]
     blank = run.blank(trust=True)
     first, *others = blank.inputs
