@@ -25,7 +25,9 @@ KIND = Tokens(vocabulary=256, length=256, ends=False)
 ARGUMENTS: dict[str, Any] = {"layers": 6, "width": 256, "heads": 8}
 RATIO = {n: f"{TOKENS} tokens from a Transformer, 6 layers, 256 wide, {n} at once: time without cache / with" for n in (1, 16)}
 CACHED = {n: f"the same, {n} at once: with cache" for n in RATIO}
-ROWS = [row for n in RATIO for row in (Row(RATIO[n], "", (">=", 5.0) if n == 1 else None, "6.4 measured elsewhere"), Row(CACHED[n], "tokens/s"))]
+ROWS = [
+    row for n in RATIO for row in (Row(RATIO[n], "", (">=", 5.0) if n == 1 else None, "6.4 measured elsewhere"), Row(CACHED[n], "tokens/s"))
+]
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:

@@ -22,7 +22,9 @@ from pofx.kinds import END, NOTHING
 from pofx.run import seeded
 
 BATCHES, TURNS = (1, 16), 7
-RATIO = {n: f"greedy decoding, {TOKENS} tokens, 6 layers, 256 wide, {n} at once: tokens/s of ours / of GPT-2 in transformers" for n in BATCHES}
+RATIO = {
+    n: f"greedy decoding, {TOKENS} tokens, 6 layers, 256 wide, {n} at once: tokens/s of ours / of GPT-2 in transformers" for n in BATCHES
+}
 OURS = {n: f"the same, {n} at once: ours" for n in BATCHES}
 ROWS = [row for n in BATCHES for row in (Row(RATIO[n], "", (">=", 1.2)), Row(OURS[n], "tokens/s"))]
 

@@ -212,7 +212,10 @@ RECIPES = {
     "shakespeare_gru": Recipe(
         "recurrent_lm", {"cell": "gru", "hidden": 296, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
     ),
-    **{f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, PLAY | {"window": 1024, "stride": 1024}, COUNTED) for order in range(2, 9)},
+    **{
+        f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, PLAY | {"window": 1024, "stride": 1024}, COUNTED)
+        for order in range(2, 9)
+    },
     **{
         f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"seed": seed})
         for name, data in {"shakespeare": SHAKESPEARE, "names": NAMES}.items()

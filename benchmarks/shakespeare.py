@@ -1,4 +1,4 @@
-"""Characters of Shakespeare: a Transformer after 2000 steps of batch 12, beside n-grams and recurrent networks; the whole last tenth is scored.
+"""Characters of Shakespeare: a small Transformer after 2000 steps, beside n-grams and recurrent networks; the whole last tenth is scored.
 
 The text (tinyshakespeare) is cut once: the first nine tenths are trained on, the last tenth is scored, and nothing else is looked at. Each
 character of it is predicted from the 32 to 63 before it (fewer in the first 64 only): windows of 64, 32 apart. An n-gram looks back n - 1.
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pofx.evaluate.text import text_scores
+
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
-from pofx.evaluate.text import text_scores
 from pofx.run import Run
 
 ORDERS = range(2, 9)
 NGRAMS = {
-    f"tinyshakespeare, last 10 %, {order}-gram, interpolated Witten-Bell: nats per character": f"shakespeare_{order}gram" for order in ORDERS
+    f"tinyshakespeare, last 10 %, {order}-gram of interpolated Witten-Bell: nats per character": f"shakespeare_{order}gram"
+    for order in ORDERS
 }
 BEST = "tinyshakespeare, last 10 %, the best n-gram (2 to 8, chosen on this very text): nats per character"
-TRANSFORMER = (
-    "tinyshakespeare, last 10 %, Transformer, 4 layers, 4 heads, 128 wide, context 64, 2000 steps of batch 12: nats per character"
-)
+TRANSFORMER = "tinyshakespeare, last 10 %, Transformer, 4 layers, 4 heads, 128 wide, context 64, 2000 steps of batch 12: nats per character"
 RECURRENT = {
     "tinyshakespeare, last 10 %, LSTM of about as many parameters, the same steps: nats per character": "shakespeare_lstm",
     "tinyshakespeare, last 10 %, GRU of about as many parameters, the same steps: nats per character": "shakespeare_gru",

@@ -1,4 +1,4 @@
-"""A training step of a character Transformer: the engine with our model over a plain loop with a GPT written for it, in turn in one process.
+"""A training step of a character Transformer: the engine with our model over a plain loop with its own GPT, in turn in one process.
 
 The plain loop is shaped as nanoGPT's: random windows of one long tensor, a GPT of one class a part, the learning rate of each step from a
 formula, gradients clipped, fused AdamW. Nothing is checked, kept or saved.
@@ -44,7 +44,7 @@ class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.norm_1, self.norm_2, self.attention = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH), Attention()
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(approximate="tanh"), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, h: Tensor) -> Tensor:
         h = h + self.attention(self.norm_1(h))

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pofx.evaluate.text import translation_scores
+
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
-from pofx.evaluate.text import translation_scores
 
 BEAM: dict[str, Any] = {"beam": 5, "length_penalty": 1.0}
 LANGUAGES = {"de_en": "German to English", "en_fr": "English to French"}
