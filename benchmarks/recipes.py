@@ -67,7 +67,7 @@ AAE_TRAINING = COSINE | {"precision": "bf16"}
 # Characters of running text: the first nine tenths are trained on, the rest is scored
 PLAY: dict[str, Any] = {"spec": "text/tinyshakespeare.txt", "tokens": "characters", "valid": 0.1, "test": 0.0}
 SHAKESPEARE = PLAY | {"window": 64, "stride": 16}
-SHAKESPEARE_TRAINING = COSINE | {"steps": 2000, "batch_size": 12, "clip": 1.0, "warmup": 0.05, "eval_every": 500}
+SHAKESPEARE_TRAINING = COSINE | {"steps": 2000, "batch_size": 12, "clip": 1.0, "warmup": 0.05, "eval_every": 2000}
 NAMES: dict[str, Any] = {"spec": "text/names.txt", "tokens": "characters"}
 GATED: dict[str, dict[str, Any]] = {  # an LSTM of 128 units has as many parameters as a GRU of 152
     "lstm": {"cell": "lstm", "hidden": 128, "embedding": 64},

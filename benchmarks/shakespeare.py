@@ -16,11 +16,7 @@ from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.run import Run
 
-ORDERS = range(2, 9)
-NGRAMS = {
-    f"tinyshakespeare, last 10 %, {order}-gram of interpolated Witten-Bell: nats per character": f"shakespeare_{order}gram"
-    for order in ORDERS
-}
+NGRAMS = {f"tinyshakespeare, last 10 %, {n}-gram: nats per character": f"shakespeare_{n}gram" for n in range(2, 9)}
 BEST = "tinyshakespeare, last 10 %, the best n-gram (2 to 8, chosen on this very text): nats per character"
 TRANSFORMER = "tinyshakespeare, last 10 %, Transformer, 4 layers, 4 heads, 128 wide, context 64, 2000 steps of batch 12: nats per character"
 RECURRENT = {
