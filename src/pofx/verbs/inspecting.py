@@ -145,7 +145,7 @@ def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) ->
             units = (-next(reversed(gates.values())).std(0)).argsort(kind="stable")[:UNITS]
             units.sort()
         panels = {name: h_LH.T[units] for name, h_LH in some.items()}
-        rows = dict.fromkeys(panels, [str(unit) for unit in units])
+        rows = {name: [str(unit) for unit in units] for name in panels}
         what = "states" if signed else "gates"
         pictures.append(
             heat(panels, rows, dict.fromkeys(panels, before), title=f"{what}: units (rows) as each token has been read", signed=signed)

@@ -123,7 +123,7 @@ def _translated(run: Run, model: Model, sources: list[Tensor], own: dict[str, An
     tokenizer, found, total = run.tokenizer("x"), list[str](), sum(map(len, sources))
     with Counting("translated") as progress:
         for source in sources:
-            found += [tokenizer.decode(x_L) for x_L in _tokens(model, source, own).tolist()]
+            found += [tokenizer.decode(x_L).replace("\n", " ") for x_L in _tokens(model, source, own).tolist()]
             progress(len(found), total)
     return found
 
@@ -138,7 +138,7 @@ def _pictures(model: Model, data: str, n: int | None) -> tuple[Tensor, list[str]
     kind = model.inputs["source"]
     loaded = load(data, True)
     if loaded.fields["x"] != kind and isinstance(kind, Image):
-        loaded = load(data, True, size=kind.width, channels=kind.channels)
+        loaded = load(data, True, size=kind.width, channels="grey" if kind.channels == 1 else "rgb")
     if loaded.fields["x"] != kind:
         raise UserError(f"{model.title()} reads {kind}, but {data} has {loaded.fields['x']}")
     rows = Rows(loaded, "all")
