@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from pofx.data import arrays, hub, images, pairs, series, synthetic, tables, text
+from pofx.data import arrays, hub, images, pairs, reading, series, synthetic, tables, text
 from pofx.data.contents import PARTS, Contents
 from pofx.data.cutting import Rows, cut, few
 from pofx.data.packing import packed
@@ -42,6 +42,7 @@ def load(
     vocabulary: Size | None = None,
     length: Size | None = None,
     shared: bool = False,
+    read: reading.Language | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -90,6 +91,8 @@ def load(
         vocabulary: how many different words or byte pairs there are at most, 8000 by default
         length: most tokens of an example of text, its end mark counted; by default twice as many as the longest to train on has
         shared: source and target have one vocabulary
+        read: labels of grey pictures of digits are read aloud: x is the reading, character by character, and source is what is read. In
+            english a picture, "seven"; in hangul 2 to 4 pictures in a row, drawn at random from those of their split, "삼백사십칠"
         valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
         test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
@@ -127,7 +130,8 @@ def load(
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
         rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
-    single: dict[str, Kind] = dict(contents.fields)
+    aloud = None if read is None else reading.Aloud(contents, read, spec, tokenizers or {})
+    single: dict[str, Kind] = dict(contents.fields if aloud is None else aloud.fields)
     fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
@@ -151,8 +155,8 @@ def load(
             rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled)
     splits = {}
     for name, (part, rows) in rows_of.items():
-        held: dict[str, Column] = {}
-        for field, kind in fields.items():
+        held: dict[str, Column] = {} if aloud is None else aloud.columns(part, rows, name, split_seed)
+        for field, kind in fields.items() if aloud is None else ():
             of_x = field in ("x", "x_labelled")
             how: dict[str, Any] = {"binarize": binarize if of_x else "none", "key": (split_seed, name)}
             stored, levels_of = contents.parts[part]["x" if of_x else field], levels if of_x else None
@@ -167,15 +171,17 @@ def load(
                 held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
             else:
                 held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
-        names = contents.names.get(part, []) if stacked is None else []
+        names = contents.names.get(part, []) if stacked is None and read != "hangul" else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
-    if contents.tokenizers:
+    if aloud is not None:
+        contents.tokenizers = {"x": aloud.tokenizer}
+    elif contents.tokenizers:
         assert isinstance(x, Tokens)
         chosen |= {"tokens": contents.tokenizers["x"].kind, "length": x.length if x.ends else None}
         chosen = text.resolved(chosen)
     record = {
         "spec": spec,
-        **{name: value for name, value in chosen.items() if value is not None or name not in WHERE_SAID},
+        **{name: value for name, value in chosen.items() if value or name not in WHERE_SAID},
         "fields": {name: kind.to_json() for name, kind in fields.items()},
         "counts": {name: len(split) for name, split in splits.items()},
         "sha256": contents.sha256,
@@ -187,7 +193,7 @@ def load(
 
 
 OPTIONS = options(load, load.__doc__)
-WHERE_SAID = ("window", "stride", "stacked", "labelled", "source", "target", *text.OPTIONS)  # recorded only if they were chosen
+WHERE_SAID = ("window", "stride", "stacked", "labelled", "read", "source", "target", *text.OPTIONS)  # recorded only if they were chosen
 SOURCE_OPTIONS = (
     "size",
     "channels",

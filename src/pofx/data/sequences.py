@@ -43,6 +43,7 @@ class Sequences(Column):
         stored: the sequences of the part that the split is of
         rows: which of them this split has, in its order; all of them when None
         group: as in `Column`
+        by_length: whether batches are of rows that are about as long
 
     Example:
         >>> stored = Ragged(np.array([2, 3, 4, 5, 6]), np.array([0, 2, 5, 5]))
@@ -52,9 +53,9 @@ class Sequences(Column):
                 [1, 0, 0, 0]])
     """
 
-    def __init__(self, kind: Tokens, stored: Ragged, rows: np.ndarray | None = None, *, group: str = "", **_: Any):
+    def __init__(self, kind: Tokens, stored: Ragged, rows: np.ndarray | None = None, *, group: str = "", by_length: bool = True):
         super().__init__(kind, stored.flat[:0], group=group)
-        self.values, self.rows = stored.flat, rows
+        self.values, self.rows, self.by_length = stored.flat, rows, by_length
         self.flat = np.array(stored.flat) if stored.flat.nbytes < IN_MEMORY else stored.flat
         begin: Any = np.asarray(stored.offsets[:-1])
         end: Any = np.asarray(stored.offsets[1:])

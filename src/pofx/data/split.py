@@ -44,9 +44,11 @@ class Column:
 
     Attributes:
         lengths: of each row, int64 (rows,), where they differ
+        by_length: whether batches are of rows that are about as long
     """
 
     lengths: Tensor | None = None
+    by_length = False
 
     def __init__(
         self,
@@ -191,7 +193,8 @@ class Split:
         """The rows that the whole of batch `number` is of: group -> int64 (size,). Rows of sequences come with others about as long."""
         found = {}
         for group, length in self.groups.items():
-            lengths = tuple(column.lengths for column in self.columns.values() if column.group == group and column.lengths is not None)
+            columns = [column for column in self.columns.values() if column.group == group and column.by_length]
+            lengths = tuple(column.lengths for column in columns if column.lengths is not None)
 
             def order_of(epoch: int, length: int = length, group: str = group, lengths: tuple[Tensor, ...] = lengths) -> Tensor:
                 return bucketed(lengths, size, seed, group, epoch) if lengths else order(length, seed, group, epoch)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Part = Literal["all", "train", "valid", "test"]
 PREPARATION = (
     *("binarize", "size", "channels", "label", "columns", "window", "stride", "stacked"),
-    *("source", "target", "tokens", "vocabulary", "length", "shared"),
+    *("source", "target", "tokens", "vocabulary", "length", "shared", "read"),
 )
 PERHAPS_DONE = ("binarize", "size", "channels", "label", "stacked")  # new data may be as wanted already: bits, of the right size
 
