@@ -252,9 +252,9 @@ def translation_scores(
     measures: dict[str, Any] = {"BLEU": BLEU(), "BLEU, lowercased": BLEU(lowercase=True), "chrF2": CHRF()}
     for name, measure in measures.items():
         score = measure.corpus_score(found, [wanted], n_bootstrap=RESAMPLED)
-        interval = [score._mean - score._ci, score._mean + score._ci]  # sacrebleu shows them in no other way than as text
-        with_it = {**protocol, "signature": str(measure.get_signature()), "chosen": {"interval_95": interval}}
-        scores.append(Score(name, score.score, "of 100", score._ci / 1.96, with_it, note))
+        middle, half = float(score._mean), float(score._ci)  # sacrebleu shows them in no other way than as text
+        with_it = {**protocol, "signature": str(measure.get_signature()), "chosen": {"interval_95": [middle - half, middle + half]}}
+        scores.append(Score(name, score.score, "of 100", half / 1.96, with_it, note))
     return scores
 
 
