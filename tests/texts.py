@@ -57,6 +57,7 @@ class Spelling(Translator):
         super().__init__(x, source)
         self.places = places
         self.table = nn.Parameter(torch.zeros(x.vocabulary, x.vocabulary))
+        self.seen: nn.Module
         if isinstance(source, Tokens):
             self.seen = nn.Embedding(source.vocabulary, x.vocabulary)
         else:

@@ -47,7 +47,7 @@ def heat(
     tall, wide = (max(matrix.shape[side] for matrix in shown.values()) for side in (0, 1))
     across = min(len(shown), max(1, round(math.sqrt(len(shown) * tall / wide))))
     down = math.ceil(len(shown) / across)
-    size = (max(4.0, across * (CELL * wide + 1.2)), max(3.0, down * (CELL * tall + 1.2) + 0.4))
+    size = (max(5.0, across * (CELL * wide + 1.2)), max(3.0, down * (CELL * tall + 1.2) + 0.4))
     figure = Figure(figsize=size, dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(down, across, squeeze=False).flat
@@ -63,9 +63,9 @@ def heat(
                 label.set_fontfamily(families)
                 label.set_fontsize(8)
         if columns.get(name):
-            one.tick_params(axis="x", rotation=90)
+            one.tick_params(axis="x", rotation=90 if max(map(len, columns[name])) > 1 else 0)
         figure.colorbar(image, ax=one, fraction=0.03)
-    figure.suptitle(title, fontsize="large")
+    figure.suptitle(title)
     cut = [f"the first {LABELS} tokens are drawn"] if max(tall, wide) >= LABELS < max(max(m.shape) for m in panels.values()) else []
     left = [f"the first {PANELS} of {len(panels)} pictures are drawn"] if len(panels) > PANELS else []
     odd = [f"no installed font has {''.join(missing)}, which are written as their numbers"] if missing else []

@@ -91,31 +91,34 @@ def inspect(
     return report | ({"note": said[0]} if (said := [note for note in notes if note]) else {})
 
 
-def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) -> tuple[Picture, str | None]:
+def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None, *, inner: bool = True) -> tuple[Picture, str | None]:
     """Where the model looks as it reads or writes one text, the mean over heads: a panel for each attention that it has.
 
     Args:
         run: whose tokenizers name the tokens
-        model: that has `attention(x, given=...)`: weights (B, L, S) or (B, N, L, S), or several by name
+        model: that has `attention(x, given=...)`: weights (B, L, S) or (B, N, L, S), or several by name. What is called "self ..." looks
+            at what stands before each token of x, "encoder ..." from the source at the source, any other from x at the source
         x_1L: one text
         given: its source
+        inner: also what does not look from x at the source
     """
     from pofx.evaluate.blocks import evaluating
     from pofx.heat import heat
 
     with evaluating(model):
-        found = model.attention(x_1L, given=given) if given is not None or model.inputs.get("source") else model.attention(x_1L)
-    weights = {name: w.float() for name, w in (found if isinstance(found, dict) else {"attention": found}).items()}
-    panels = {name: (w[0].mean(0) if w.dim() == 4 else w[0]).cpu().numpy() for name, w in weights.items()}
+        found = model.attention(x_1L, given=given)
+    weights: dict[str, Tensor] = found if isinstance(found, dict) else {"source": found}
+    names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
+    if given is not None and not inner:
+        names = [name for name in names if not name.startswith(("encoder", "self"))] or names
     written = _names(run, "x", x_1L)
     read = _names(run, "source", given) if given is not None and isinstance(model.inputs["source"], Tokens) else []
-    before = ["", *written[:-1]]  # self-attention looks at what was read before each token
-    called = {len(before): before} | {len(read): read}  # a source of the same length is what is looked at more often
-    rows = {name: read if len(panel) == len(read) != len(written) else written for name, panel in panels.items()}
-    columns = {
-        name: read if "self" not in name and panel.shape[1] == len(read) else called.get(panel.shape[1], [])
-        for name, panel in panels.items()
-    }
+    panels, rows, columns = {}, {}, {}
+    for name in names:
+        mean = weights[name].float()[0]
+        panels[name] = (mean.mean(0) if mean.dim() == 3 else mean).cpu().numpy()
+        rows[name] = read if name.startswith("encoder") else written
+        columns[name] = ["", *written[:-1]] if name.startswith("self") or given is None else read
     return heat(panels, rows, columns, title="attention: where each token (row) looks")
 
 
@@ -147,9 +150,7 @@ def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) ->
         panels = {name: h_LH.T[units] for name, h_LH in some.items()}
         rows = {name: [str(unit) for unit in units] for name in panels}
         what = "states" if signed else "gates"
-        pictures.append(
-            heat(panels, rows, dict.fromkeys(panels, before), title=f"{what}: units (rows) as each token has been read", signed=signed)
-        )
+        pictures.append(heat(panels, rows, dict.fromkeys(panels, before), title=f"{what} of units (rows) after each token", signed=signed))
     return pictures
 
 

@@ -95,7 +95,7 @@ def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
         "scores": [
             {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
         ],
-        "notes": [score.note for score in scores if score.note] or None,
+        "notes": list(dict.fromkeys(score.note for score in scores if score.note)) or None,
         "out": str(file),
     }
 

@@ -164,6 +164,10 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
         if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
             verbs |= {"reconstruct": "", "sweep": "", "interpolate": "decodes"}
             further["interpolate"] = ' --between "..." "..."'
+            if hasattr(blank, "attention") or hasattr(blank, "gates"):
+                verbs["inspect"] = None
+                given = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
+                further["inspect"] = given
         report["next"] = [
             f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
         ]

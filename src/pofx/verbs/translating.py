@@ -92,7 +92,7 @@ def translate(
 
         given = sources[0][:1]
         x_1L = _tokens(model, given, own)
-        picture, note = attention_picture(found, model, x_1L, given)
+        picture, note = attention_picture(found, model, x_1L, given, inner=False)
         write_picture(drawn, picture)
         report |= {"attention": str(drawn)} | ({"note": note} if note else {})
     return report
