@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
         (there / "pictures" / word).mkdir(parents=True)
         for k in range(8):
             pixels = np.full((8, 8), 250 if word == "two" else 5, np.uint8)
-            pixels[k] = 128
+            pixels[k] += 3
             Image.fromarray(pixels).save(there / "pictures" / word / f"{word}{k}.png")
     jsonl = "".join(
         json.dumps({"file": f"pictures/{word}/{word}{k}.png", "caption": word}) + "\n" for k in range(8) for word in ("one", "two")
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
         "lines": ["Bigram", "--data", there / "lines.txt", "--steps", "100"],
         "running": ["Bigram", "--data", there / "lines.txt", "--window", "12", "--steps", "100"],
         "pairs": ["Spelling", "--data", there / "train.fr", "--target", there / "train.en", "--tokens", "words", "--steps", "200"],
-        "reader": ["Spelling", "--data", there / "captions.jsonl", "--target", "caption", "--steps", "60"],
+        "reader": ["Spelling", "--data", there / "captions.jsonl", "--target", "caption", "--steps", "250"],
         "coded": ["Coded", "--data", there / "lines.txt", "--tokens", "words", "--steps", "3"],
     }
     for name, (model, *flags) in trained.items():
@@ -293,7 +293,7 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("translate", "reader", [], "say with --data where they are"),
         ("sample", "pairs", [], "is a p(x | source), and no source is given: pofx translate"),
         ("sample", "lines", ["--prompt", "7"], "--prompt: the character '7'"),
-        ("sample", "lines", ["--prompt", "the the the the the the the the"], "say a longer --length"),
+        ("sample", "lines", ["--prompt", "the " * 20], "say a longer --length"),
         ("sample", "lines", ["--given", "x"], "draws text, which has no given"),
         ("score", "lines", ["--picture", "x.png"], "scores text: leave --picture out"),
         ("inspect", "lines", [], "say with --text what to read"),
