@@ -80,7 +80,7 @@ MULTI30K: dict[str, dict[str, Any]] = {
     for pair in ("de_en", "en_fr")
 }
 TRANSFORMER: dict[str, Any] = {"layers": 3, "width": 160, "heads": 4, "feed_forward": 512, "dropout": 0.1, "tie": "all"}
-ATTENTION: dict[str, Any] = {"hidden": 256, "embedding": 256, "dropout": 0.2}
+ATTENTION: dict[str, Any] = {"hidden": 256, "embedding": 192, "dropout": 0.2, "smoothing": 0.1}
 TRANSLATION_TRAINING = COSINE | {"batch_size": 64, "clip": 1.0, "warmup": 0.06, "eval_every": 226}
 
 RECIPES = {
@@ -223,7 +223,7 @@ RECIPES = {
         for seed in range(3)
     },
     **{
-        f"multi30k_{pair}_transformer": Recipe("transformer", TRANSFORMER, data, TRANSLATION_TRAINING | {"lr": 2.5e-3, "epochs": 8})
+        f"multi30k_{pair}_transformer": Recipe("transformer", TRANSFORMER, data, TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712})
         for pair, data in MULTI30K.items()
     },
     **{
