@@ -1,4 +1,4 @@
-"""Recurrent encoder-decoders, without and with attention, and the sequence autoencoder: what is given to what, written out; and learning."""
+"""Recurrent encoder-decoders, without and with attention, and the sequence autoencoder: their equations written out, and learning."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_bahdanaus_equations_written_out():
     layer, memory = model.recurrent.layers[0], model.read(S[:1, :3])
     m_SH, h_H = memory["m_BSH"][0], memory["first_h_BKH"][0, 0]
     W, U, v = model.score.W.weight, model.score.U.weight, model.score.v.weight[0]
-    log_p = 0.0
+    log_p = torch.zeros((), dtype=torch.float64)
     for x, newest in zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True):
         a_S = torch.stack([v @ torch.tanh(W @ h_H + U @ m_H) for m_H in m_SH]).softmax(0)
         c_H, e_E = sum(a * m_H for a, m_H in zip(a_S, m_SH, strict=True)), model.embedding.weight[newest]
@@ -161,7 +161,7 @@ def test_luongs_equations_written_out():
     model = attention(score="general", input_feeding=True, tie=False)
     layer, memory = model.recurrent.layers[0], model.read(S[:1, :3])
     m_SH, h_H, s_H = memory["m_BSH"][0], memory["first_h_BKH"][0, 0], memory["first_c_BKH"][0, 0]
-    r_E, log_p = torch.zeros(5, dtype=torch.float64), 0.0
+    r_E, log_p = torch.zeros(5, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for x, newest in zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True):
         inputs = torch.cat([model.embedding.weight[newest], r_E])
         h, s = layer(inputs[None, None], (h_H[None, None], s_H[None, None]))[1]

@@ -116,8 +116,8 @@ class Recurrent(nn.Module):
         """All steps of layer k, by torch's kernels."""
         layer = self.layers[k]
         if x_BLD.device.type == "cpu":  # never in bf16: for an LSTM torch's kernel needs a CPU with AVX-512, and fails on others
-            dtype = layer.weight_hh_l0.dtype
-            x_BLD, first = x_BLD.to(dtype), {part: h.to(dtype) for part, h in first.items()}
+            W_GD, *_ = self._weights(k)
+            x_BLD, first = x_BLD.to(W_GD.dtype), {part: h.to(W_GD.dtype) for part, h in first.items()}
         starts = [part.unflatten(1, (-1, self.hidden)).transpose(0, 1).contiguous() for part in first.values()]
         start = tuple(starts) if self.cell == "lstm" else starts[0]
         with torch.autocast("cpu", enabled=False):

@@ -1,7 +1,7 @@
 """The recurrent encoder-decoder with attention.
 
-Shapes: B examples, L tokens of x, S tokens of the source, V tokens in the vocabulary of x, E numbers of an embedding, H hidden units, which are
-also the width of what is attended to, K layers, A units of a score, I inputs of the decoder.
+Shapes: B examples, L tokens of x, S tokens of the source, V tokens in the vocabulary of x, E numbers of an embedding, H hidden units, which
+are also the width of what is attended to, K layers, A units of a score, I inputs of the decoder.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class RecurrentAttention(Translator):
 
         additive  v^T tanh(W_q h + W_m m)    dot  h^T m    general  h^T W_g m    concat  v^T tanh(W_a [h; m])
 
-    Without input feeding, Luong's attention comes after the cells, so that all tokens of training go through them in one pass; the others go
-    token by token. Bahdanau's readout is a maxout network there, and his first state is a function of the encoder's.
+    Without input feeding, Luong's attention comes after the cells, so that all tokens of training go through them in one pass; the others
+    go token by token. Bahdanau's readout is a maxout network there, and his first state is a function of the encoder's.
 
     References:
         Neural Machine Translation by Jointly Learning to Align and Translate (Bahdanau et al., 2015), arXiv 1409.0473

@@ -30,9 +30,10 @@ class Seq2Seq(Translator):
     Cho et al. have it, every step sees c: h_t = cell([e_t; c], h_{t-1}), and what is read out is the larger of two linear maps of
     [h_t; e_t; c], number by number.
 
-    In training, e_t is the embedding of the true x_{t-1} (teacher forcing). Scheduled sampling puts a token of the model's own there instead,
-    drawn from p(x_{t-1} | ...), with a probability that grows from 0 to `sampling` as training goes on: through draws, no gradient flows.
-    linear: in proportion to training; inverse_sigmoid: as 1 - k / (k + exp(i / k)) with k = 100 and i from 0 to 1000, so half is reached at 46 %.
+    In training, e_t is the embedding of the true x_{t-1} (teacher forcing). Scheduled sampling puts a token of the model's own there
+    instead, drawn from p(x_{t-1} | ...), with a probability that grows from 0 to `sampling` as training goes on; no gradient flows through
+    draws. linear: in proportion to training; inverse_sigmoid: as 1 - k / (k + exp(i / k)) with k = 100 and i from 0 to 1000, which is half
+    after 46 % of training.
 
     References:
         Sequence to Sequence Learning with Neural Networks (Sutskever, Vinyals & Le, 2014), arXiv 1409.3215

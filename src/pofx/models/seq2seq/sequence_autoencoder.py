@@ -21,9 +21,9 @@ class SequenceAutoencoder(Decoder):
 
     z = V [last states of the encoder];  h_0 = f(z);  h_t = cell([e_t; z], h_{t-1});  p(x_t | x_<t, z) = softmax(W h_t + b)
 
-    with e_t the embedding of x_{t-1} and f linear, through a tanh for h. It learns to make log p(x | z(x)) large. `decode` takes the likeliest
-    token at each step; between the codes of two sentences there are others to be read. Dai and Le hand the encoder's state itself to a decoder
-    of the same weights; here the code has a size of its own, and each step sees it.
+    with e_t the embedding of x_{t-1} and f linear, through a tanh for h. It learns to make log p(x | z(x)) large. `decode` takes the
+    likeliest token at each step; between the codes of two sentences there are others to be read. Dai and Le hand the encoder's state itself
+    to a decoder of the same weights; here the code has a size of its own, and each step sees it.
 
     References:
         Semi-supervised Sequence Learning (Dai & Le, 2015), arXiv 1511.01432
