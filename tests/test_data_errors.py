@@ -84,7 +84,7 @@ BAD = [  # file or folder, how it is made, options, what the error says
     ("modes", two_modes, {}, r"grey \(a\.png\) and some rgb \(b\.png\).*--channels grey or --channels rgb"),
     ("truncated", truncated, {}, r"1 file cannot be read \(b\.png: .*--skip-bad"),
     ("notes", not_a_picture, {}, r"1 file cannot be read \(notes\.txt: not a picture\)"),
-    ("texts", lambda path: (path.mkdir(), (path / "a.txt").write_text("a")), {}, r"no pictures in it, only \.txt"),
+    ("texts", lambda path: (path.mkdir(), (path / "a.txt").write_text("a")), {}, r"no pictures in it, only \.txt; name one file in it"),
     ("x.csv", text("a,b\n1,2\n3,\n"), {}, r"row 2 \(line 3\), column 'b' has no number"),
     ("x.csv", text("1,2\n3,nan\n"), {}, r"row 2 \(line 2\), column '2' has no number"),
     ("x.csv", text("a,b\n1,2\n3,x4\n5,6\n"), {}, r"row 2 \(line 3\), column 'b' is 'x4', not a number"),
@@ -120,9 +120,9 @@ BAD = [  # file or folder, how it is made, options, what the error says
     ("idx", idx(lzma.compress(IDX)[:-9], ".xz"), {}, r"train-images-idx3-ubyte\.xz is damaged"),
     ("idx", idx(gzip.compress(IDX)[:-9], ".gz"), {}, r"train-images-idx3-ubyte\.gz is damaged"),
     ("idx", idx(b"not compressed", ".xz"), {}, r"train-images-idx3-ubyte\.xz is damaged"),
-    ("x.txt", text("hello"), {}, "x.txt is text, which no model"),
+    ("x.txt", text("hello"), {}, "x.txt: too few rows to cut: 1 row gives"),
     ("x.wav", binary(b"RIFF"), {}, "x.wav is sound, which no model"),
-    ("x.docx", text("hello"), {}, "of no form that pofx knows"),
+    ("x.docx", binary(b"PK\3\4\0\0"), {}, "of no form that pofx knows, nor text in UTF-8"),
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ config.json        model, data, training: every default written out
 model.safetensors  the weights to use
 README.md          model card
 metrics.jsonl      one JSON object a line, no clock times (those are in timings.jsonl)
+tokenizers/        of each field of text, what made it into tokens
 samples/           pictures
 state/             what only resume needs
 """
@@ -15,10 +16,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,8 +28,11 @@ from torch import Tensor
 
 from pofx import __version__, models
 from pofx.errors import UserError, nearest
-from pofx.kinds import Kind
+from pofx.kinds import Kind, Tokens
 from pofx.model import Model
+
+if TYPE_CHECKING:
+    from pofx.data.tokenizing import Tokenizer
 
 SECTIONS = ("pofx", "model", "data", "training")
 MODEL_KEYS = ("name", "file", "sha256", "kinds", "arguments")
@@ -83,6 +87,34 @@ class Run:
             with seeded(self.config.get("training", {}).get("seed", 0)):
                 return cls(**kinds | arguments)
 
+    def tokenizer(self, field: str = "x") -> Tokenizer:
+        """What makes the text of `field` into tokens, and tokens into text.
+
+        Raises:
+            UserError: the field is no text, or its tokenizer is gone or not the one that the model was made for
+        """
+        from pofx.data.tokenizing import Tokenizer
+
+        kinds = {name: Kind.from_json(kind) for name, kind in self.config["model"]["kinds"].items()}
+        kind = kinds.get(field)
+        if not isinstance(kind, Tokens):
+            have = ", ".join(f"{name}: {type(kind).__name__}" for name, kind in kinds.items())
+            raise UserError(f"{self.path} has no text called {field!r}: it was made for {have}")
+        file = self.path / "tokenizers" / f"{field}.json"
+        if not file.is_file():
+            raise UserError(f"{file} is not there: the run was saved without what makes its text into tokens")
+        with naming(file):
+            found = Tokenizer.from_json(file.read_text(encoding="utf-8"))
+            if found.sha256 != kind.tokenizer:
+                raise UserError("it is not the tokenizer that the model was made for: restore it, or train anew")
+        return found
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """The tokenizer of each field that has one in the folder."""
+        return {
+            name: self.tokenizer(name) for name in self.config["model"]["kinds"] if (self.path / "tokenizers" / f"{name}.json").is_file()
+        }
+
     def metrics(self) -> list[dict[str, Any]]:
         """Every row of metrics.jsonl, in order. A last line that was cut off in writing is left out; `resume` mends it."""
         file = self.path / "metrics.jsonl"
@@ -121,8 +153,8 @@ def save(model: Model, path: str | Path) -> Path:
     return path
 
 
-def create(path: str | Path, sections: dict[str, Any], model: Model) -> Path:
-    """Make a new run folder with its config.json; an existing one is left untouched and is an error."""
+def create(path: str | Path, sections: dict[str, Any], model: Model, tokenizers: Mapping[str, Tokenizer] | None = None) -> Path:
+    """Make a new run folder with its config.json, and its `tokenizers`; an existing one is left untouched and is an error."""
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         hint = (
@@ -133,6 +165,10 @@ def create(path: str | Path, sections: dict[str, Any], model: Model) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         if sections["model"]["file"] is not None:
             shutil.copyfile(_source(type(model)), path / sections["model"]["file"])
+        for field, tokenizer in (tokenizers or {}).items():
+            if field in model.inputs:
+                (path / "tokenizers").mkdir(exist_ok=True)
+                write_whole(path / "tokenizers" / f"{field}.json", tokenizer.to_json().encode())
         write_config(path, {"pofx": __version__, **sections})
     return path
 

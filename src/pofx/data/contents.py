@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+
+if TYPE_CHECKING:
+    from pofx.data.tokenizing import Tokenizer
 
 PARTS = ("train", "valid", "test")
 SCAN = 2**30  # arrays of more bytes than this are never read whole, so nothing that needs all their values is found out
@@ -20,7 +24,8 @@ class Contents:
 
     Attributes:
         fields: name -> kind
-        parts: "all", or the source's own "train" and perhaps "valid" and "test" -> name -> array (n, *shape)
+        parts: "all", or the source's own "train" and perhaps "valid" and "test" -> name -> array (n, *shape); sequences of tokens
+            are `Ragged`, and running text is one array of all of them
         sha256: of the source
         sha256_of: what exactly the hash was taken of
         problems: by file name
@@ -28,10 +33,11 @@ class Contents:
         names: part -> what each row is called: the file that it is from, or the time of a step
         columns: of a table, those that make x
         pack: the folder that the arrays are memory-mapped from, if they are packed
+        tokenizers: field of text -> what made it into tokens
     """
 
     fields: dict[str, Kind]
-    parts: dict[str, dict[str, np.ndarray]]
+    parts: dict[str, dict[str, Any]]
     sha256: str = ""
     sha256_of: str = ""
     problems: list[str] = field(default_factory=list)
@@ -39,6 +45,7 @@ class Contents:
     pack: Path | None = None
     names: dict[str, list[str]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
 
     def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
         """Adds a field, from its array in each part."""

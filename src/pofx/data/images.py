@@ -20,6 +20,7 @@ from pofx.errors import UserError, nearest
 from pofx.kinds import Image, Kind
 
 PART_FOLDERS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+PICTURE_KEYS = ("image", "file_name", "file")  # of JSON lines
 CLUTTER = {"Thumbs.db", "desktop.ini"}  # what file browsers leave behind; hidden files are passed over too
 
 
@@ -54,7 +55,7 @@ def folder_of_pictures(folder: Path, files: Sequence[Path], chosen: dict[str, An
         name = path.relative_to(folder).parts[0]
         parts.setdefault(PART_FOLDERS[name.lower()] if own else "all", []).append(path)
     parts = {part: parts[part] for part in ("all", *PARTS) if part in parts}
-    pictures = {part: [Picture(str(path.relative_to(folder)), _opener(path)) for path in paths] for part, paths in parts.items()}
+    pictures = {part: [Picture(str(path.relative_to(folder)), opener(path)) for path in paths] for part, paths in parts.items()}
     kind, x, kept, problems = decode(pictures, str(folder), chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in parts}, problems=problems)
     contents.names = {part: [pictures[part][i].name for i in kept[part]] for part in parts}
@@ -71,7 +72,7 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
     Captions and what else is there stay out of the batches.
     """
     lines = read_lines(path)
-    pictures = [Picture(line["image"], _opener(path.parent / line["image"])) for line in lines]
+    pictures = [Picture(line["image"], opener(path.parent / line["image"])) for line in lines]
     kind, x, kept, problems = decode({"all": pictures}, str(path), chosen, store)
     contents = Contents({"x": kind}, {"all": {"x": x["all"]}}, problems=problems)
     contents.names = {"all": [pictures[i].name for i in kept["all"]]}
@@ -97,7 +98,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             line = json.loads(text)
         except ValueError as error:
             raise UserError(f"{path}: line {number} is not JSON ({error})") from None
-        image = next((line.pop(key) for key in ("image", "file_name", "file") if key in line), None) if isinstance(line, dict) else None
+        image = next((line.pop(key) for key in PICTURE_KEYS if key in line), None) if isinstance(line, dict) else None
         if not isinstance(image, str):
             raise UserError(f'{path}: line {number} names no picture; write {{"image": "path/of/it.png", "caption": "..."}}')
         lines.append({"image": image, **line})
@@ -106,14 +107,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _opener(path: Path) -> Callable[[], PIL.Image.Image]:
+def opener(path: Path) -> Callable[[], PIL.Image.Image]:
+    """How the picture in a file is opened."""
     return lambda: PIL.Image.open(path)
 
 
 def decode(
-    parts: dict[str, list[Picture]], source: str, chosen: dict[str, Any], store: Store
+    parts: dict[str, list[Picture]], source: str, chosen: dict[str, Any], store: Store, field: str = "x"
 ) -> tuple[Kind, dict[str, np.ndarray], dict[str, list[int]], list[str]]:
-    """Decodes pictures into the store.
+    """Decodes pictures into the store, as the arrays of `field`.
 
     Returns:
         their kind; part -> uint8 array (n, c, h, w); part -> which of its pictures these are; problems by name
@@ -161,7 +163,7 @@ def decode(
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for part, pictures in parts.items():
-            arrays[part] = store.create(part, "x", (len(pictures), *kind.shape), np.uint8)
+            arrays[part] = store.create(part, field, (len(pictures), *kind.shape), np.uint8)
             kept[part] = []
             chunks = (pictures[i : i + 256] for i in range(0, len(pictures), 256))  # decoded pictures that wait to be written
             results = itertools.chain.from_iterable(pool.map(read, chunk) for chunk in chunks)

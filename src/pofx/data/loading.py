@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 
-from pofx.data import arrays, hub, images, series, synthetic, tables
-from pofx.data.contents import Contents
+from pofx.data import arrays, hub, images, pairs, reading, series, synthetic, tables, text
+from pofx.data.contents import PARTS, Contents
+from pofx.data.cutting import Rows, cut, few
 from pofx.data.packing import packed
+from pofx.data.sequences import Ragged, Sequences
 from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
-from pofx.errors import TooFewRows, UserError, nearest
-from pofx.game import generator
-from pofx.kinds import Binary, Category, Fraction, Image, Kind, Range, Seed, Series, Size, check_value
+from pofx.data.tokenizing import Tokenizer
+from pofx.data.tokenizing import Tokens as TokenizerKind
+from pofx.errors import UserError, nearest
+from pofx.kinds import Binary, Category, Fraction, Image, Kind, Range, Seed, Series, Size, Tokens, check_value
 from pofx.options import options
-
-CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid and test
-Rows = dict[str, tuple[str, np.ndarray | None]]  # split -> the part it comes from, its rows in order (None for all of them)
 
 
 def load(
     spec: str | Path,
     uncut: bool = False,
+    tokenizers: Mapping[str, Tokenizer] | None = None,
     *,
     binarize: Binarize = "none",
     size: Size | None = None,
@@ -35,6 +36,13 @@ def load(
     window: Size | None = None,
     stride: Size | None = None,
     stacked: Annotated[int, Range(2)] | None = None,
+    source: str | None = None,
+    target: str | None = None,
+    tokens: TokenizerKind | None = None,
+    vocabulary: Size | None = None,
+    length: Size | None = None,
+    shared: bool = False,
+    read: reading.Language | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -52,11 +60,17 @@ def load(
     | a `.npy` or `.npz` file | x, and what else the .npz names |
     | a `.csv` or `.parquet` file | x Vector, label; with `window`, x Series |
     | a `.jsonl` file, or a folder with one | x, the pictures that its lines name; label |
+    | a text file, or a folder with train.txt and perhaps valid.txt, test.txt | x Tokens, one example a line; with `window`, running text |
+    | a text file with `target`, another one | x Tokens, a line of the target; source Tokens, the line of the same number |
+    | a folder with train.de, train.en, val.de, ..., with `source` and `target` | likewise; with `target` alone, x is one language |
+    | a `.tsv` file | likewise, its second column and its first |
+    | a `.jsonl` file, or a folder with one, with `target` | x Tokens, the text under that key; source, that under another, or the picture |
     | `mnist`, `fashion-mnist`, ... | a folder or file of that name in $POFX_DATA, else from the Hugging Face hub |
 
     Args:
         spec: a name or a path
         uncut: leave a source without splits whole, as one split `all`: to ask a trained model about, not to train on
+        tokenizers: field -> what makes its text into tokens, as a trained run has it, instead of a new one
         binarize: pictures to bits: threshold (1 where x >= 0.5), or dynamic (drawn with probability x, anew in every training
             batch; one fixed draw in evaluation)
         size: pictures are resized and cropped at the centre to this many pixels a side
@@ -64,10 +78,21 @@ def load(
         label: the column of a table, or the key of JSON lines, that is the class
         columns: the columns of a table that make x; all that are left by default
         window: rows of a table are steps in time, in order, and x is every so many of them in a row; a column of dates is no part of
-            it. Splits follow each other in time, and no window reaches from one into another
+            it. Likewise a text is running text, and x is every so many tokens of it in a row. Splits follow each other, and no window
+            reaches from one into another
         stride: steps from the beginning of one window to that of the next, 1 by default
         stacked: so many grey pictures, drawn at random from the rows of their split, make the channels of one; its label is the number
             that their labels spell: 3 digits have 1000 modes
+        source: what is given, of pairs of text: the ending of the files (de for train.de), the column of a .tsv by its number, or the
+            key of JSON lines
+        target: what is to be made of it, the text x, likewise; or the file of the targets, where the data is the file of the sources
+        tokens: what text is cut into: characters (by default), words (marks of punctuation are words too, and rare words are one that
+            is unknown), or bpe, byte pairs, of which each is a frequent piece of text
+        vocabulary: how many different words or byte pairs there are at most, 8000 by default
+        length: most tokens of an example of text, its end mark counted; by default twice as many as the longest to train on has
+        shared: source and target have one vocabulary
+        read: labels of grey pictures of digits are read aloud: x is the reading, character by character, and source is what is read. In
+            english a picture, "seven"; in hangul 2 to 4 pictures in a row, drawn at random from those of their split, "삼백사십칠"
         valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
         test: fraction of the rows held out for testing; by default the source's own test split, or a tenth of a source without
@@ -86,21 +111,27 @@ def load(
         >>> data.fields["x"], {name: len(split) for name, split in data.splits.items()}
         (Binary(dims=(1, 8, 8)), {'train': 1437, 'valid': 180, 'test': 180})
     """
-    chosen = {name: value for name, value in locals().items() if name not in ("spec", "uncut")}
+    chosen = {name: value for name, value in locals().items() if name not in ("spec", "uncut", "tokenizers")}
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
     if stride is not None and window is None:
-        raise UserError("--stride is for windows of a series: say --window too, or leave it out")
-    spec, contents = find(str(spec), chosen)
+        raise UserError("--stride is for windows of a series or of running text: say --window too, or leave it out")
+    if target is not None and Path(target).suffix and (file := Path(target).expanduser()).is_file():
+        chosen["target"] = str(file.resolve())
+    spec, contents = find(str(spec), chosen | {"uncut": uncut, "tokenizers": dict(tokenizers or {})})
     steps: dict[str, tuple[int, int]] = {}
-    if window is not None:
+    rows_of: Rows
+    if window is not None and contents.tokenizers:
+        rows_of = text.windows(contents, window, stride or 1, spec)
+    elif window is not None:
         whole = TimeSeries.of(contents, spec)
         steps = series.cut(len(whole.values), window, stride or 1, valid, test, spec, uncut=uncut)
         contents.fields = {"x": Series(window, len(whole.channels))}
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
-        rows_of: Rows = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
-    single: dict[str, Kind] = dict(contents.fields)
+        rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
+    aloud = None if read is None else reading.Aloud(contents, read, spec, tokenizers or {})
+    single: dict[str, Kind] = dict(contents.fields if aloud is None else aloud.fields)
     fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
@@ -118,15 +149,21 @@ def load(
         fields = {"x": fields["x"], "x_labelled": fields["x"], **{name: kind for name, kind in fields.items() if name != "x"}}
 
     if window is None:
-        rows_of = {"all": ("all", None)} if uncut and "all" in contents.parts else cut(contents, valid, test, split_seed, spec)
+        rows_of = {"all": ("all", None)}
+        if not (uncut and "all" in contents.parts):
+            sizes = {part: len(held["x"]) for part, held in contents.parts.items()}
+            rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled)
     splits = {}
     for name, (part, rows) in rows_of.items():
-        held: dict[str, Column] = {}
-        for field, kind in fields.items():
+        held: dict[str, Column] = {} if aloud is None else aloud.columns(part, rows, name, split_seed)
+        for field, kind in fields.items() if aloud is None else ():
             of_x = field in ("x", "x_labelled")
             how: dict[str, Any] = {"binarize": binarize if of_x else "none", "key": (split_seed, name)}
             stored, levels_of = contents.parts[part]["x" if of_x else field], levels if of_x else None
-            if stacked is not None:
+            if isinstance(stored, Ragged):
+                assert isinstance(kind, Tokens)
+                held[field] = Sequences(kind, stored, rows)
+            elif stacked is not None:
                 column = Column(single[field], stored, rows)
                 held[field] = synthetic.Stacked(column, kind, seed=split_seed, split=name, channels=stacked, **how)
             elif labelled is not None and name == "train" and field in ("x_labelled", "label"):
@@ -134,29 +171,57 @@ def load(
                 held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
             else:
                 held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
-        names = contents.names.get(part, []) if stacked is None else []
+        names = contents.names.get(part, []) if stacked is None and read != "hangul" else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
+    if aloud is not None:
+        contents.tokenizers = {"x": aloud.tokenizer}
+    elif contents.tokenizers:
+        assert isinstance(x, Tokens)
+        chosen |= {"tokens": contents.tokenizers["x"].kind, "length": x.length if x.ends else None}
+        chosen = text.resolved(chosen)
     record = {
         "spec": spec,
-        **{name: value for name, value in chosen.items() if value is not None or name not in ("window", "stride", "stacked", "labelled")},
+        **{name: value for name, value in chosen.items() if value or name not in WHERE_SAID},
         "fields": {name: kind.to_json() for name, kind in fields.items()},
         "counts": {name: len(split) for name, split in splits.items()},
         "sha256": contents.sha256,
         "sha256_of": contents.sha256_of,
         **({"steps": steps} if steps else {}),
+        **({"tokenizers": {name: tokenizer.sha256 for name, tokenizer in contents.tokenizers.items()}} if contents.tokenizers else {}),
     }
-    return Data(fields, splits, record, contents.problems, contents.pack)
+    return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers)
 
 
 OPTIONS = options(load, load.__doc__)
-SOURCE_OPTIONS = ("size", "channels", "label", "columns", "window", "skip_bad")  # what the source is read with, before it is split
+WHERE_SAID = ("window", "stride", "stacked", "labelled", "read", "source", "target", *text.OPTIONS)  # recorded only if they were chosen
+SOURCE_OPTIONS = (
+    "size",
+    "channels",
+    "skip_bad",
+    "label",
+    "columns",
+    "window",
+    "source",
+    "target",
+    *text.OPTIONS,
+)  # what the source is read with, before it is split
 
 
-def reload(record: dict[str, Any]) -> Data:
-    """The data that `record` (of `Data.record`) was written about; a UserError if they have changed since."""
-    data = load(record["spec"], **{option.name: record[option.name] for option in OPTIONS if option.name in record})
+def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = None) -> Data:
+    """The data that `record` (of `Data.record`) was written about; a UserError if they have changed since.
+
+    Args:
+        record: of the data
+        tokenizers: of their text, where they were kept; otherwise they are learned again
+    """
+    options_of = {option.name: record[option.name] for option in OPTIONS if option.name in record}
+    data = load(record["spec"], tokenizers=tokenizers, **options_of)
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
+    if data.record.get("tokenizers") != record.get("tokenizers"):
+        raise UserError(
+            f"{record['spec']}: its tokenizers are not those of the record; give them, as the run folder has them in tokenizers/"
+        )
     return data
 
 
@@ -170,7 +235,7 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     Raises:
         UserError: the data is unknown or damaged, a number is missing, or the rows are not in the order of their dates
     """
-    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1}
+    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}}
     name, contents = find(str(spec), chosen)
     return TimeSeries.of(contents, name)
 
@@ -220,14 +285,54 @@ def read(path: Path, chosen: dict[str, Any]) -> Contents:
         case ".parquet":
             chosen = as_table(take(chosen, spec, "size", "channels", "skip_bad", "label", "columns", "window"), spec)
             return packed(spec, path, [path], chosen, lambda store: tables.read_parquet(path, chosen, store))
+        case ".jsonl" if chosen["source"] or chosen["target"]:
+            return read_json_lines(path, path.parent, chosen)
         case ".jsonl":
             chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
             pictures = sorted({path.parent / line["image"] for line in images.read_lines(path)})
             files = [path, *(picture for picture in pictures if picture.is_file())]
             return packed(spec, path.parent, files, chosen, lambda store: images.json_lines(path, chosen, store))
-    what = "text" if path.suffix in (".txt", ".tsv") else "sound" if path.suffix in (".wav", ".flac") else None
-    why = f"{path.name} is {what}, which no model of pofx takes yet; it" if what else f"{path.name} is of no form that pofx knows: it"
-    raise UserError(f"{why} reads folders of pictures or of idx files, .npy, .npz, .csv, .parquet and .jsonl")
+        case ".tsv":
+            chosen = as_text(chosen, spec, "source", "target")
+            return pairs.packed_text(spec, path, [path], chosen, lambda _: pairs.two_columns(path, chosen["source"], chosen["target"]))
+        case ".wav" | ".flac":
+            raise UserError(f"{path.name} is sound, which no model of pofx takes yet; it reads {FORMS}")
+    if path.suffix != ".txt" and not text.is_text(path):
+        raise UserError(f"{path.name} is of no form that pofx knows, nor text in UTF-8; it reads {FORMS}")
+    if chosen["source"]:
+        raise UserError(f"{spec} is one side of pairs: name the file of the sources with --data and that of the targets with --target")
+    if chosen["target"] is None:
+        return read_text({"all": path}, path, as_text(chosen, spec, "window"))
+    target = Path(chosen["target"]).expanduser()
+    if not target.is_file():
+        raise UserError(f"{spec} is a file of sources, and --target {target} is none of targets: name that file")
+    chosen, target = as_text(chosen, spec, "target"), target.resolve()
+    root = Path(os.path.commonpath([path.parent, target.parent]))
+    return pairs.packed_text(spec, root, [path, target], chosen, lambda _: pairs.aligned({"all": (path, target)}))
+
+
+FORMS = "folders of pictures or of idx files, .npy, .npz, .csv, .parquet, .jsonl, .tsv and text"
+
+
+def read_text(files: dict[str, Path], root: Path, chosen: dict[str, Any]) -> Contents:
+    """The text of one file, or of one a part: an example a line, or running text where there is a window."""
+    listed, window = list(files.values()), chosen.pop("window")
+    if window is None:
+        return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.one_a_line(files))
+    if chosen["length"]:
+        raise UserError(f"{root}: examples of running text are --window {window} tokens long: leave --length out")
+    chosen["running"] = True  # it is the same for every window, so it is packed once
+    return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.running(files, str(root), chosen))
+
+
+def as_text(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
+    """The options that text is read with, and those `names`; and how it is cut, for a tokenizer is learned from what is trained on."""
+    taken = take(chosen, spec, *text.OPTIONS, *names)
+    if taken["vocabulary"] and (taken["tokens"] or "characters") == "characters" and not chosen["tokenizers"]:
+        raise UserError(f"{spec}: --vocabulary is of words or byte pairs: say --tokens words or --tokens bpe, or leave it out")
+    for tokenizer in chosen["tokenizers"].values():
+        taken["tokens"] = tokenizer.kind
+    return text.resolved(taken) | {name: chosen[name] for name in ("valid", "test", "split_seed", "uncut", "tokenizers")}
 
 
 def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:
@@ -243,11 +348,46 @@ def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:
     lines = [file for file in files if file.suffix == ".jsonl" and file.parent == path]
     if len(lines) == 1:
         return read(lines[0], chosen)
-    if not any(images.is_picture(file) for file in files):
-        endings = sorted({file.suffix or file.name for file in files})
-        raise UserError(f"{path} has no pictures in it, only {', '.join(endings[:5])}; name one file in it, such as {files[0]}")
+    pictures = any(images.is_picture(file) for file in files)
+    if pictures and chosen["target"] and (captions := path.parent / "captions.jsonl").is_file():
+        return read_json_lines(captions, path, chosen)
+    endings = {} if pictures else text.parted([file for file in files if file.parent == path])
+    if endings:
+        return read_parted(path, endings, chosen)
+    if not pictures:
+        forms = sorted({file.suffix or file.name for file in files})
+        raise UserError(f"{path} has no pictures in it, only {', '.join(forms[:5])}; name one file in it, such as {files[0]}")
     chosen = take(chosen, spec, "size", "channels", "skip_bad")
     return packed(spec, path, files, chosen, lambda store: images.folder_of_pictures(path, files, chosen, store))
+
+
+def read_json_lines(path: Path, folder: Path, chosen: dict[str, Any]) -> Contents:
+    """Texts, pairs of texts, or captions of the pictures below `folder`, from a .jsonl file."""
+    chosen = as_text(chosen, str(folder), "source", "target", "size", "channels", "skip_bad")
+    files = [path, *pairs.pictures_named(path, folder, chosen["source"])]
+    return pairs.packed_text(str(folder), path.parent, files, chosen, lambda store: pairs.json_lines(path, folder, chosen, store))
+
+
+def read_parted(path: Path, endings: dict[str, dict[str, Path]], chosen: dict[str, Any]) -> Contents:
+    """Text in a folder that has a file for each part, train.txt or train.de and train.en: one language, or two of them paired."""
+    source, target = chosen["source"], chosen["target"]
+    for flag, ending in (("--source", source), ("--target", target)):
+        if ending and ending not in endings:
+            raise UserError(f"{path} has no train.{ending} for {flag} {ending}: {nearest(ending, endings)}")
+    if target is None:
+        if source or len(endings) > 1:
+            have = ", ".join(f"train.{ending}" for ending in endings)
+            raise UserError(f"{path} has {have}: say which are paired, as in --source de --target en, or which is x with --target alone")
+        target = next(iter(endings))
+    if source is None:
+        return read_text(endings[target], path, as_text(chosen, str(path), "target", "window"))
+    chosen = as_text(chosen, str(path), "source", "target")
+    if endings[source].keys() != endings[target].keys():
+        odd = sorted(endings[source].keys() ^ endings[target].keys())[0]
+        has, lacks = (source, target) if odd in endings[source] else (target, source)
+        raise UserError(f"{path} has {endings[has][odd].name} and no such file for {lacks}: add it, or take the other away")
+    files = {part: (endings[source][part], endings[target][part]) for part in PARTS if part in endings[source]}
+    return pairs.packed_text(str(path), path, [file for pair in files.values() for file in pair], chosen, lambda _: pairs.aligned(files))
 
 
 def as_table(chosen: dict[str, Any], spec: str) -> dict[str, Any]:
@@ -268,54 +408,3 @@ def take(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
         if chosen[name] and name not in names:
             raise UserError(f"{spec} has no use for --{name.replace('_', '-')}: leave it out")
     return {name: chosen[name] for name in names}
-
-
-def cut(contents: Contents, valid: float | None, test: float | None, seed: int, spec: str) -> Rows:
-    """The splits of a source whose rows are in no order."""
-    parts = {part: len(arrays["x"]) for part, arrays in contents.parts.items()}
-    for name, fraction in (("valid", valid), ("test", test)):
-        if name in parts and fraction is not None:
-            raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: leave --{name} out")
-    splits: Rows = {part: (part, None) for part in parts if part != "all"}
-    part = "all" if "all" in parts else "train"
-    rows = np.arange(parts[part])
-    sizes = {}
-    if "test" not in parts:
-        sizes["test"] = round(len(rows) * (test if test is not None else CUSTOMARY if part == "all" else 0))
-    if "valid" not in parts:
-        customary = min(CUSTOMARY * len(rows), len(rows)) if "test" not in parts else min(parts["test"], len(rows) / 5)
-        sizes["valid"] = max(1, round(len(rows) * valid if valid is not None else customary))
-    if sizes:
-        left = len(rows) - sum(sizes.values())
-        if valid == 0:
-            raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
-        if left < 1 or (test and not sizes["test"]):
-            shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            few = f"{len(rows)} {'row gives' if len(rows) == 1 else 'rows give'} {shown} and {max(left, 0)} to train on"
-            raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
-        if not contents.shuffled:
-            rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
-        splits["train"] = (part, np.sort(rows[:left]))
-        for name in ("valid", "test"):
-            if sizes.get(name):
-                splits[name] = (part, np.sort(rows[left : left + sizes[name]]))
-                left += sizes[name]
-    return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
-
-
-def few(labels: np.ndarray, rows: np.ndarray | None, count: int, seed: int, spec: str) -> np.ndarray:
-    """The `count` of these rows whose labels may be known, as many of each class (one more of some, which are drawn), in order."""
-    rows = np.arange(len(labels)) if rows is None else rows
-    of = np.asarray(labels)[rows]
-    classes, source = np.unique(of), generator(("labelled", seed))
-    if count < len(classes):
-        raise UserError(f"{spec} has {len(classes)} classes: --labelled must be {len(classes)} or more, one of each, not {count}")
-    each, more = divmod(count, len(classes))
-    extra = set(torch.randperm(len(classes), generator=source)[:more].tolist())
-    chosen = []
-    for i, label in enumerate(classes):
-        wanted, here = each + (i in extra), rows[of == label]
-        if wanted > len(here):
-            raise UserError(f"{spec}: --labelled {count} takes {wanted} rows of each class, but train has {len(here)} of class {label}")
-        chosen.append(here[torch.randperm(len(here), generator=source)[:wanted].numpy()])
-    return np.sort(np.concatenate(chosen))

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pofx.data.contents import Contents
+from pofx.data.sequences import Ragged
+from pofx.data.tokenizing import Tokenizer
 from pofx.errors import UserError
 from pofx.kinds import Kind, Series, Vector
 
@@ -88,14 +90,17 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
         contents = read(Store(beside))
         arrays: dict[str, dict[str, Any]] = {}
         for part, fields in contents.parts.items():
-            for name, array in fields.items():
-                path = beside / f"{part}.{name}.npy"
-                if not path.exists():  # else it was created in the store
-                    np.save(path, array.astype(np.float32) if isinstance(contents.fields[name], (Vector, Series)) else array)
-                elif isinstance(array, np.memmap):
-                    array.flush()
-                arrays[path.name] = {"part": part, "field": name, "rows": len(array), "bytes": path.stat().st_size, "sha256": sha256(path)}
-                sync(path)
+            for name, stored in fields.items():
+                pieces = {"flat": stored.flat, "offsets": stored.offsets} if isinstance(stored, Ragged) else {"": stored}
+                for piece, array in pieces.items():
+                    path = beside / f"{part}.{name}{'.' if piece else ''}{piece}.npy"
+                    if not path.exists():  # else it was created in the store
+                        np.save(path, array.astype(np.float32) if isinstance(contents.fields[name], (Vector, Series)) else array)
+                    elif isinstance(array, np.memmap):
+                        array.flush()
+                    about = {"part": part, "field": name, "rows": len(array), "bytes": path.stat().st_size, "sha256": sha256(path)}
+                    arrays[path.name] = about | ({"piece": piece} if piece else {})
+                    sync(path)
         if root is not None:
             contents.sha256, contents.sha256_of = hash_files(root, files)
         else:
@@ -111,6 +116,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "problems": contents.problems,
             "names": contents.names,
             "columns": contents.columns,
+            "tokenizers": {name: tokenizer.to_json() for name, tokenizer in contents.tokenizers.items()},
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
@@ -157,10 +163,17 @@ def damaged(folder: Path, *, thorough: bool = False) -> str:
 def opened(folder: Path) -> Contents:
     """The contents of a pack, memory-mapped."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    parts: dict[str, dict[str, np.ndarray]] = {}
+    parts: dict[str, dict[str, Any]] = {}
     for file, array in manifest["arrays"].items():
         stored = np.load(folder / file, mmap_mode="r", allow_pickle=False)
-        parts.setdefault(array["part"], {})[array["field"]] = stored[: array["rows"]]  # what was skipped leaves unused rows at the end
+        stored = stored[: array["rows"]]  # what was skipped leaves unused rows at the end
+        fields_of = parts.setdefault(array["part"], {})
+        if piece := array.get("piece"):
+            fields_of.setdefault(array["field"], {})[piece] = stored
+        else:
+            fields_of[array["field"]] = stored
+    for fields_of in parts.values():
+        fields_of |= {name: Ragged(**pieces) for name, pieces in fields_of.items() if isinstance(pieces, dict)}
     fields = {name: Kind.from_json(kind) for name, kind in manifest["fields"].items()}
     return Contents(
         fields,
@@ -171,7 +184,8 @@ def opened(folder: Path) -> Contents:
         shuffled=manifest["shuffled"],
         pack=folder,
         names=manifest["names"],
-        columns=tuple(manifest.get("columns", ())),  # not in older packs, none of which is of a series
+        columns=tuple(manifest.get("columns", ())),  # not in older packs, none of which is of a series; nor are the next, of text
+        tokenizers={name: Tokenizer.from_json(text) for name, text in manifest.get("tokenizers", {}).items()},
     )
 
 

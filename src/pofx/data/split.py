@@ -9,48 +9,25 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pofx.data.ondisk import OnDisk
+from pofx.data.orders import bucketed, order, positions
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, generator
 from pofx.kinds import Category, Image, Kind, Tokens
+
+if TYPE_CHECKING:
+    from pofx.data.tokenizing import Tokenizer
 
 Binarize = Literal["none", "threshold", "dynamic"]
 
 IN_MEMORY = 2**30  # an array of fewer bytes is read into memory; of a longer one, or of rows that overlap, only the rows of a batch
 BLOCK = 1024  # rows that share one generator in a fixed binarisation
-
-
-@functools.lru_cache(maxsize=4)  # a batch at the end of an epoch needs two
-def order(rows: int, seed: int, group: str, epoch: int) -> Tensor:
-    """The order in which `epoch` goes through `rows` rows, int64 (rows,): a function of (seed, group, epoch).
-
-    Example:
-        >>> order(6, 0, "", 0).sort().values.tolist(), torch.equal(order(6, 0, "", 0), order(6, 0, "", 1))
-        ([0, 1, 2, 3, 4, 5], False)
-    """
-    return torch.randperm(rows, generator=generator(("order", seed, group, epoch)))
-
-
-def positions(start: int, stop: int, rows: int, seed: int, group: str = "") -> Tensor:
-    """Positions `start` to `stop` of the endless stream, the epochs' orders one after another, int64 (stop - start,).
-
-    Example:
-        >>> torch.equal(positions(4, 8, 6, seed=0), torch.cat([order(6, 0, "", 0)[4:], order(6, 0, "", 1)[:2]]))
-        True
-    """
-    pieces = []
-    while start < stop:
-        epoch, first = divmod(start, rows)
-        last = min(rows, first + stop - start)
-        pieces.append(order(rows, seed, group, epoch)[first:last])
-        start += last - first
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.int64)
 
 
 class Column:
@@ -64,7 +41,14 @@ class Column:
         binarize: how pictures become bits; "none" leaves them as they are
         key: what a fixed draw of "dynamic" is a function of
         levels: of the stored picture, when it is binarised
+
+    Attributes:
+        lengths: of each row, int64 (rows,), where they differ
+        by_length: whether batches are of rows that are about as long
     """
+
+    lengths: Tensor | None = None
+    by_length = False
 
     def __init__(
         self,
@@ -113,8 +97,11 @@ class Column:
             raise UserError(f"row {bad} of the data has a number that is not finite: mend it or leave the row out")
         return numbers.div_(self.levels - 1) if self.levels is not None else numbers
 
-    def read(self, rows: Tensor, noise: Noise | None = None) -> Tensor:
-        """The rows as a model takes them. With `noise`, "dynamic" draws new bits; without, always the same ones."""
+    def read(self, rows: Tensor, noise: Noise | None = None, *, width: int | None = None) -> Tensor:
+        """The rows as a model takes them. With `noise`, "dynamic" draws new bits; without, always the same ones.
+
+        Where rows differ in length, the batch is `width` wide, by default as the longest of its rows.
+        """
         if self.binarize == "none":
             return self.numbers(rows)
         if self.binarize == "threshold":
@@ -195,10 +182,25 @@ class Split:
             cut: this replica's rows of the batch; all of them when None
             noise: as in `read`
         """
-        first, last, _ = (cut or slice(None)).indices(size)
-        start, stop = number * size + first, number * size + last
-        rows = {group: positions(start, stop, length, seed, group) for group, length in self.groups.items()}
-        return {name: column.read(rows[column.group], noise) for name, column in self.columns.items()}
+        rows = self.rows(number, size, seed=seed)
+        mine = cut or slice(None)
+        widths = {
+            name: None if column.lengths is None else int(column.lengths[rows[column.group]].max()) for name, column in self.columns.items()
+        }
+        return {name: column.read(rows[column.group][mine], noise, width=widths[name]) for name, column in self.columns.items()}
+
+    def rows(self, number: int, size: int, *, seed: int) -> dict[str, Tensor]:
+        """The rows that the whole of batch `number` is of: group -> int64 (size,). Rows of sequences come with others about as long."""
+        found = {}
+        for group, length in self.groups.items():
+            columns = [column for column in self.columns.values() if column.group == group and column.by_length]
+            lengths = tuple(column.lengths for column in columns if column.lengths is not None)
+
+            def order_of(epoch: int, length: int = length, group: str = group, lengths: tuple[Tensor, ...] = lengths) -> Tensor:
+                return bucketed(lengths, size, seed, group, epoch) if lengths else order(length, seed, group, epoch)
+
+            found[group] = positions(number * size, (number + 1) * size, length, order_of)
+        return found
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class Data:
         record: JSON-able: the spec and every option, rows per split, SHA-256 of the source
         problems: what is odd about the source, by file name
         pack: the folder of packed arrays that it is read from, if it is packed
+        tokenizers: field of text -> what made it into tokens
     """
 
     fields: dict[str, Kind]
@@ -218,6 +221,7 @@ class Data:
     record: dict[str, Any]
     problems: list[str] = field(default_factory=list)
     pack: Path | None = None
+    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, str]:

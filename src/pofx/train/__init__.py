@@ -121,7 +121,7 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
             if getattr(training, name) != getattr(Training, name):
                 raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: leave --{name} out")
     if trainer.replicas.rank == 0:
-        create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model)
+        create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model, data.tokenizers)
         with explained(out):
             (out / "state").mkdir()
         trainer.metrics.folder = out
@@ -169,7 +169,7 @@ def resume(
     if steps is not None:
         training = replace(training, steps=steps, epochs=None)
     training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
-    data = reload(run.config["data"])
+    data = reload(run.config["data"], run.tokenizers())
     model = run.blank(trust=trust)
     match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     trainer = Trainer(model, data, training, state=run.path / "state", report=report)

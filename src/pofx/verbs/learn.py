@@ -93,7 +93,7 @@ def resume(
                 if (Path(run) / "README.md").is_file():
                     raise
                 done = Run(run)  # stopped between its last step and its pictures
-        return _finished(done, reload(done.config["data"]))
+        return _finished(done, reload(done.config["data"], done.tokenizers()))
 
 
 @contextmanager

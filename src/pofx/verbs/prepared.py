@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from pofx.kinds import Binary, Category, Image, Series
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from pofx.data import Column, Data, Split
     from pofx.game import Batch
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 Part = Literal["all", "train", "valid", "test"]
-PREPARATION = ("binarize", "size", "channels", "label", "columns", "window", "stride", "stacked")
+PREPARATION = (
+    *("binarize", "size", "channels", "label", "columns", "window", "stride", "stacked"),
+    *("source", "target", "tokens", "vocabulary", "length", "shared", "read"),
+)
 PERHAPS_DONE = ("binarize", "size", "channels", "label", "stacked")  # new data may be as wanted already: bits, of the right size
 
 
@@ -42,15 +47,17 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
     own = spec is None or spec == record.get("spec")
     known = [option.name for option in options(load, load.__doc__)] if own else PREPARATION
     stored = {name: record[name] for name in known if name in record}
-    spec = record["spec"] if spec is None else spec
+    if not own and os.path.isabs(stored.get("target") or ""):
+        del stored["target"]  # the file of the targets of others
+    spec, tokenizers = record["spec"] if spec is None else spec, run.tokenizers()
     try:
-        data = load(spec, **{**stored, **given})
+        data = load(spec, tokenizers=tokenizers, **{**stored, **given})
     except TooFewRows:
-        data = load(spec, True, **{**stored, **given})  # whoever only asks needs no splits
+        data = load(spec, True, tokenizers, **{**stored, **given})  # whoever only asks needs no splits
     except UserError:
         stored = {name: value for name, value in stored.items() if name not in PERHAPS_DONE}
         with suppress(UserError):
-            data = load(spec, **{**stored, **given})
+            data = load(spec, tokenizers=tokenizers, **{**stored, **given})
             if all(data.fields.get(name) == kind for name, kind in wanted.items()):
                 return data
         raise
@@ -123,7 +130,18 @@ class Rows:
             places.append(here)
             pieces.append(self.splits[i].read(self.within[rows[here]]))
         back = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return {name: torch.cat([piece[name] for piece in pieces])[back] for name in pieces[0]}
+        return {name: _joined([piece[name] for piece in pieces])[back] for name in pieces[0]}
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    """Batches of one field as one; those of sequences as wide as the widest."""
+    import torch
+    from torch.nn.functional import pad
+
+    from pofx.kinds import NOTHING
+
+    width = max(piece.shape[-1] for piece in pieces) if pieces[0].dim() == 2 else 0
+    return torch.cat([pad(piece, (0, width - piece.shape[-1]), value=NOTHING) if piece.dim() == 2 else piece for piece in pieces])
 
 
 def _rows(column: Column) -> np.ndarray:
