@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.rows import Row
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.clusters import clustering_accuracy
 
@@ -35,5 +35,4 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
             others[seed] = 100 * clustering_accuracy(model, data, by="majority").value
             protocol[seed] = {**score.protocol, "training_processor_seconds": processor_seconds(run), **protocol_of(run)}
             print(f"{clusters} clusters, seed {seed}: {found[seed]:.2f} %, by majority {others[seed]:.2f} %", flush=True)
-        median = sorted(SEEDS, key=lambda seed: found[seed])[1]
-        yield row.what, found[median], protocol[median] | {"seeds": found, "seeds_by_majority": others}
+        yield row.what, found[middle(found)], protocol[middle(found)] | {"seeds": found, "seeds_by_majority": others}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.rows import Row
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.reconstruction import error_rate
 
@@ -40,5 +40,4 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
                 **protocol_of(run),
             }
             print(f"{labels} labels, seed {seed}: {found[seed]:.2f} %", flush=True)
-        median = sorted(SEEDS, key=lambda seed: found[seed])[1]
-        yield row.what, found[median], protocol[median] | {"seeds": found}
+        yield row.what, found[middle(found)], protocol[middle(found)] | {"seeds": found}

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import load, reload
 from pofx.evaluate.features import network
 from pofx.evaluate.frechet import frechet_distance
@@ -56,9 +56,9 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
             print(f"{name}, seed {seed}: frechet {distance[name][seed]:.2f}, codes {match[name][seed]:.4f}", flush=True)
     for found, what in ((distance, SAMPLES), (match, CODES)):
         for name in MODELS:
-            middle = sorted(SEEDS, key=found[name].__getitem__)[1]
+            median = middle(found[name])
             more = {"frechet_of_codes": frechet_of_codes[name]} if found is match else about
-            yield what[name], found[name][middle], protocol[name, middle] | {"seeds": found[name]} | more
+            yield what[name], found[name][median], protocol[name, median] | {"seeds": found[name]} | more
     yield REAL, frechet_distance(real, train), about | machine()
     one, other = prior(model, 3), prior(model, 4)
     yield PRIOR, sliced_wasserstein(one, other), {"draws": N, "frechet": frechet_distance(one, other), **machine()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row, read
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.features import Features, network
 from pofx.evaluate.frechet import frechet_distance
@@ -45,10 +44,10 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         "samples": SAMPLES,
         "covariance": "divided by n - 1",
     }
-    distances = [frechet_distance(features(draw(run.model(), SAMPLES, seed=0)), real) for run in runs]
-    middle = runs[distances.index(statistics.median(distances))]
-    seconds = {"training_processor_seconds": processor_seconds(middle)}
-    yield DISTANCE, statistics.median(distances), {**how, "of the seeds": distances, "sampling seed": 0, **seconds, **protocol_of(middle)}
+    distances = {seed: frechet_distance(features(draw(run.model(), SAMPLES, seed=0)), real) for seed, run in enumerate(runs)}
+    median = middle(distances)
+    seconds = {"training_processor_seconds": processor_seconds(runs[median])}
+    yield DISTANCE, distances[median], {**how, "seeds": distances, "sampling seed": 0, **seconds, **protocol_of(runs[median])}
     training = features.of(data.splits["train"], rows)
     yield REAL, frechet_distance(training, real), {**how, "rows": "the first of the training split", "data": data.record, **machine()}
 

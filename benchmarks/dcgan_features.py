@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import load
 from pofx.evaluate.probe import linear_probe, raw_probe
 
@@ -22,14 +21,13 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     data = load("mnist")
     runs = [trained(f"dcgan_features_{seed}") for seed in range(3)]
     scores = [linear_probe(run.model(), data, labels=1000) for run in runs]
-    values = [100 * score.value for score in scores]
-    middle = values.index(statistics.median(values))
-    score, run = scores[middle], runs[middle]
+    values = {seed: 100 * score.value for seed, score in enumerate(scores)}
+    score, run = scores[middle(values)], runs[middle(values)]
     assert score.standard_error is not None
-    how = {"of the seeds": values, "standard_error": 100 * score.standard_error}
+    how = {"seeds": values, "standard_error": 100 * score.standard_error}
     seconds = {"training_processor_seconds": processor_seconds(run)}
-    yield FEATURES, values[middle], {**how, **score.protocol, **seconds, **protocol_of(run)}
+    yield FEATURES, 100 * score.value, {**how, **score.protocol, **seconds, **protocol_of(run)}
     raw = raw_probe(data, labels=1000)
     assert raw.standard_error is not None
     yield RAW, 100 * raw.value, {"standard_error": 100 * raw.standard_error, **raw.protocol, "data": data.record, **machine()}
-    yield ABOVE, values[middle] - 100 * raw.value, {"difference of": [FEATURES, RAW], **machine()}
+    yield ABOVE, 100 * (score.value - raw.value), {"difference of": [FEATURES, RAW], **machine()}

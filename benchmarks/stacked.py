@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from benchmarks.training import processor_seconds, protocol_of, trained
+from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.evaluate.features import Features, by_channel, network
 from pofx.evaluate.modes import Coverage, class_coverage
 from pofx.evaluate.samples import draw
@@ -45,14 +45,14 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         remedy, budget = case
         runs = [trained(f"stacked{remedy}{budget}_{seed}") for seed in range(3)]
         found = [covered(run, features) for run in runs]
-        middle = runs[sorted(range(3), key=lambda seed: found[seed].found)[1]]
+        median = runs[middle({seed: coverage.found for seed, coverage in enumerate(found)})]
         how = {
             "classifier of each channel": features.record(),
             "samples": SAMPLES,
             "sampling seed": 0,
             "of the seeds": [{"modes": coverage.found, "KL": coverage.kl} for coverage in found],
-            "training_processor_seconds": processor_seconds(middle),
-            **protocol_of(middle),
+            "training_processor_seconds": processor_seconds(median),
+            **protocol_of(median),
         }
         medians[case] = statistics.median(coverage.found for coverage in found)
         yield MODES[case], medians[case], how

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def trained(name: str) -> Run:
                 )
     progress = json.loads(read_tensors(out / "state" / "training.safetensors")[1]["pofx"])
     return run if progress["step"] >= progress["total"] else resume(out, report=_line)
+
+
+def middle(found: Mapping[int, float]) -> int:
+    """The seed whose run reached the median, where the number of seeds is odd.
+
+    Example:
+        >>> middle({0: 91.0, 1: 95.0, 2: 93.0})
+        2
+    """
+    return sorted(found, key=found.__getitem__)[len(found) // 2]
 
 
 def _line(row: dict[str, Any]) -> None:

@@ -53,9 +53,9 @@ class Groups(Model):
         return x[:, 0].long()
 
     def memberships(self, x):
-        sure = torch.zeros(len(x), self.clusters)
-        sure[torch.arange(len(x)), x[:, 0].long()] = x[:, 1]
-        return sure
+        likely = ((1 - x[:, 1:]) / (self.clusters - 1)).repeat(1, self.clusters)
+        likely[torch.arange(len(x)), x[:, 0].long()] = x[:, 1]
+        return likely
 
 
 def data_of(**splits):
@@ -83,6 +83,23 @@ def test_each_rule_gives_the_accuracy_that_is_counted_by_hand():
     assert by_majority.protocol["rule"].endswith("another split: valid")
     assert clustering_accuracy(model, data, by="exemplar").value == pytest.approx(2 / 6)  # 0 -> 1, 1 -> 1, 2 -> 2
     assert clustering_accuracy(Groups(Vector(2), clusters=4), data).value == by_majority.value  # more clusters than labels
+
+
+def test_the_exemplar_is_the_most_certain_row_where_probabilities_are_rounded_to_one():
+    class Sure(Groups):
+        """As certain as softmax makes it of a logit, the second number of x.
+
+        References:
+            none
+        """
+
+        def memberships(self, x):
+            return (x[:, 1:] * torch.nn.functional.one_hot(x[:, 0].long(), self.clusters)).softmax(1)
+
+    valid = [(0, 20, 1), (0, 30, 2), (0, 25, 1), (1, 1, 0), (2, 1, 1)]
+    data, model = data_of(test=[(0, 1, 2)] * 2, valid=valid), Sure(Vector(2))
+    assert (model.memberships(data.splits["valid"].read(range(3))["x"])[:, 0] == 1).all()  # in float32
+    assert clustering_accuracy(model, data, by="exemplar").value == 1
 
 
 def test_a_cluster_that_the_other_split_has_not_got_is_always_wrong():

@@ -17,8 +17,9 @@ from pofx.errors import Diverged, UserError
 from pofx.game import SGD, Adam, ClosedForm, Noise, Player, Ratio, Stage, Watched, no_loss
 from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.models.adversarial.gan import GAN
 from pofx.run import read_tensors, write_tensors
-from pofx.train import Training
+from pofx.train import Training, train
 from pofx.train.trainer import Trainer
 
 D, ROWS, B = 3, 10, 4  # the third batch reaches into the second epoch
@@ -642,6 +643,14 @@ def test_bf16_computes_in_bfloat16_and_keeps_float32_weights():
     whole.run()
     for p, q in zip(t.model.parameters(), whole.model.parameters(), strict=True):
         assert_close(p, q, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "native", "told"), [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)])
+def test_a_processor_that_only_emulates_bf16_is_told_of(precision, native, told, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("pofx.train.trainer.computes_bf16", lambda device: native)
+    training = Training(precision=precision, steps=1, batch_size=B, device="cpu")
+    train(GAN(Vector(D), latent=2, hidden=(3,)), numbers(), training, tmp_path / "run")
+    assert ("--precision fp32" in capsys.readouterr().err) == told
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")

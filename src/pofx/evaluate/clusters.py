@@ -120,8 +120,8 @@ def clustering_accuracy(
         stands_for = matched(clusters, labels)
     else:
         known = data.splits[learned_on]
-        learned, known_labels, sure = _clustered(model, known, np.arange(len(known)), field, certainty=by == "exemplar")
-        stands_for = known_labels[sure.argmax(0)] if by == "exemplar" else majority(learned, known_labels)
+        learned, known_labels, doubt = _clustered(model, known, np.arange(len(known)), field, doubtful=by == "exemplar")
+        stands_for = known_labels[doubt.argmin(0)] if by == "exemplar" else majority(learned, known_labels)
         stands_for = np.append(stands_for, np.full(model.clusters - len(stands_for), -1))
     protocol = {
         **(about or {}),
@@ -136,18 +136,22 @@ def clustering_accuracy(
 
 
 def _clustered(
-    model: Model, split: Any, rows: np.ndarray, field: str, *, certainty: bool = False
+    model: Model, split: Any, rows: np.ndarray, field: str, *, doubtful: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cluster and label of each row, and, if asked for, the probability of each cluster, (B, K)."""
+    """Cluster and label of each row, and, if asked for, the probability that it is of any other cluster than each, (B, K).
+
+    That is the sum of the others' probabilities: near 1 - p = 0 it still tells rows apart, where many p are rounded to the same 1.
+    """
     split.require_paired("x", field)
-    clusters, labels, sure = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, model.clusters)]
+    clusters, labels, doubt = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, model.clusters)]
+    others_KK = 1 - torch.eye(model.clusters)
     with evaluating(model):
         for _, batch in blocks(split, rows, device_of(model)):
             clusters.append(model.cluster(batch["x"]).cpu())
             labels.append(batch[field].cpu())
-            if certainty:
-                sure.append(model.memberships(batch["x"]).float().cpu())
-    return torch.cat(clusters).numpy(), torch.cat(labels).numpy(), torch.cat(sure).numpy()
+            if doubtful:
+                doubt.append(model.memberships(batch["x"]).float().cpu() @ others_KK)
+    return torch.cat(clusters).numpy(), torch.cat(labels).numpy(), torch.cat(doubt).numpy()
 
 
 def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str, Any] | None = None) -> dict[str, Score]:

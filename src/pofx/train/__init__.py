@@ -176,8 +176,6 @@ def resume(
     if trainer.replicas.rank == 0:
         trainer.metrics = Metrics(run.path)
     trainer.load(tensors, record)
-    for note in trainer.notes if trainer.replicas.rank == 0 else ():
-        print(f"note: {note}", file=sys.stderr)
     if steps is not None and trainer.step < trainer.total and trainer.ended:
         trainer.worse = 0  # early stopping ended it, and more steps are asked for
     if trainer.ended:
@@ -189,6 +187,8 @@ def resume(
 
 def _finish(trainer: Trainer, out: Path) -> Run:
     keep_freed_memory()
+    for note in trainer.notes if trainer.replicas.rank == 0 else ():
+        print(f"note: {note}", file=sys.stderr)
     with _stops(trainer):
         trainer.run()
     if trainer.stop_asked and not trainer.ended:

@@ -80,3 +80,8 @@ def device(asked: str) -> torch.device:
     except (AssertionError, RuntimeError) as error:
         raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): say --device auto or --device cpu") from error
     return found
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are the device's own. A CPU without them takes some 20 times as long for one as in float32."""
+    return device.type != "cpu" or not torch.backends.mkldnn.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -26,7 +26,7 @@ from pofx.train.diagnosis import diagnose, finite
 from pofx.train.metrics import Metrics, Totals, at_once
 from pofx.train.optimizers import Closed, Gradient, rate
 from pofx.train.paired import require_paired
-from pofx.train.replicas import Replicas, device
+from pofx.train.replicas import Replicas, computes_bf16, device
 from pofx.train.watch import Watch
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class Trainer:
         self.best_loss, self.best_step, self.worse = math.inf, 0, 0
         self.saved = 0  # step of the last state that was saved
         self.stop_asked = False
-        self.notes: list[str] = []  # what keeps a resumed run from being bit-equal
+        self.notes: list[str] = []  # what a user should know of this machine
+        if training.precision == "bf16" and not computes_bf16(self.device):
+            self.notes.append("this processor has no bf16 of its own and is many times slower with it: train with --precision fp32")
         self.sums: dict[str, list[float]] = {}  # name -> [sum, count] of logged values since the last row
 
         self.replicas.same(model.state_dict().values())
