@@ -106,7 +106,7 @@ def test_one_network_is_trained_in_three_ways():
 
 
 def bars(rows=64):
-    """Pictures with a bright column at one of four places, and two tokens that say which: 2 or 3 for the half, 4 or 5 for the place in it."""
+    """Pictures with a bright column at one of four places, and two tokens that say which: which half, and which place in it."""
     place = np.arange(rows) % 4
     picture = np.random.default_rng(0).integers(0, 60, (rows, 1, 4, 8)).astype(np.uint8)
     picture[np.arange(rows), 0, :, 2 * place] = 255

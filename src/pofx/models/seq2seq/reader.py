@@ -1,4 +1,4 @@
-"""Pictures read as text: p(x | picture), by an encoder of pictures and a decoder of text, trained together, apart, or apart and then together.
+"""Pictures read as text, p(x | picture): an encoder and a decoder that are trained together, apart, or apart and then together.
 
 Shapes: B examples, C channels, R rows and W columns of a picture; S places that the decoder sees, E numbers at each; L tokens, V tokens in
 the vocabulary, D width of the decoder.
@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Player, Stage
 from pofx.kinds import Binary, Count, Image, Range, Size, Tokens
+from pofx.nn.attention import General
 from pofx.nn.networks import ChannelsLast
 from pofx.nn.recurrent import Recurrent
-from pofx.nn.attention import General
 from pofx.nn.tokens import Memory, State, Translator, before, check_field
 from pofx.nn.transformer import Positions, Stack
 
