@@ -164,7 +164,7 @@ BAD = [  # content, options, what the error says
     (["a", *map(str, range(40))], {"window": 5, "valid": 0.0}, "--valid must be above 0"),
     (["a", *map(str, range(40))], {"window": 5, "label": "a"}, "leave --label out"),
     (["a", *map(str, range(40))], {"window": 5, "skip_bad": True}, "a row left out would be a gap in the series"),
-    (["a", *map(str, range(40))], {"stride": 5}, "--stride is for windows of a series: say --window too"),
+    (["a", *map(str, range(40))], {"stride": 5}, "--stride is for windows of a series or of text: say --window too"),
     (["a", *map(str, range(40))], {"window": 0}, "window must be 1 or more, not 0"),
     (["a", *map(str, range(40))], {"window": 5, "binarize": "dynamic"}, "only pictures are binarised"),
     (["a", *map(str, range(40))], {"window": 5, "columns": ("c",)}, "has no column 'c'; known: a"),

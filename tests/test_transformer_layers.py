@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pofx.errors import UserError
 from pofx.game import Noise, generator
 from pofx.nn.attention import CrossAttention, SelfAttention
-from pofx.nn.transformer import ACTIVATIONS, Activation, Block, Norm, Positions, Stack, sinusoids
+from pofx.nn.transformer import ACTIVATIONS, Activation, Block, Norm, Positions, Stack, place, sinusoids
 
 B, L, S, D, N = 3, 7, 5, 8, 2
 
@@ -98,7 +98,8 @@ def test_steps_are_the_whole_pass(options: dict, dtype: torch.dtype, atol: float
     whole, state, pick = stack(h, None, sources, mask_BS), stack.start(B, h), torch.tensor([2, 0, 1])
     with torch.no_grad():
         for t in range(long):
-            close(stack.step(h[:, t], state, sources, mask_BS), whole[:, t], atol)
+            assert place(state) == t
+            close(stack.step(h[:, t], t, state, sources, mask_BS), whole[:, t], atol)
             if t == 40:
                 state, h, whole = {name: part[pick] for name, part in state.items()}, h[pick], whole[pick]
                 sources, mask_BS = (None, None) if sources is None else ([part[pick] for part in sources], mask_BS[pick])
@@ -154,11 +155,15 @@ def test_positions_beyond_their_length() -> None:
 
 
 def test_first_weights() -> None:
-    """GPT-2's with pre-norm, Glorot's with post-norm."""
+    """GPT-2's where a deviation is given, else Glorot's; with pre-norm, of what is added, divided by the root of the sublayers."""
     torch.manual_seed(0)
-    pre, post = Stack(8, 64, 2, 256, norm="pre"), Stack(8, 64, 2, 256, norm="post")
-    assert pre.blocks[0].up.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert pre.blocks[0].down.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
-    assert pre.blocks[0].attention.out.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
-    assert post.blocks[0].up.weight.std().item() == pytest.approx((2 / (64 + 256)) ** 0.5, rel=0.05)
-    assert all((p == 0).all() for name, p in pre.named_parameters() if name.endswith("bias"))
+    gpt, glorot = Stack(8, 64, 2, 256, std=0.02), Stack(8, 64, 2, 256, norm="post")
+    for weight, std in (
+        (gpt.blocks[0].up.weight, 0.02),
+        (gpt.blocks[0].down.weight, 0.02 / 4),
+        (gpt.blocks[0].attention.out.weight, 0.02 / 4),
+        (glorot.blocks[0].up.weight, (2 / (64 + 256)) ** 0.5),
+        (glorot.blocks[0].down.weight, (2 / (64 + 256)) ** 0.5),
+    ):
+        assert weight.std().item() == pytest.approx(std, rel=0.05)
+    assert all((p == 0).all() for name, p in gpt.named_parameters() if name.endswith("bias"))

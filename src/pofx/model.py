@@ -248,6 +248,16 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
                 hint = "; if its rows are steps in time, say how many make an example with --window"
             elif name == "x_labelled" and "label" in fields:
                 hint = "; say of how many rows the label is known, with --labelled 100"
+            elif "Tokens" in accepted and name == "x" and found == "Image":
+                hint = "; name a text, or the text of pictures with --target caption; digits with labels are read aloud with --read english"
+            elif accepted == {"Tokens"} and name == "x":
+                hint = "; name a text file with --data, one example a line, or running text with --window 64"
+            elif name == "source" and "x" in fields and found == "NoneType":
+                hint = "; name what is given and what is made of it, as in --source de --target en or --data de.txt --target en.txt"
+            elif name == "source" and "Tokens" in accepted and found == "Image":
+                hint = "; a source of text is another file or key: say which with --source"
+            elif "Image" in accepted and found == "Tokens" and name == "x":
+                hint = "; that is text: `pofx models` shows which models take Tokens"
             elif "Image" in accepted and found in ("Series", "Vector"):
                 hint = "; pictures are uint8, from 0 to 255"
             raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")

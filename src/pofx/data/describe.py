@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
+from pofx.data.orders import padding
 from pofx.data.packing import damaged
 from pofx.data.split import Column, Data
+from pofx.data.tokenizing import Tokenizer
 from pofx.kinds import Category
 
+BATCH = 100  # rows of a batch whose padding is told
 LOOKED_AT = 100_000  # rows of a split that its statistics are of; of a longer one, evenly spaced rows
 ROWS = 1000  # read at a time
 
@@ -20,7 +24,7 @@ def describe(data: Data) -> dict[str, Any]:
 
     Returns:
         record, fields (name -> kind), splits (name -> rows, and fields -> classes or min, max, mean and how many rows were looked
-        at), problems
+        at; of text, how many tokens and characters, the longest row, and the share of padding in batches of 100), problems
 
     Example:
         >>> from pofx.data import load
@@ -32,14 +36,23 @@ def describe(data: Data) -> dict[str, Any]:
     if data.pack and (damage := damaged(data.pack, thorough=True)):
         problems.append(f"its pack {data.pack} is damaged ({damage}): delete that folder, and it is written anew")
     splits = {
-        name: {"rows": len(split), "fields": {field: _account(column) for field, column in split.columns.items()}}
+        name: {
+            "rows": len(split),
+            "fields": {field: _account(column, data.tokenizers.get(field)) for field, column in split.columns.items()},
+        }
         for name, split in data.splits.items()
     }
+    for name, split in data.splits.items():
+        if lengths := [column.lengths for column in split.columns.values() if column.lengths is not None]:
+            size = min(BATCH, len(split))
+            splits[name]["padding"] = padding(lengths, [split.rows(k, size, seed=0)[""] for k in range(len(split) // size)])
     fields = {name: kind.to_json() for name, kind in data.fields.items()}
     return {"record": data.record, "fields": fields, "splits": splits, "problems": problems}
 
 
-def _account(column: Column) -> dict[str, Any]:
+def _account(column: Column, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    if tokenizer is not None:
+        return _account_of_text(column, tokenizer)
     rows = torch.linspace(0, len(column) - 1, min(len(column), LOOKED_AT), dtype=torch.float64).long()
     pieces = (column.read(some) for some in rows.split(ROWS))
     if isinstance(column.kind, Category):
@@ -50,3 +63,15 @@ def _account(column: Column) -> dict[str, Any]:
     for piece in pieces:
         low, high, total = min(low, piece.min().item()), max(high, piece.max().item()), total + piece.double().sum().item()
     return {"looked_at": len(rows), "min": low, "max": high, "mean": total / (len(rows) * column.kind.size)}
+
+
+def _account_of_text(column: Column, tokenizer: Tokenizer) -> dict[str, Any]:
+    if column.lengths is None:  # windows of running text
+        text = np.concatenate([column.values[:, 0], column.values[-1, 1:]])
+        return {"tokens": len(text), "characters": len(tokenizer.decode(text)), "vocabulary": tokenizer.vocabulary}
+    rows = torch.linspace(0, len(column) - 1, min(len(column), LOOKED_AT), dtype=torch.float64).long()
+    characters = sum(len(tokenizer.decode(row)) for some in rows.split(ROWS) for row in column.read(some).tolist())
+    tokens = int(column.lengths.sum()) - len(column)  # without end marks
+    longest = int(column.lengths.max())
+    about = {"tokens": tokens, "characters": characters, "vocabulary": tokenizer.vocabulary, "longest": longest}
+    return about | ({"looked_at": len(rows)} if len(rows) < len(column) else {})

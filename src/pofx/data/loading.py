@@ -115,7 +115,7 @@ def load(
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
     if stride is not None and window is None:
-        raise UserError("--stride is for windows of a series or of running text: say --window too, or leave it out")
+        raise UserError("--stride is for windows of a series or of text: say --window too, or leave it out")
     if target is not None and Path(target).suffix and (file := Path(target).expanduser()).is_file():
         chosen["target"] = str(file.resolve())
     spec, contents = find(str(spec), chosen | {"uncut": uncut, "tokenizers": dict(tokenizers or {})})

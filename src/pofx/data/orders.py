@@ -12,7 +12,7 @@ from torch import Tensor
 from pofx.game import generator
 
 # Batches' worth of rows that are cut by length together: many leave little padding, and an epoch of more of them stays quick to cut
-POOL = 256
+POOL = 1000
 
 
 @functools.lru_cache(maxsize=4)  # a batch at the end of an epoch needs two
@@ -76,7 +76,9 @@ def bucketed(lengths: tuple[Tensor, ...], size: int, seed: int, group: str, epoc
     rows, last = _taken(rows, total, tail, (seed, group, epoch + 1))
     rows, early = _taken(rows, total, head, (seed, group, epoch))
     table = torch.stack(lengths).numpy()
-    batches = [batch for pool in rows.split(POOL * size) for batch in _halved(pool.numpy(), table, size)]
+    whole = len(rows) // size
+    pools = rows.split(-(-whole // -(-whole // POOL)) * size) if whole else ()  # as large as each other
+    batches = [batch for pool in pools for batch in _halved(pool.numpy(), table, size)]
     shuffled = torch.randperm(len(batches), generator=generator(("batches", seed, group, epoch))).tolist()
     return torch.cat([early, *(torch.from_numpy(batches[i]) for i in shuffled), last])
 

@@ -165,7 +165,7 @@ class SelfAttention(nn.Module):
         if window is not None and not causal:
             raise ValueError("a window is of the past: it needs causal=True")
         self.heads, self.head, self.causal, self.window = heads, head_width(width, heads), causal, window
-        self.into = nn.Linear(width, 3 * width, bias)
+        self.into = Keyless(width, 3 * width, keys=slice(width, 2 * width), bias=bias)
         self.out = nn.Linear(width, width, bias)
 
     def forward(self, h_BLD: Tensor, mask_BL: Tensor | None = None) -> Tensor:
@@ -229,7 +229,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads, self.head = heads, head_width(width, heads)
         self.query = nn.Linear(width, width, bias)
-        self.into = nn.Linear(memory or width, 2 * width, bias)
+        self.into = Keyless(memory or width, 2 * width, keys=slice(width), bias=bias)
         self.out = nn.Linear(width, width, bias)
 
     def read(self, memory_BSD: Tensor) -> Tensor:
@@ -247,6 +247,25 @@ class CrossAttention(nn.Module):
 
     def _queries(self, h_BLD: Tensor) -> Tensor:
         return self.query(h_BLD).unflatten(2, (self.heads, self.head)).transpose(1, 2)
+
+
+class Keyless(nn.Linear):
+    """A linear map without a bias for the outputs `keys`, whatever stands there.
+
+    A bias of the keys adds the same to all scores of a query, which softmax does not see. Its gradient is 0 but for rounding, of which Adam
+    would make whole steps.
+    """
+
+    has_bias: Tensor
+
+    def __init__(self, inputs: int, outputs: int, *, keys: slice, bias: bool):
+        super().__init__(inputs, outputs, bias)
+        has_bias = torch.ones(outputs)
+        has_bias[keys] = 0
+        self.register_buffer("has_bias", has_bias, persistent=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.linear(h, self.weight, None if self.bias is None else self.bias * self.has_bias)
 
 
 def head_width(width: int, heads: int) -> int:

@@ -69,6 +69,10 @@ class Positions(nn.Module):
             self.table_LD = sinusoids(max(L, 2 * length), width).to(self.table_LD)
         return self.table_LD[:L]
 
+    def at(self, t: int) -> Tensor:
+        """Of place `t`, (D,)."""
+        return self(t + 1)[t]
+
 
 class Block(nn.Module):
     """Self-attention, attention to a source where there is one, and a feed-forward layer, each around a residual connection.
@@ -153,8 +157,7 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks, one after another; with pre-norm a last LayerNorm.
 
-    With pre-norm weights begin as GPT-2's: normal, 0.02, and what sublayers add is scaled down by the root of their number. With post-norm
-    they begin as in Glorot & Bengio (2010). Biases begin at 0.
+    With pre-norm, the weights of what sublayers add begin scaled down by the root of their number, as GPT-2's do. Biases begin at 0.
 
     References:
         Language Models are Unsupervised Multitask Learners (Radford et al., 2019)
@@ -164,29 +167,35 @@ class Stack(nn.Module):
         blocks: K
         width: D
         heads: N
+        feed_forward: F
+        norm: pre or post
+        std: of normal weights at first, 0.02 in GPT-2; None: uniform, as in Glorot & Bengio (2010)
         options: of a `Block`
 
     Example:
         >>> stack = Stack(2, 8, 2, 32, causal=True)
         >>> h_BLD, state = torch.randn(3, 5, 8), stack.start(3, torch.empty(0))
-        >>> steps = [stack.step(h_BLD[:, t], state) for t in range(5)]
-        >>> bool((torch.stack([h_BD for h_BD in steps], 1) - stack(h_BLD)).abs().max() < 1e-5)
+        >>> steps = [stack.step(h_BD, place(state), state) for h_BD in h_BLD.unbind(1)]
+        >>> bool((torch.stack(steps, 1) - stack(h_BLD)).abs().max() < 1e-5)
         True
     """
 
-    def __init__(self, blocks: int, width: int, heads: int, feed_forward: int, *, norm: Norm = "pre", **options: Any):
+    def __init__(
+        self, blocks: int, width: int, heads: int, feed_forward: int, *, norm: Norm = "pre", std: float | None = None, **options: Any
+    ):
         super().__init__()
         self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm=norm, **options) for _ in range(blocks))
         self.norm = nn.LayerNorm(width) if norm == "pre" else None
         self.cache = (blocks, 2, heads, width // heads)
         sublayers = blocks * (3 if options.get("source") else 2)
-        for name, p in self.named_parameters():
-            if p.dim() == 1 and "norm" not in name:
-                nn.init.zeros_(p)
-            elif p.dim() == 2 and norm == "post":
-                nn.init.xavier_uniform_(p)
-            elif p.dim() == 2:
-                nn.init.normal_(p, std=0.02 / sublayers**0.5 if name.endswith(("out.weight", "down.weight")) else 0.02)
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                if p.dim() == 2:
+                    nn.init.xavier_uniform_(p) if std is None else nn.init.normal_(p, std=std)
+                    if norm == "pre" and name.endswith(("out.weight", "down.weight")):
+                        p.div_(sublayers**0.5)
+                elif name.endswith("bias"):
+                    nn.init.zeros_(p)
 
     def forward(
         self,
@@ -218,9 +227,8 @@ class Stack(nn.Module):
         K, C, N, E = self.cache
         return {"cache_BKCNSE": like.new_zeros(n, K, C, N, FIRST, E), "t_B": torch.zeros(n, dtype=torch.int64, device=like.device)}
 
-    def step(self, h_BD: Tensor, state: dict[str, Tensor], sources: Sources | None = None, mask_BS: Tensor | None = None) -> Tensor:
-        """One place further, (B, D); `state` is brought up to date in place, and its cache doubled where it is full."""
-        t = int(state["t_B"][0])
+    def step(self, h_BD: Tensor, t: int, state: dict[str, Tensor], sources: Sources | None = None, mask_BS: Tensor | None = None) -> Tensor:
+        """Place `t`, which `place(state)` says, (B, D); `state` is brought up to date in place, and its cache doubled where it is full."""
         if t == state["cache_BKCNSE"].shape[4]:
             state["cache_BKCNSE"] = torch.cat([state["cache_BKCNSE"], torch.zeros_like(state["cache_BKCNSE"])], 4)
         for k, (block, source_BCNSE) in enumerate(self._with(sources)):
@@ -240,3 +248,8 @@ class Stack(nn.Module):
 
     def _with(self, sources: Sources | None) -> Iterator[tuple[Any, Tensor | None]]:
         return zip(self.blocks, sources or [None] * len(self.blocks), strict=True)
+
+
+def place(state: dict[str, Tensor]) -> int:
+    """How many places have been read, which is also the number of the next: of `Stack.start` and `Stack.step`."""
+    return int(state["t_B"][0]) if len(state["t_B"]) else 0

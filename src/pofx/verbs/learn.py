@@ -37,7 +37,7 @@ def train(
 
     Args:
         model: a name from `pofx models`, or path/to/file.py:Class
-        data: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet
+        data: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet, text, .tsv, .jsonl
         out: the run folder to make; by default runs/MODEL-DATA
         without: fields of the data that the model may take and is not to: --without label learns p(x) where p(x | label) is possible
         options: training options, data options and the model's hyper-parameters

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pofx.errors import UserError
 from pofx.kinds import Size
 from pofx.verbs.flags import Flags, data_flags, sort, together
 
 ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
 CLASSES = 50  # whose rows are listed one by one
+LINES, LOOK = 5, 1000  # lines of text that are shown; tokens of running text that they are looked for in
 
 
 def models() -> list[dict[str, Any]]:
@@ -48,10 +50,10 @@ def look_flags(spec: str | None = None) -> list[Flags]:
 
 
 def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> dict[str, Any]:
-    """Look at a data set: fields, counts, labels, problems by file name, a picture grid.
+    """Look at a data set: fields, counts, labels, problems by file name, a picture grid; the first lines of text.
 
     Args:
-        spec: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet
+        spec: a name (digits, mnist, ...) or a path to a folder of pictures, idx files, .npy, .npz, .csv, .parquet, text, .tsv, .jsonl
         out: a .png to write a grid of the first training rows to
         n: how many of them
         options: how the data are read, as in `pofx.data.load`
@@ -72,18 +74,31 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
         "problems": account["problems"],
         "record": account["record"],
     }
+    split = next(iter(found.splits.values()))
+    if found.tokenizers:
+        report["padding"] = account["splits"]["train"].get("padding")
+        few = split.read(range(min(LINES, len(split))))
+        texts = {name: [tokenizer.decode(row) for row in few[name]] for name, tokenizer in found.tokenizers.items()}
+        if split.columns["x"].lengths is None:  # running text: each window begins a token after the one before
+            texts = {"x": found.tokenizers["x"].decode(split.columns["x"].values[:LOOK, 0]).split("\n")[:LINES]}
+        names = [name for name in ("source", "x") if name in texts]
+        report["first"] = [dict(zip(names, row, strict=True)) for row in zip(*(texts[name] for name in names), strict=True)]
     if file is not None:
         from pofx.pictures import grid
 
-        split = found.splits["train"]
-        x = split.read(range(min(n, len(split))))["x"]
-        write_picture(file, grid(x.numpy(), found.fields["x"]))
+        drawn = "x" if "x" not in found.tokenizers else "source"
+        if drawn in found.tokenizers or drawn not in found.fields:
+            raise UserError(f"{spec} is text, of which there is no picture: leave --out out; its first lines are shown")
+        pictures = split.read(range(min(n, len(split))))[drawn]
+        write_picture(file, grid(pictures.numpy(), found.fields[drawn]))
         report["picture"] = str(file)
     return report
 
 
 def _brief(about: dict[str, Any]) -> dict[str, Any]:
     """Rows of each class, or of the rarest and the commonest of many; the range of numbers."""
+    if "tokens" in about:
+        return about
     if "classes" not in about:
         return {name: about[name] for name in ("min", "max", "mean")}
     rows = about["classes"].values()

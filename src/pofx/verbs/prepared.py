@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pofx.errors import TooFewRows, UserError
-from pofx.kinds import Binary, Category, Image, Series
+from pofx.kinds import Binary, Category, Image, Series, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,9 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
             elif len(kind.shape) == len(found.shape) == 3 and kind.shape[1:] != found.shape[1:]:
                 hint = f"; say --size {kind.shape[-1]}"
+            elif isinstance(kind, Tokens) and isinstance(found, Tokens):
+                length = f"--length {kind.length}" if kind.ends else f"--window {kind.length}"
+                hint = f"; say {length}" if kind.length != found.length else "; its text was made into other tokens"
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{hint}")
     return data
 

@@ -1,0 +1,100 @@
+"""The decoder-only Transformer, as GPT-2 has it.
+
+Shapes: B rows, L tokens of x, V tokens in the vocabulary, D width, N heads.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pofx.game import Adam, Noise, Player, Stage
+from pofx.kinds import Fraction, Size, Tokens
+from pofx.nn.tokens import Memory, State, TokenModel, before
+from pofx.nn.transformer import Positions, Stack, Where, place
+
+
+class TransformerLM(TokenModel):
+    """Decoder-only Transformer: each token is predicted by masked self-attention over those before it.
+
+        h = E[x_{t-1}] + P_t
+        h = h + attention(norm(h)),  h = h + W_2 gelu(W_1 norm(h))    in each layer
+        p(x_t | x_<t) = softmax(E norm(h))
+
+    E is tied: it embeds tokens and scores them. With sinusoidal P it is multiplied by the root of D where it embeds. What has been read is
+    kept as keys and values, so that a token costs one step.
+
+    References:
+        Language Models are Unsupervised Multitask Learners (Radford et al., 2019): GPT-2
+        Attention Is All You Need (Vaswani et al., 2017), arXiv 1706.03762
+
+    Args:
+        x: sequences of tokens
+        layers: blocks
+        heads: N, a divisor of the width
+        width: D
+        feed_forward: units between W_1 and W_2; None: four times the width
+        positions: P, learned or sinusoidal
+        window: in each layer a token attends to itself and the window - 1 tokens before it; None: to all
+        dropout: of embeddings and of what each sublayer adds
+
+    Example:
+        >>> model = TransformerLM(Tokens(vocabulary=5, length=4), layers=1, heads=2, width=8)
+        >>> model.sample(3).shape[0], model.log_prob(torch.tensor([[2, 4, 1, 0]])).shape
+        (3, torch.Size([1]))
+    """
+
+    paper: ClassVar = ("Radford et al.", 2019, "Language Models are Unsupervised Multitask Learners")
+    small: ClassVar = {"layers": 2, "heads": 2, "width": 8, "window": 2}
+
+    def __init__(
+        self,
+        x: Tokens,
+        *,
+        layers: Size = 4,
+        heads: Size = 4,
+        width: Size = 128,
+        feed_forward: Size | None = None,
+        positions: Where = "learned",
+        window: Size | None = None,
+        dropout: Fraction = 0.0,
+    ):
+        super().__init__(x)
+        self.context, self.dropout, self.reach = x.length, dropout, x.length if window is None else layers * (window - 1) + 1
+        self.scale = width**0.5 if positions == "sinusoidal" else 1.0
+        self.embedding = nn.Embedding(x.vocabulary, width)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        self.positions = Positions(positions, x.length, width)
+        self.stack = Stack(layers, width, heads, feed_forward or 4 * width, causal=True, window=window, std=0.02, dropout=dropout)
+
+    def embedded(self, x_BL: Tensor) -> Tensor:
+        """What stands before each token, and where, (B, L, D)."""
+        return self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1])
+
+    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+        h_BLD = self.embedded(x_BL)
+        if noise is not None:
+            h_BLD = noise.dropout(h_BLD, self.dropout)
+        return F.linear(self.stack(h_BLD, noise=noise), self.embedding.weight)
+
+    def start(self, memory: Memory, n: int) -> State:
+        return self.stack.start(n, self.embedding.weight)
+
+    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        t = place(state)
+        h_BD = self.scale * self.embedding.weight[token_B] + self.positions.at(t)
+        return F.linear(self.stack.step(h_BD, t, state), self.embedding.weight), state
+
+    @torch.no_grad()
+    def attention(self, x: Tensor, given: None = None) -> dict[str, Tensor]:
+        """What each layer's heads look at, "self 1" and so on, (B, N, L, L): the row of a token, over what stands before each."""
+        return self.stack.weights(self.embedded(x))
+
+    def depends(self) -> Tensor:
+        return super().depends().triu(-self.reach)
+
+    def stages(self) -> list[Stage]:
+        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1))])]

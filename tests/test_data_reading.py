@@ -1,0 +1,116 @@
+"""Labels read aloud: the readings, and what each row is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pofx.data import load, reload
+from pofx.data.reading import BLANK, DIGITS, PLACES, english, hangul
+from pofx.data.split import Split
+from pofx.errors import UserError
+from pofx.kinds import Binary, Image
+
+
+def number(reading: str) -> int:
+    """What a Sino-Korean reading says: a digit counts the place that follows, and a place without a digit is one."""
+    total, digit = 0, 0
+    for character in reading:
+        if character in DIGITS:
+            digit = DIGITS.index(character)
+        else:
+            total, digit = total + max(1, digit) * 10 ** (3 - PLACES.index(character)), 0
+    return total + digit
+
+
+def test_every_number_has_a_reading_of_its_own():
+    readings = [hangul(n) for n in range(10, 10_000)]
+    assert [number(reading) for reading in readings] == list(range(10, 10_000))
+    assert not any(f"일{place}" in reading for reading in readings for place in "십백천")
+    assert [hangul(n) for n in (10, 11, 100, 101, 110, 1000, 1234)] == ["십", "십일", "백", "백일", "백십", "천", "천이백삼십사"]
+
+
+@pytest.mark.parametrize("n", [-1, 0, 9, 10_000])
+def test_numbers_outside_are_refused(n):
+    with pytest.raises(UserError, match=f"from 10 to 9999, not {n}"):
+        hangul(n)
+    with pytest.raises(UserError, match=f"from 0 to 9, not {n + 10 if n >= 0 else n}"):
+        english(n + 10 if n >= 0 else n)
+
+
+def texts(data, split: Split) -> list[str]:
+    return [data.tokenizers["x"].decode(row) for row in split.read(range(len(split)))["x"]]
+
+
+def test_english():
+    data, plain = load("digits", read="english"), load("digits")
+    assert data.fields["source"] == Image(1, 8, 8, 17)
+    assert data.fields["context"] == Binary(10)
+    assert data.fields["x"].length == 6, "seven and its end mark"
+    for name, split in data.splits.items():
+        rows, old = split.read(range(len(split))), plain.splits[name].read(range(len(split)))
+        assert torch.equal(rows["source"], old["x"])
+        assert texts(data, split) == [english(label) for label in old["label"].tolist()]
+        assert torch.equal(rows["context"].argmax(1), old["label"])
+        assert torch.equal(rows["context"].sum(1), torch.ones(len(split)))
+
+
+def test_hangul_rows_are_pictures_of_their_own_split():
+    data, plain = load("digits", read="hangul"), load("digits")
+    assert data.fields["source"] == Image(1, 8, 32, 17)
+    assert data.fields["context"] == Binary(4, 11)
+    for name, split in data.splits.items():
+        own = plain.splits[name].read(range(len(split)))
+        known = {picture.numpy().tobytes(): label for picture, label in zip(own["x"], own["label"].tolist(), strict=True)}
+        rows = split.read(range(len(split)))
+        for source, reading, context in zip(rows["source"], texts(data, split), rows["context"], strict=True):
+            digits = [digit for digit in context.argmax(1).tolist() if digit != BLANK]
+            assert hangul(int("".join(map(str, digits)))) == reading
+            tiles = source.unflatten(2, (4, 8)).transpose(1, 2)[0]  # place, row, column
+            for place in range(4):
+                if place < len(digits):
+                    assert known[tiles[place][None].contiguous().numpy().tobytes()] == digits[place], "a picture of this split and digit"
+                else:
+                    assert not tiles[place].any()
+                    assert context[place].argmax() == BLANK
+
+
+def test_hangul_numbers_are_drawn_evenly():
+    split = load("digits", read="hangul").splits["train"]
+    digits = split.read(range(len(split)))["context"].argmax(2).numpy()
+    n = len(digits)
+    places = (digits != BLANK).sum(1)
+    for k in (2, 3, 4):
+        assert abs((places == k).sum() - n / 3) < 4 * np.sqrt(n * 2 / 9)
+    assert (digits[:, 0] != 0).all()
+    for counts, of in ((np.bincount(digits[:, 0], minlength=10)[1:], 9), (np.bincount(digits[:, 1], minlength=10)[:10], 10)):
+        assert (((counts - n / of) ** 2) / (n / of)).sum() < 30, "chi-square of 9 degrees"
+
+
+def test_reload_gives_the_same_rows():
+    for language in ("english", "hangul"):
+        data = load("digits", read=language, split_seed=3)
+        again = reload(data.record)
+        assert again.record == data.record
+        for name, values in data.splits["train"].batch(5, 20, seed=1).items():
+            assert torch.equal(values, again.splits["train"].batch(5, 20, seed=1)[name])
+        assert not torch.equal(
+            data.splits["test"].read([0, 1, 2])["source"], load("digits", read=language).splits["test"].read([0, 1, 2])["source"]
+        )
+
+
+def test_what_cannot_be_read_aloud(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((30, 8, 8), np.uint8) + 9)
+    for spec, options, message in [
+        ("ring", {}, "only grey pictures of the digits 0 to 9, with labels"),
+        (tmp_path / "x.npy", {}, "only grey pictures of the digits 0 to 9, with labels"),
+        ("digits", {"tokens": "bpe"}, "no use for --tokens"),
+        ("digits", {"stacked": 3}, "leave --stacked out"),
+        ("digits", {"labelled": 10}, "leave --labelled out"),
+        ("digits", {"binarize": "dynamic"}, "leave --binarize out"),
+        ("digits", {"read": "korean"}, "read must be one of english, hangul"),
+        ("digits", {"test": 0.002}, "test split has no picture of the digit"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            load(spec, **{"read": "hangul", **options})

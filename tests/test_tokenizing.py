@@ -1,0 +1,132 @@
+"""Tokenizers: what came in comes out, the same text gives the same tokenizer, streaming shows whole characters."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+
+from pofx.data import tokenizing
+from pofx.data.tokenizing import Tokenizer
+from pofx.errors import UserError
+from pofx.kinds import END, NOTHING
+
+ODD = [
+    "삼백사십칠, 낮말은 새가 듣고",
+    "a family 👨‍👩‍👧 and ❤️, flags 🇰🇷🇩🇪",
+    "e\u0301 is é, and o\u0302\u0323 is ộ",
+    "\ttabs\tand  two spaces, trailing  ",
+    "<end> <nothing> <unknown> are words here",
+    "\u2028 is no line's end; nor is \x0b, and \r stays",
+    "",
+    " ",
+]
+
+
+def made_up(seed: int) -> str:
+    """A text of pieces of the odd ones, and of characters at random from all of Unicode."""
+    draw = random.Random(seed)
+    ranges = [(32, 127), (0xA0, 0xD800), (0xE000, 0x110000)]
+    characters = (chr(draw.randrange(*draw.choice(ranges))) for _ in range(20))
+    text = "".join(draw.choice(ODD)[: draw.randrange(9)] + character for character in characters)
+    return unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe"])
+def test_what_came_in_comes_out(kind):
+    texts = [*ODD, *map(made_up, range(50))]
+    tokenizer = Tokenizer.train(kind, texts, 400)
+    for text in texts:
+        tokens = tokenizer.encode(text)
+        assert not {NOTHING, END} & set(tokens), "no text is made into the end mark"
+        assert max(tokens, default=2) < tokenizer.vocabulary
+        whole = unicodedata.normalize("NFC", text)
+        assert tokenizer.decode(tokens) == whole
+        assert "".join(tokenizer.pieces(tokens)) == whole
+        assert tokenizer.decode([*tokens, END, 5, NOTHING]) == whole
+    flat, offsets = tokenizer.encode_all(texts)
+    for i, text in enumerate(texts):
+        assert flat[offsets[i] : offsets[i + 1]].tolist() == tokenizer.encode(text)
+
+
+def test_byte_pairs_take_any_text():
+    tokenizer = Tokenizer.train("bpe", ["only plain English was here"], 300)
+    for text in map(made_up, range(50, 80)):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_canonical_forms_are_one():
+    tokenizer = Tokenizer.train("characters", ["한글"])
+    assert tokenizer.vocabulary == 4
+    assert tokenizer.encode(unicodedata.normalize("NFD", "한글")) == tokenizer.encode("한글") == [3, 2]
+
+
+def test_streaming_shows_whole_characters():
+    tokenizer = Tokenizer.train("bpe", ["abc"], 300)  # each byte of 한 is a token
+    tokens = tokenizer.encode("한a")
+    assert list(tokenizer.pieces(iter(tokens))) == ["", "", "한", "a"]
+    assert tokenizer.decode(tokens[:2]) == "\ufffd", "half a character is shown as such"
+
+
+def test_words_are_put_together_as_they_are_written():
+    texts = ["A man (in a T-shirt) doesn't say \"no, thanks!\" to 3 dogs; he's 'happy'.", "Zwei Männer: einer lacht, der andere nicht."]
+    tokenizer = Tokenizer.train("words", texts, 100)
+    for text in texts:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert "T-shirt" in tokenizer.names
+    assert "doesn't" in tokenizer.names
+    assert tokenizer.decode(tokenizer.encode("A cat (in a hat) doesn't.")) == "A <unknown> (in a <unknown>) doesn't."
+
+
+def test_rare_words_are_unknown():
+    tokenizer = Tokenizer.train("words", ["a a a b b c"], 5)
+    assert tokenizer.names == ("<nothing>", "<end>", "<unknown>", "a", "b")
+    assert tokenizer.encode("c b a") == [2, 4, 3]
+
+
+def test_the_same_text_gives_the_same_tokenizer_in_any_process():
+    program = """
+from pofx.data.tokenizing import Tokenizer
+texts = [" ".join(f"w{(i * j) % 97} ties{j % 7}" for j in range(40)) for i in range(60)]
+print(*(Tokenizer.train(kind, texts, 320).sha256 for kind in ("characters", "words", "bpe")))
+"""
+    found = set()
+    for seed, threads in (("0", "1"), ("1", "4")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": threads}
+        found.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("kind", ["characters", "words", "bpe"])
+def test_json_gives_it_back(kind):
+    tokenizer = Tokenizer.train(kind, ODD, 300)
+    back = Tokenizer.from_json(tokenizer.to_json())
+    assert (back.sha256, back.vocabulary, back.names) == (tokenizer.sha256, tokenizer.vocabulary, tokenizer.names)
+    assert back.encode(ODD[0]) == tokenizer.encode(ODD[0])
+    with pytest.raises(UserError, match="no tokenizer that pofx wrote"):
+        Tokenizer.from_json(tokenizer.to_json()[:-20])
+
+
+def test_a_long_text_is_tokenised_as_it_would_be_whole(monkeypatch):
+    text = "".join(f"line {i}, {made_up(i)}\n{' ' * (i % 3)}{chr(10) * (i % 2)}" for i in range(60))
+    tokenizer = Tokenizer.train("bpe", [text], 500)
+    whole = tokenizer.encode(text)
+    monkeypatch.setattr(tokenizing, "CHUNK", 100)
+    assert len(tokenizing._chunks(text)) >= 5
+    assert tokenizer.encode(text) == whole
+
+
+def test_what_the_user_must_mend():
+    tokenizer = Tokenizer.train("characters", ["abc"])
+    with pytest.raises(UserError, match=r"'é' \(U\+00E9 LATIN SMALL LETTER E WITH ACUTE\) is not among the 3"):
+        tokenizer.encode("abé")
+    with pytest.raises(UserError, match="--vocabulary must be 259 or more for bpe"):
+        Tokenizer.train("bpe", ["abc"], 258)
+    with pytest.raises(UserError, match="--vocabulary must be 4 or more for words"):
+        Tokenizer.train("words", ["abc"], 3)
+    with pytest.raises(UserError, match="no text"):
+        Tokenizer.train("characters", [""])
