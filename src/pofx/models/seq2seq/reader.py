@@ -28,7 +28,7 @@ from pofx.nn.transformer import Positions, Stack
 class PictureReader(Translator):
     """Reader: an encoder makes places of a picture, a decoder attends to them and writes text, token after token.
 
-    Convolutions and poolings make columns of the picture; a `recurrent` encoder reads them from both sides. What the decoder `sees` is
+    Convolutions make columns of the picture; a `recurrent` encoder reads them from both sides. What the decoder `sees` is
 
         columns   each of them: it looks at one after the other, and where it looks can be drawn
         vector    one vector m = tanh(W columns), which is learned with the rest
@@ -60,7 +60,7 @@ class PictureReader(Translator):
         trained: encoder and decoder together, from picture to text; apart, each with the code as it is fixed by hand; or apart and then
             together. The last two need `sees` code
         apart: share of all steps that they are trained apart, where they are trained together then
-        channels: of each convolution; each is followed by a pooling that halves the picture
+        channels: of each convolution; each halves the picture
         hidden: numbers at each place, and width of the decoder
         layers: of the decoder
         heads: of a transformer's attention
@@ -174,8 +174,8 @@ class PictureReader(Translator):
 
 
 class PictureEncoder(nn.Module):
-    """Convolutions, and poolings that halve the picture, to its columns; with `recurrent`, a bidirectional GRU over them; with `places`, a
-    linear map of them all to numbers at so many places."""
+    """Convolutions that halve the picture, to its columns; with `recurrent`, a bidirectional GRU over them; with `places`, a linear map of
+    them all to numbers at so many places."""
 
     def __init__(
         self, source: Image, channels: tuple[int, ...], hidden: int, *, recurrent: bool, places: tuple[int, ...] | None, dropout: float
@@ -184,8 +184,8 @@ class PictureEncoder(nn.Module):
         height, width = source.height, source.width
         layers: list[nn.Module] = [ChannelsLast()]
         for c_in, c_out in pairwise((source.channels, *channels)):
-            convolution = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
-            layers += [convolution, nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(c_out), nn.ReLU()]
+            kernel = 3 if len(layers) > 1 else 5
+            layers += [nn.Conv2d(c_in, c_out, kernel, stride=2, padding=kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
             height, width = -(-height // 2), -(-width // 2)
         last = nn.Conv2d((source.channels, *channels)[-1], hidden, (height, 3), padding=(0, 1), bias=False)  # over the whole height
         self.columns = nn.Sequential(*layers, last, nn.BatchNorm2d(hidden), nn.ReLU())
