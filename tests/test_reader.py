@@ -131,19 +131,6 @@ def test_each_way_learns_to_read(decoder, trained):
         assert torch.equal(model.encoder(rows["source"])[:, 0].argmax(1), rows["context"].argmax(1)), seen
 
 
-def test_two_players_who_learn_for_themselves_are_not_watched_as_a_game():
-    """No samples are drawn of a p(x | picture), and gradients that fade, since little is left to learn, are no warning."""
-    data = bars()
-    with seeded(0):
-        model = PictureReader(**data.fields, channels=(8,), hidden=16, sees="code", trained="apart")
-    trainer = Trainer(model, data, Training(steps=400, batch_size=16, lr=3e-2, log_every=5, device="cpu"))
-    trainer.run()
-    rows = "\n".join(trainer.metrics.rows)
-    assert "gradient_norm" in rows
-    assert "warning" not in rows
-    assert "watch." not in rows
-
-
 # Where it looks
 
 

@@ -68,12 +68,32 @@ class Halves(Model):
         return lambda batch, noise: {"l": (self.one, self.other)[which](batch["x"] + noise.normal(D)).squeeze(1).square()}
 
 
+class Mapping(Halves):
+    """A p(x | source): it draws nothing unless it is told of what."""
+
+    def __init__(self, x: Vector, source: Vector):
+        super().__init__(x)
+
+    def sample(self, n, *, given=None, generator=None):
+        raise AssertionError("samples of no source")
+
+
 def trainer(model, **options):
     return Trainer(model, numbers(), Training(**{"steps": 10, "batch_size": B, "keep": "last", "device": "cpu", **options}))
 
 
 def rows(t, split=None):
     return [row for row in map(json.loads, t.metrics.rows) if row.get("split") == split]
+
+
+def test_no_samples_are_watched_of_a_model_that_is_given_a_source():
+    data = numbers(20, 10)
+    for split in data.splits.values():
+        split.columns["source"] = split.columns["x"]
+    data.fields["source"] = data.fields["x"]
+    t = Trainer(Mapping(Vector(D), Vector(D)), data, Training(steps=10, batch_size=B, eval_every=2, keep="last", device="cpu"))
+    t.run()
+    assert not [row for row in map(json.loads, t.metrics.rows) if "watch.coverage" in row]
 
 
 # What is averaged
@@ -292,6 +312,12 @@ def test_a_gradient_vanishes_that_stays_far_below_its_early_median():
     assert told(moves(balanced, lambda step: 1.0 if step < 600 else 5e-3)) == []
     assert told(moves(balanced, lambda step: 5e-4 if 600 <= step < 600 + 20 * (LOGGED - 1) else 1.0)) == [], "it came back"
     assert told(moves(balanced, lambda step: 0.0)) == [(40 * LOGGED, "vanishing")], "a player that never moved"
+
+
+def test_a_gradient_that_fades_is_told_only_where_one_player_judges_another():
+    rows = [{"step": step, "one.gradient_norm": 1.0 if step < 600 else 1e-6} for step in range(20, TOTAL, 20)]
+    assert told(rows) == []
+    assert told([row | {"other.right_on_real": 0.7} for row in rows]) == [(600 + 20 * (LOGGED - 1), "vanishing")]
 
 
 def test_another_stage_begins_another_history():

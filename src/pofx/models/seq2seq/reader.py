@@ -22,7 +22,7 @@ from pofx.nn.attention import General
 from pofx.nn.networks import ChannelsLast
 from pofx.nn.recurrent import Recurrent
 from pofx.nn.tokens import Memory, State, Translator, before, check_field
-from pofx.nn.transformer import Positions, Stack
+from pofx.nn.transformer import Positions, Stack, place
 
 
 class PictureReader(Translator):
@@ -269,11 +269,11 @@ class TransformerDecoder(nn.Module):
         return self.last(h_BLD)
 
     def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        t = int(state["t_B"][0])
-        h_BD = self.embedding(token_B) + self.positions(t + 1)[t]
+        t = place(state)
+        h_BD = self.embedding(token_B) + self.positions.at(t)
         if not self.looks:
             h_BD = h_BD + memory["m_BSD"][:, 0]
-        return self.last(self.blocks.step(h_BD, state, self._sources(memory))), state
+        return self.last(self.blocks.step(h_BD, t, state, self._sources(memory))), state
 
     def weights(self, x_BL: Tensor, memory: Memory) -> Tensor:
         if not self.looks:
