@@ -67,9 +67,9 @@ def test_running_text_is_cut_at_characters_and_windows_stay_in_their_split(tmp_p
     data = load(path, window=8, valid=0.1, test=0.0)
     n = int(0.9 * len(text))
     assert data.fields["x"] == Tokens(28, 8, ends=False, tokenizer=data.tokenizers["x"].sha256)
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": n - 7, "valid": 1003 - n - 7}
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": n - 7, "valid": (1003 - n) // 8}
     assert texts(data) == [text[i : i + 8] for i in range(n - 7)]
-    assert texts(data, "valid") == [text[i : i + 8] for i in range(n, 1003 - 7)]
+    assert texts(data, "valid") == [text[i : i + 8] for i in range(n, 1003 - 7, 8)], "windows that are not trained on do not overlap"
     assert texts(load(path, window=8, stride=5)) == [text[i : i + 8] for i in range(0, int(0.8 * 1003) - 7, 5)]
     assert data.splits["train"].columns["x"].stored is None, "windows are views of the text"
     again = reload(data.record)
@@ -80,7 +80,7 @@ def test_tinyshakespeare_is_cut_as_it_is_customary(pofx_data):
     path = pofx_data / "text" / "tinyshakespeare.txt"
     data = load(path, window=64, valid=0.1, test=0.0)
     text = path.read_text()
-    assert (len(data.splits["train"]) + 63, len(data.splits["valid"]) + 63) == (1_003_854, 111_540)
+    assert (len(data.splits["train"]) + 63, len(data.splits["valid"])) == (1_003_854, 111_540 // 64)
     assert texts_at(data, "train", 1_003_854 - 64) == text[1_003_854 - 64 : 1_003_854]
     assert texts_at(data, "valid", 0) == text[1_003_854 : 1_003_854 + 64]
     assert data.fields["x"].vocabulary == 65 + 2
