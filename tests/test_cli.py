@@ -355,8 +355,8 @@ def test_every_verb_explains_every_flag(runs, capsys, verb):
 def test_the_public_command_line_is_frozen(capsys):
     """Users' scripts rely on these names. A new one may be added; none may go or change its default."""
     assert list(verbs.VERBS) == [
-        *("models", "data", "train", "resume", "sample", "score", "embed", "reconstruct", "complete", "forecast", "evaluate"),
-        *("compare", "traverse", "interpolate", "attribute", "sweep", "arithmetic", "anneal"),
+        *("models", "data", "train", "resume", "sample", "score", "embed", "reconstruct", "translate", "complete"),
+        *("forecast", "evaluate", "compare", "traverse", "interpolate", "attribute", "sweep", "arithmetic", "inspect", "anneal"),
     ]
     groups = {group.title: " ".join(f"{n}={o.default}" for n, o in group.options.items()) for group in verbs.VERBS["train"].flags("vae")}
     assert groups == {

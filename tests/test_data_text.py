@@ -14,6 +14,9 @@ from pofx.errors import UserError
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.model import bind
 from pofx.models.autoencoders.vae import VAE
+from pofx.models.language.ngram import NGram
+from pofx.train import Training, train
+from pofx.verbs.prepared import Rows, prepared
 
 NAMES = [f"{a}{b}" for a in ("ha", "mi", "seo", "ji", "eun") for b in ("na", "young", "jun", "ah", "woo", "ri")]
 
@@ -64,9 +67,9 @@ def test_running_text_is_cut_at_characters_and_windows_stay_in_their_split(tmp_p
     data = load(path, window=8, valid=0.1, test=0.0)
     n = int(0.9 * len(text))
     assert data.fields["x"] == Tokens(28, 8, ends=False, tokenizer=data.tokenizers["x"].sha256)
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": n - 7, "valid": 1003 - n - 7}
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": n - 7, "valid": (1003 - n) // 8}
     assert texts(data) == [text[i : i + 8] for i in range(n - 7)]
-    assert texts(data, "valid") == [text[i : i + 8] for i in range(n, 1003 - 7)]
+    assert texts(data, "valid") == [text[i : i + 8] for i in range(n, 1003 - 7, 8)], "windows that are not trained on do not overlap"
     assert texts(load(path, window=8, stride=5)) == [text[i : i + 8] for i in range(0, int(0.8 * 1003) - 7, 5)]
     assert data.splits["train"].columns["x"].stored is None, "windows are views of the text"
     again = reload(data.record)
@@ -77,7 +80,7 @@ def test_tinyshakespeare_is_cut_as_it_is_customary(pofx_data):
     path = pofx_data / "text" / "tinyshakespeare.txt"
     data = load(path, window=64, valid=0.1, test=0.0)
     text = path.read_text()
-    assert (len(data.splits["train"]) + 63, len(data.splits["valid"]) + 63) == (1_003_854, 111_540)
+    assert (len(data.splits["train"]) + 63, len(data.splits["valid"])) == (1_003_854, 111_540 // 64)
     assert texts_at(data, "train", 1_003_854 - 64) == text[1_003_854 - 64 : 1_003_854]
     assert texts_at(data, "valid", 0) == text[1_003_854 : 1_003_854 + 64]
     assert data.fields["x"].vocabulary == 65 + 2
@@ -171,3 +174,29 @@ def test_a_character_outside_the_vocabulary_is_named_with_its_line(tmp_path):
 def test_models_that_take_no_text_say_so(tmp_path):
     with pytest.raises(UserError, match=r"vae needs x: .*that is text: `pofx models` shows which models take Tokens"):
         bind(VAE, load(lines(tmp_path / "x.txt")).fields)
+
+
+def test_a_run_keeps_what_made_its_text_into_tokens(tmp_path):
+    data = load(lines(tmp_path / "names.txt"))
+    model = NGram(**bind(NGram, data.fields))
+    run = train(model, data, Training(), tmp_path / "run")
+    assert run.tokenizer("x").sha256 == data.tokenizers["x"].sha256
+    assert run.tokenizers().keys() == {"x"}
+    new = lines(tmp_path / "new.txt", ["mina", "ji", *["haseoyoung"] * 20])
+    found = prepared(run, model, str(new), {})
+    assert found.fields["x"] == data.fields["x"], "of the run's alphabet and length, whatever the new text has"
+    rows = Rows(found, "all")
+    assert [found.tokenizers["x"].decode(row) for row in rows.read(range(3))["x"]] == ["mina", "ji", "haseoyoung"]
+    with pytest.raises(UserError, match=r"odd\.txt: line 2: the character 'x'"):
+        prepared(run, model, str(lines(tmp_path / "odd.txt", ["mina", "max", *["ji"] * 20])), {})
+    with pytest.raises(UserError, match="line 1 has 19 tokens with its end mark, more than --length 18"):
+        prepared(run, model, str(lines(tmp_path / "long.txt", ["ha" * 9, *["ji"] * 20])), {})
+    with pytest.raises(UserError, match="has no text called 'source': it was made for x: Tokens"):
+        run.tokenizer("source")
+    file = run.path / "tokenizers" / "x.json"
+    file.write_text(Tokenizer.train("characters", ["abc"]).to_json())
+    with pytest.raises(UserError, match=r"x\.json: it is not the tokenizer that the model was made for"):
+        run.tokenizer("x")
+    file.unlink()
+    with pytest.raises(UserError, match=r"x\.json is not there"):
+        run.tokenizer("x")

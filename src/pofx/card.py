@@ -57,6 +57,12 @@ def card(run: Run) -> str:
         if (run.path / "samples" / name).is_file():
             lines += [f"![{words}](samples/{name})", "", f"*{words.capitalize()}.*", ""]
 
+    for name, words in {"samples.txt": "Samples", "translations.txt": "Translations of the first sources of the validation split"}.items():
+        if (file := run.path / "samples" / name).is_file():
+            text = file.read_text(encoding="utf-8").rstrip("\n")
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+            lines += [f"{words}:", "", f"{fence}text", text, fence, ""]
+
     scores = run.path / "scores.json"
     lines += ["## Scores", ""]
     if scores.is_file():

@@ -69,11 +69,20 @@ def _run(words: list[str]) -> int:
         return 0
     arguments, values = read
     as_json = values.pop("json", False)
+    if as_json and "stream" in verb.own().options:
+        values["stream"] = False
     report = verb.function(*arguments, **values)
     if os.environ.get("RANK", "0") == "0":
         if as_json:
             print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
-        else:
+        elif isinstance(report, dict) and verb.alone in report and "out" not in report:
+            if "streamed" not in report:
+                from pofx.verbs.lines import joined
+
+                print(joined(report[verb.alone]))
+            if "note" in report:
+                print(f"note: {report['note']}", file=sys.stderr)
+        elif not (isinstance(report, dict) and "streamed" in report):
             from pofx.verbs.show import show
 
             show(report, verb.long)

@@ -160,7 +160,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, titl
         axes.plot(positions, values, label=label, linewidth=1.5, marker="." if len(positions) < 3 else None)
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.legend(frameon=False)
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[str] | None = None) -> Picture:
@@ -174,7 +174,7 @@ def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[
     axes.set(title=title, xlabel=x, ylabel=y)
     if 1 < len(names) <= 20:
         axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def plane(points: np.ndarray, behind: np.ndarray, *, size: int = 320) -> Picture:
@@ -225,7 +225,7 @@ def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names:
     figure.legend(*last.get_legend_handles_labels(), title="quantiles", frameon=False, loc="outside right upper")
     more = f", first {channels} of {len(names)} channels" if channels < len(names) else ""
     figure.suptitle(title + more, fontsize="large")
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def _tiles(x: np.ndarray, scale: int | None) -> np.ndarray:
@@ -247,7 +247,7 @@ def _plot_examples(x: np.ndarray, kind: Kind) -> Picture:
             axes.plot(channel, linewidth=1, color=f"C{i % 10}", alpha=0.7, marker="." if len(channel) < 30 else None)
     which = f"first {len(shown)} of {len(x)} examples" if len(shown) < len(x) else f"{len(x)} examples"
     axes.set(title=which, xlabel="step" if isinstance(kind, Series) else "dimension", ylabel="value")
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def _figure(rows: int = 1) -> tuple[Any, Any]:
@@ -263,7 +263,8 @@ def _figure(rows: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _drawn(figure: Any) -> Picture:
+def drawn(figure: Any) -> Picture:
+    """A figure of matplotlib as a picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     buffer.seek(0)

@@ -227,11 +227,12 @@ def _cut_text(
     return {name: texts[name] for name in PARTS if name in texts}, begins, of
 
 
-def windows(contents: Contents, window: int, stride: int, spec: str) -> Rows:
+def windows(contents: Contents, window: int, stride: int | None, spec: str) -> Rows:
     """The examples of running text: every `window` tokens in a row of each part become its rows, a view that costs nothing.
 
     Returns:
-        split -> its part, and the rows of it that begin `stride` tokens apart
+        split -> its part, and the rows of it that begin `stride` tokens apart: by default 1 where it is trained on, else a window, for a
+        loss over windows that overlap tells no more
 
     Raises:
         TooFewRows: a part is shorter than a window
@@ -244,7 +245,7 @@ def windows(contents: Contents, window: int, stride: int, spec: str) -> Rows:
             where = spec if part == "all" else f"{spec}: its {part} split"
             raise TooFewRows(f"{where} has {len(fields['x'])} tokens, fewer than a window of {window}: say a shorter --window, or add text")
         fields["x"] = np.lib.stride_tricks.sliding_window_view(fields["x"], window)
-        rows[part] = (part, np.arange(0, len(fields["x"]), stride))
+        rows[part] = (part, np.arange(0, len(fields["x"]), stride or (1 if part == "train" else window)))
     return rows
 
 

@@ -25,7 +25,8 @@ from pofx.evaluate.protocol import Score, differences, require_comparable, weigh
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
 from pofx.evaluate.samples import draw, known_options, sampling_options
 from pofx.evaluate.sliced import sliced_wasserstein
-from pofx.kinds import Category, Count, Image, Seed, Size
+from pofx.evaluate.text import reconstruction_match, running_log_probs, text_scores, translation_scores, translations
+from pofx.kinds import Category, Count, Image, Seed, Size, Tokens
 from pofx.model import Model, require
 
 __all__ = [
@@ -59,10 +60,15 @@ __all__ = [
     "parzen_log_likelihood",
     "prdc",
     "reconstruction_error",
+    "reconstruction_match",
     "require_comparable",
     "require_measurable",
+    "running_log_probs",
     "sample_scores",
     "sliced_wasserstein",
+    "text_scores",
+    "translation_scores",
+    "translations",
     "traverse",
 ]
 
@@ -87,6 +93,7 @@ def evaluate(
 
     log p (and bits per dimension for pictures) of a model that scores; reconstruction error of one that encodes and decodes; active
     units of one that encodes; error rate of one that classifies, and clustering accuracy of one that clusters, where the data has labels;
+    nats a token, perplexity and bits a character of text, and translations beside their references (`pofx.evaluate.text`);
     and what samples are like, beside the data (`pofx.evaluate.likeness`), where they are drawn, with how much they tell of their codes.
 
     Args:
@@ -104,11 +111,11 @@ def evaluate(
             classes, or the number of one class
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) while log p is computed, and while samples are drawn
-        asked: further keyword arguments of the model's `log_prob`, such as `samples`, and of its `sample`
+        asked: further keyword arguments of the model's `log_prob`, such as `samples`, of its `sample` and of its `translate`
 
     Raises:
-        UserError: no such split; data that the model was not made for; too few rows; an argument that neither `log_prob` nor `sample` has
-            got; nothing to measure
+        UserError: no such split; data that the model was not made for; too few rows; an argument that none of these has got; nothing to
+            measure
     """
     drawing = draws_samples(model, draws)
     require_measurable(model, data, split=split, seed=seed, rows=rows, draws=draws, features=features, probe=probe, given=given, **asked)
@@ -116,19 +123,26 @@ def evaluate(
         features = chosen(data, features)
         require_measurable(model, data, split=split, rows=rows, draws=draws, features=features, given=given, **asked)
     can, rows_of = model.capabilities(), data.splits[split]
-    of_sample, of_log_prob = _sorted(model, asked)
+    of_sample, of_log_prob, of_translate = _sorted(model, asked)
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
     labelled = isinstance(data.fields.get("label"), Category)
     scores: list[Score] = []
-    if "scores" in can:
+    text = isinstance(model.inputs["x"], Tokens)
+    if "scores" in can and text:
+        scores += text_scores(
+            model, data, split=split, seed=seed, rows=rows, about=about, unfinished=unfinished, progress=progress, **of_log_prob
+        )
+    elif "scores" in can:
         log_p = log_likelihood(
             model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **of_log_prob
         )
         scores.append(log_p)
         if isinstance(kind := model.inputs["x"], Image):
             scores.append(bits_per_dimension(log_p, kind))
+    if "translates" in can and "x" in data.tokenizers:
+        scores += translation_scores(model, data, split=split, rows=rows, about=about, progress=progress, **of_translate)
     if "encodes" in can and "decodes" in can:
-        scores += reconstruction_error(model, rows_of, rows=rows, about=about)
+        scores += (reconstruction_match if text else reconstruction_error)(model, rows_of, rows=rows, about=about)
     if "encodes" in can:
         scores.append(code_report(model, rows_of, rows=rows, about=about).score())
     if "classifies" in can and labelled:
@@ -177,18 +191,20 @@ def require_measurable(
     if split not in data.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
     can, rows_of, labelled = model.capabilities(), data.splits[split], isinstance(data.fields.get("label"), Category)
-    used = {"x", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])}
+    used = {"x", "source", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])}
     _require_fields(model, data, used)
     drawing = draws_samples(model, draws)
-    of_sample, of_log_prob = _sorted(model, asked)
+    of_sample, of_log_prob, of_translate = _sorted(model, asked)
     if of_log_prob and "scores" not in can:
         raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
     n = min(len(rows_of) if rows is None else rows, MOST)
     say = f"say --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
-    if not drawing and (idle := of_sample.keys() - of_log_prob.keys()):
+    if not drawing and (idle := of_sample.keys() - of_log_prob.keys() - of_translate.keys()):
         raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {say}")
     if drawing and isinstance(given, int):
         raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
+    if drawing and isinstance(model.inputs["x"], Tokens):
+        raise UserError("samples of text are not compared with text by features: say --draws 0, or leave it out")
     if features is not None and not drawing:
         raise UserError(f"features are what samples are compared by, and none are drawn: {say}, or leave --features out")
     row = chosen_rows(rows_of, rows)[:1]
@@ -196,6 +212,8 @@ def require_measurable(
         if given not in rows_of.columns:
             raise UserError(f"the split has no field {given!r}")
         rows_of.require_paired("x", given)
+    if "source" in model.inputs:
+        rows_of.require_paired("x", "source")
     if "label" in rows_of.columns and ("classifies" in can or ("clusters" in can and labelled and model.clusters)):
         rows_of.require_paired("x", "label")
     if "scores" in can:
@@ -210,11 +228,13 @@ def require_measurable(
         require_enough_for_all(min(n, draws or n), d or 0, name)
 
 
-def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Which of the further arguments are of the model's `sample`, and which of its `log_prob`; some are of both."""
-    of_sample = {name: value for name, value in asked.items() if name in known_options(model)}
-    of_log_prob = {name: value for name, value in asked.items() if name not in of_sample or name in known_options(model, "log_prob")}
-    return of_sample, of_log_prob
+def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Which of the further arguments are of the model's `sample`, of its `log_prob`, of its `translate`; some are of several."""
+    of_sample, of_translate = (
+        {name: value for name, value in asked.items() if name in known_options(model, method)} for method in ("sample", "translate")
+    )
+    others = {name: value for name, value in asked.items() if name not in {*of_sample, *of_translate}}
+    return of_sample, others | {n: asked[n] for n in asked if n in known_options(model, "log_prob")}, of_translate
 
 
 def draws_samples(model: Model, draws: int | None) -> bool:
@@ -229,5 +249,7 @@ def _require_fields(model: Model, data: Any, used: set[str]) -> None:
     for name, kind in model.inputs.items():
         if name in used and name in data.fields and data.fields[name] != kind:
             raise UserError(f"the model was made for {name}: {kind}, but the data has {name}: {data.fields[name]}")
+    if "source" in model.inputs and "source" not in data.fields:
+        raise UserError(f"the model is given a source, {model.inputs['source']}, and the data has {', '.join(data.fields)} only")
     if "x" not in data.fields or "x" not in model.inputs:
         raise UserError(f"the model takes {', '.join(model.inputs)}, but the data has {', '.join(data.fields)}: evaluation needs x in both")

@@ -18,6 +18,7 @@ from torch import Tensor
 from pofx.errors import UserError
 from pofx.evaluate.blocks import blocks, chosen_rows, evaluating, rows_record
 from pofx.evaluate.protocol import Score, device_of, environment
+from pofx.kinds import Tokens
 from pofx.model import Model, require
 
 
@@ -100,7 +101,7 @@ def apply_attribute(model: Model, x: Tensor, attribute: Tensor, strengths: Seque
 def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
     require(model, "encodes", "decodes")
     shape = model.codes.shape if code else model.inputs["x"].shape
-    if tuple(x.shape[1:]) != shape:
+    if tuple(x.shape[1:]) != shape and (code or not isinstance(model.inputs["x"], Tokens)):  # rows of tokens are as long as the longest
         wanted = ", ".join(map(str, ("n", *shape)))
         raise UserError(f"{model.title()} takes {'codes' if code else 'x'} of shape ({wanted}), not {tuple(x.shape)}")
     x = x.to(device_of(model))
@@ -112,8 +113,8 @@ def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
 
 def _decoded(model: Model, z_BSd: Tensor) -> np.ndarray:
     with evaluating(model):
-        x = model.decode(z_BSd.flatten(0, 1))
-    return x.unflatten(0, z_BSd.shape[:2]).float().cpu().numpy()
+        x = model.decode(z_BSd.flatten(0, 1)).unflatten(0, z_BSd.shape[:2]).cpu()
+    return (x.float() if x.is_floating_point() else x).numpy()
 
 
 @dataclass(frozen=True)

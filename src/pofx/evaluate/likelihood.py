@@ -58,6 +58,20 @@ def log_likelihood(
     """
     chosen = chosen_rows(split, rows)
     values, keywords = log_probs(model, split, seed=seed, rows=rows, given=given, unfinished=unfinished, progress=progress, **asked)
+    return log_likelihood_of(model, values, chosen, seed=seed, options=keywords, given=given, about=about)
+
+
+def log_likelihood_of(
+    model: Model,
+    values: np.ndarray,
+    chosen: np.ndarray,
+    *,
+    seed: int,
+    options: dict[str, Any],
+    given: str | int | None = None,
+    about: dict[str, Any] | None = None,
+) -> Score:
+    """The score of what `log_probs` gave: its `values` for the rows `chosen`, and the `options` that were in force."""
     if not np.isfinite(values).all():
         row = chosen[~np.isfinite(values)][0]
         raise UserError(
@@ -69,11 +83,11 @@ def log_likelihood(
         "density": model.density,
         "dequantised": bool(getattr(getattr(model, "likelihood", None), "dequantised", False)),
         "seed": seed,
-        "options": keywords,
+        "options": options,
         **({} if given is None else {"given": given}),
         **environment(model),
     }
-    return mean_score(_what(model, keywords, given), values, "nats per example", protocol)
+    return mean_score(_what(model, options, given), values, "nats per example", protocol)
 
 
 def log_probs(

@@ -61,7 +61,7 @@ def sampling_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_options(model: Model, method: str = "sample") -> dict[str, HyperParameter]:
-    """The keyword arguments of a model's method by name, beside `given` and `generator`; none where it has no such method."""
+    """The keyword arguments of a method by name, beside `given`, `generator` and `prompt`; none where the model has no such method."""
     function: Any = getattr(type(model), method, None)
     found = [] if function is None else options(function, function.__doc__)
-    return {option.name: option for option in found if option.name not in ("given", "generator")}
+    return {option.name: option for option in found if option.name not in ("given", "generator", "prompt")}

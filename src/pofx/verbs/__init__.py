@@ -21,10 +21,12 @@ from pofx.verbs.codes import attribute, codes_flags, interpolate, traverse
 from pofx.verbs.completing import complete, complete_flags
 from pofx.verbs.flags import Flags, Known
 from pofx.verbs.forecast import forecast, forecast_flags
+from pofx.verbs.inspecting import inspect
 from pofx.verbs.judge import compare, evaluate, evaluate_flags
 from pofx.verbs.learn import resume, train, train_flags
 from pofx.verbs.look import data, look_flags, models
 from pofx.verbs.sweep import arithmetic, sweep
+from pofx.verbs.translating import translate, translate_flags
 
 __all__ = [
     "VERBS",
@@ -38,6 +40,7 @@ __all__ = [
     "embed",
     "evaluate",
     "forecast",
+    "inspect",
     "interpolate",
     "models",
     "reconstruct",
@@ -46,17 +49,22 @@ __all__ = [
     "score",
     "sweep",
     "train",
+    "translate",
     "traverse",
 ]
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A function, all its flags where some of them depend on its positional arguments, and what of its report is for --json only."""
+    """A function, all its flags where some of them depend on its positional arguments, and what of its report is for --json only.
+
+    `alone` is the texts in its report that are printed and nothing else, unless they went into a file.
+    """
 
     function: Callable[..., dict[str, Any] | list[dict[str, Any]]]
     flags: Known | None = None
     long: tuple[str, ...] = ()
+    alone: str = ""
 
     def own(self) -> Flags:
         """The flags that are known before anything is read."""
@@ -68,18 +76,20 @@ VERBS = {
     "data": Verb(data, look_flags, long=("splits", "record")),
     "train": Verb(train, train_flags),
     "resume": Verb(resume),
-    "sample": Verb(sample, sample_flags),
+    "sample": Verb(sample, sample_flags, long=("texts",), alone="texts"),
     "score": Verb(score, score_flags, long=("rows",)),
     "embed": Verb(embed, embed_flags),
     "reconstruct": Verb(reconstruct, reconstruct_flags),
+    "translate": Verb(translate, translate_flags, long=("translations", "sources"), alone="translations"),
     "complete": Verb(complete, complete_flags),
     "forecast": Verb(forecast, forecast_flags, long=("forecast",)),
     "evaluate": Verb(evaluate, evaluate_flags, long=("protocol",)),
     "compare": Verb(compare, long=("scores",)),
     "traverse": Verb(traverse, codes_flags(traverse)),
-    "interpolate": Verb(interpolate, codes_flags(interpolate)),
+    "interpolate": Verb(interpolate, codes_flags(interpolate), long=("texts", "ways"), alone="texts"),
     "attribute": Verb(attribute, codes_flags(attribute)),
     "sweep": Verb(sweep),
     "arithmetic": Verb(arithmetic),
+    "inspect": Verb(inspect),
     "anneal": Verb(anneal, anneal_flags, long=("protocol",)),
 }

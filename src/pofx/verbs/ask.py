@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from pofx.errors import UserError
-from pofx.kinds import Image, Seed, Size
+from pofx.kinds import Image, Seed, Size, Tokens
 from pofx.verbs.files import ARRAYS, TABLES, destination, write_animation, write_arrays, write_picture, write_table
 from pofx.verbs.flags import asking_flags, sort
 from pofx.verbs.given import classes, condition, told
 from pofx.verbs.prepared import Part, Rows, prepared
+from pofx.verbs.texts import sample_texts, score_texts
 
 BLOCK = 500  # examples that a model draws or decodes at once
 
@@ -24,19 +25,24 @@ def sample(
     growing: str | None = None,
     seed: Seed = 0,
     columns: Size | None = None,
+    prompt: str | None = None,
+    stream: bool = True,
     trust: bool = False,
     **asked: Any,
 ) -> dict[str, Any]:
-    """Draw new examples: a picture grid, or arrays.
+    """Draw new examples: a picture grid, or arrays; texts are printed.
 
     Args:
         run: a run folder
-        n: how many: 64 by default, 8 of each where several classes are given
+        n: how many: 64 by default, 8 of each where several classes are given; 8 texts, or one of a running text
         given: for a conditional model: classes, by name or number; each has its row in the picture. By default each equally likely
-        out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder
+        out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder. Of text .txt, .jsonl, or
+            .npy or .npz for the tokens; by default it is printed
         growing: the same pictures as they grow, of a model that draws one number after another: .gif to watch, .png for a few moments
         seed: the same seed gives the same samples
         columns: of the grid
+        prompt: what a text begins with
+        stream: print a text as it is drawn, where it goes to a terminal
         trust: execute the model file that the run carries
         asked: further arguments of the model's `sample`
     """
@@ -52,6 +58,13 @@ def sample(
     model = found.model(trust=trust)
     require(model, "samples")
     _, own = sort("sample", asked, sample_flags(run, trust))
+    if isinstance(model.inputs["x"], Tokens):
+        for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
+            if value is not None:
+                raise UserError(f"{model.title()} draws text, which has no {flag}: leave --{flag} out")
+        return sample_texts(found, model, n=n, prompt=prompt, out=out, seed=seed, stream=stream, options=own)
+    if prompt is not None:
+        raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {model.inputs['x']}: leave it out")
     file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
     kind, each, labels = model.inputs["x"], n or (8 if given and len(given) > 1 else 64), None
     if given:
@@ -98,7 +111,7 @@ def score(
     trust: bool = False,
     **asked: Any,
 ) -> dict[str, Any]:
-    """log p of every item, and the most unusual ones: those with the lowest.
+    """log p of every item, and the most unusual ones: those with the lowest; of text, those with the most nats a character.
 
     The report says whether it is the exact log-likelihood or a lower bound of it.
 
@@ -127,6 +140,11 @@ def score(
     model = found.model(trust=trust)
     require(model, "scores")
     _, own, loading = sort("score", asked, score_flags(run, trust))
+    if isinstance(model.inputs["x"], Tokens):
+        for flag, value in (("given", given), ("picture", picture)):
+            if value is not None:
+                raise UserError(f"{model.title()} scores text: leave --{flag} out")
+        return score_texts(found, model, data=data, split=split, out=out, top=top, seed=seed, options=own, loading=loading)
     file = destination(out, TABLES) if out else None
     shown = destination(picture or found.path / "samples" / "unusual.png", (".png",), "--picture")
     about = told(model, given)
@@ -195,12 +213,16 @@ def embed(
     file = destination(out or found.path / "codes.parquet", (*TABLES, *ARRAYS))
     loaded = prepared(found, model, data, loading)
     rows = Rows(loaded, split)
+    written: dict[str, list[str]] = {}
+    if isinstance(model.inputs["x"], Tokens):
+        decode = found.tokenizer("x").decode
+        written = {"text": [decode(x) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model)) for x in batch["x"].tolist()]}
     with evaluating(model):
         codes = _joined([model.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))])
     if file.suffix.lower() in TABLES:
-        write_table(file, {**rows.about(), **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
+        write_table(file, {**rows.about(), **written, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
     else:
-        write_arrays(file, {"code": codes, **{name: np.array(column) for name, column in rows.about().items()}}, "code")
+        write_arrays(file, {"code": codes, **{name: np.array(column) for name, column in (rows.about() | written).items()}}, "code")
     return {"run": str(found.path), "data": loaded.record["spec"], "items": len(codes), "dimensions": codes.shape[1], "out": str(file)}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Category, Count, Positive, Range, Seed, Size
+from pofx.kinds import Category, Count, Positive, Range, Seed, Size, Tokens
 from pofx.verbs.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.verbs.flags import Known, asking_flags, sort
 from pofx.verbs.prepared import Part, Rows, prepared
+from pofx.verbs.texts import interpolated_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,7 @@ def interpolate(
     pairs: Size = 8,
     steps: Annotated[int, Range(2)] = 9,
     spherical: bool = False,
+    between: tuple[str, ...] | None = None,
     seed: Seed = 0,
     out: str | None = None,
     trust: bool = False,
@@ -100,12 +102,14 @@ def interpolate(
         pairs: how many ways: from item 0 to 1, from 2 to 3, ...
         steps: how many pictures a way, both ends included
         spherical: along the great circle instead of the straight line
+        between: of a model of text, the two texts to go between, instead of items of the data
         seed: of the draws, for a model that does not encode
-        out: .png, .npy or .npz; by default samples/interpolation.png in the run folder
+        out: .png, .npy or .npz; by default samples/interpolation.png in the run folder. Of text .txt or .jsonl; by default it is printed
         trust: execute the model file that the run carries
         loading: how the data are read
     """
     from pofx import evaluate as measures
+    from pofx.model import require
     from pofx.run import Run
 
     can = type(Run(run).blank(trust=trust)).capabilities()
@@ -117,6 +121,15 @@ def interpolate(
         return _between_draws(run, pairs, steps, spherical, seed, out, trust)
     if seed:
         raise UserError(f"{run} encodes, so it goes between items and draws nothing: leave --seed out")
+    if isinstance(Run(run).blank(trust=trust).inputs["x"], Tokens):
+        found = Run(run)
+        model = found.model(trust=trust)
+        require(model, "encodes", "decodes")
+        *_, options = sort("interpolate", loading, codes_flags(interpolate)(run, trust))
+        rows = None if between is not None else Rows(prepared(found, model, data, options), split)
+        return interpolated_texts(found, model, between=between, rows=rows, pairs=pairs, steps=steps, spherical=spherical, out=out)
+    if between is not None:
+        raise UserError(f"--between is of texts, and {run} is of {Run(run).blank(trust=trust).inputs['x']}: leave it out")
     asked = _Asked(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)

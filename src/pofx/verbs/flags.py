@@ -94,7 +94,7 @@ def asking_flags(verb: Callable[..., Any], *methods: str, data: bool = True) -> 
             cls = type(Run(run).blank(trust=trust))
             for method in methods:
                 if hasattr(cls, method):
-                    own |= Flags.of("", getattr(cls, method), without=("given", "generator")).options
+                    own |= Flags.of("", getattr(cls, method), without=("given", "generator", "prompt")).options
             groups.append(Flags(f"what {cls.title()} can be asked", own, "model"))
         return together(*groups, *([data_flags()] if data else []))
 

@@ -6,23 +6,27 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pofx.kinds import Category
-from pofx.verbs.files import write_animation, write_picture
+from pofx.kinds import Category, Tokens
+from pofx.verbs.files import write, write_animation, write_picture
 
 if TYPE_CHECKING:
     from pofx.data import Data
+    from pofx.model import Model
     from pofx.run import Run
 
 ROWS = 10  # of samples: more classes than that are mixed
 POINTS = 1000  # of samples in the plane, and of real rows behind them
+EXAMPLES = 8  # translations
+DRAWN = 500  # tokens of a sample of running text
 SECONDS, HELD = 6, 2000  # of the film of a game's samples, and milliseconds that its last picture is held
 
 
 def illustrate(run: Run, data: Data) -> list[Path]:
     """Write samples, reconstructions and curves of losses into the run's samples folder, and say where they are.
 
-    Of a game also: whether the critic was right, how samples compared with real rows, and a film of the samples on the way. Where a
-    generator's code has parts with names: what each of them does.
+    Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of a game also: whether the
+    critic was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code has parts with
+    names: what each of them does.
     """
     import numpy as np
     import torch
@@ -35,7 +39,9 @@ def illustrate(run: Run, data: Data) -> list[Path]:
 
     model = run.model(trust=True)  # the user's own file, which has just been trained
     kind, can, folder = model.inputs["x"], model.capabilities(), run.path / "samples"
-    pictures = {}
+    pictures, written = {}, list[Path]()
+    if isinstance(kind, Tokens):
+        written, can = write_examples(run, model, data), ()
     with evaluating(model):
         labels = next((label for name, label in model.inputs.items() if name != "x" and isinstance(label, Category)), None)
         if "samples" in can and labels is not None and labels.classes <= ROWS:
@@ -59,13 +65,49 @@ def illustrate(run: Run, data: Data) -> list[Path]:
         pictures["game.png"] = stacked([curves(lines, title=what, x="step", y=unit) for (what, unit), lines in panels.items()])
     for name, picture in pictures.items():
         write_picture(folder / name, picture)
-    written = [folder / name for name in pictures]
+    written += [folder / name for name in pictures]
     if "generates" in can and isinstance(model.prior, Joint) and is_picture(kind):
         written.append(Path(sweep(str(run.path), trust=True)["out"]))
     if len(stills := sorted(folder.glob("step-*.png"))) > 1:
         written.append(folder / "training.gif")
         write_animation(written[-1], film(stills))
     return written
+
+
+def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
+    """Write samples.txt, texts that a model draws; or translations.txt, what it makes of the first sources of the validation split."""
+    import numpy as np
+
+    from pofx.evaluate.samples import known_options
+    from pofx.evaluate.text import translations
+    from pofx.verbs.lines import joined
+    from pofx.verbs.texts import sample_texts
+
+    tokenizer, folder, can = run.tokenizer("x"), run.path / "samples", model.capabilities()
+    if "source" in model.inputs:
+        if "translates" not in can:
+            return []
+        split = data.splits["valid"]
+        rows = np.arange(min(EXAMPLES, len(split)))
+        batch = split.read(rows)
+        found = [tokenizer.decode(x_L) for x_L in translations(model, split, rows)]
+        wanted = [tokenizer.decode(x_L) for x_L in batch["x"].tolist()]
+        if isinstance(model.inputs["source"], Tokens):
+            said = run.tokenizer("source")
+            sources = [said.decode(source_L) for source_L in batch["source"].tolist()]
+        else:
+            sources = [split.names[row] if split.names else f"row {row}" for row in rows.tolist()]
+        lines = [f"source       {s}\ntranslation  {f}\nreference    {w}" for s, f, w in zip(sources, found, wanted, strict=True)]
+        write(folder / "translations.txt", ("\n\n".join(lines) + "\n").encode())
+        return [folder / "translations.txt"]
+    if "samples" not in can:
+        return []
+    kind = model.inputs["x"]
+    assert isinstance(kind, Tokens)
+    length = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ends else {}
+    drawn = sample_texts(run, model, n=None, prompt=None, out=None, seed=0, stream=False, options=length)["texts"]
+    write(folder / "samples.txt", (joined(drawn) + "\n").encode())
+    return [folder / "samples.txt"]
 
 
 def film(stills: list[Path]) -> tuple[list[Any], list[int]]:

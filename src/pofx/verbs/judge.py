@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import UserError
-from pofx.kinds import Count, Seed, Size
+from pofx.kinds import Count, Seed, Size, Tokens
 from pofx.verbs.files import destination, write, write_picture
 from pofx.verbs.flags import asking_flags, sort
 from pofx.verbs.given import told
@@ -48,7 +48,7 @@ def evaluate(
             default log p of the mixture of all classes, each equally likely
         seed: of the model's noise, and of samples
         trust: execute the model file that the run carries
-        asked: further arguments of the model's `log_prob` (such as samples) and `sample`, and how the data are read
+        asked: further arguments of the model's `log_prob` (such as samples), `sample` and `translate`, and how the data are read
     """
     from pofx import evaluate as measures
     from pofx.evaluate.features import chosen
@@ -80,7 +80,7 @@ def evaluate(
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
 
 
-evaluate_flags = asking_flags(evaluate, "log_prob", "sample")
+evaluate_flags = asking_flags(evaluate, "log_prob", "sample", "translate")
 
 
 def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
         "scores": [
             {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
         ],
-        "notes": [score.note for score in scores if score.note] or None,
+        "notes": list(dict.fromkeys(score.note for score in scores if score.note)) or None,
         "out": str(file),
     }
 
@@ -198,6 +198,8 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
         model, name = run.model(trust=trust), Path(path).name if short else path
         kind, can = model.inputs["x"], model.capabilities()
         with evaluating(model):
+            if isinstance(kind, Tokens):  # texts are no pictures
+                can = ()
             if "samples" in can:
                 samples[name] = (model.sample(n, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
             if "encodes" in can and "decodes" in can and "data" in run.config:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import Done, UserError, nearest
-from pofx.kinds import Category, Positive, Series, Size
+from pofx.kinds import Category, Positive, Series, Size, Tokens
 from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
     blank = run.blank(trust=True)
     first, *others = blank.inputs
     told = [name for name in others if isinstance(blank.inputs[name], Category)]
+    told += [name for name in others if name == "source"]
     learned = f"p({first} | {', '.join(told)})" if told and "samples" in blank.capabilities() else None
     report = {
         "run": str(run.path),
@@ -150,7 +151,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
         report["card"] = str(write_card(run))
         can, trust = blank.capabilities(), " --trust" if model["file"] else ""
         verbs = {
-            "sample": "samples",
+            **({"translate": "translates"} if "source" in blank.inputs else {"sample": "samples"}),
             "score": "scores",
             "embed": "encodes",
             "reconstruct": "decodes",
@@ -158,7 +159,15 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
             "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
             "evaluate": None,
         }
-        further = {"forecast": " --horizon 12"}
+        source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else " --data FOLDER"
+        further = {"forecast": " --horizon 12", "translate": source}
+        if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
+            verbs |= {"reconstruct": "", "sweep": "", "interpolate": "decodes"}
+            further["interpolate"] = ' --between "..." "..."'
+            if hasattr(blank, "attention") or hasattr(blank, "gates"):
+                verbs["inspect"] = None
+                given = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
+                further["inspect"] = given
         report["next"] = [
             f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
         ]

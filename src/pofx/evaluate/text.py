@@ -1,0 +1,295 @@
+"""What models of text are worth: nats a token, perplexity and bits a character of whole texts; translations beside references.
+
+Shapes: N tokens of a running text, W of them in a window, B windows or examples, L tokens of x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pofx.errors import UserError
+from pofx.evaluate.blocks import BLOCK, chosen_rows, evaluating, rows_record
+from pofx.evaluate.likelihood import Progress, log_likelihood_of, log_probs
+from pofx.evaluate.protocol import Score, device_of, environment, mean_score
+from pofx.evaluate.samples import known_options
+from pofx.kinds import NOTHING, Tokens, check_value
+from pofx.model import Model, require
+
+if TYPE_CHECKING:
+    from pofx.data.tokenizing import Tokenizer
+
+AT_ONCE = 2**14  # tokens of windows that are scored together
+RESAMPLED = 1000  # times, for the interval of a corpus score
+SENTENCES = 4  # words that a reference has on average, for n-grams of four to be counted
+MAKING = ("tokens", "vocabulary", "length", "shared", "tokenizers", "fields", "window", "stride")  # of data: how text became tokens
+
+
+def running_text(split: Any, rows: int | None = None) -> np.ndarray:
+    """All tokens of a split whose rows are windows of a running text, in order, int64 (N,).
+
+    Args:
+        split: of a data set whose x are `Tokens` that do not end
+        rows: only as far as so many windows from the first reach
+    """
+    column = split.columns["x"]
+    values, first = np.asarray(column.values), column.rows
+    if values.strides[0] < values[0].nbytes:  # windows that overlap: each begins one token after the one before
+        flat, stride = np.concatenate([values[:, 0], values[-1, 1:]]), 1
+    else:
+        flat, stride = values.reshape(-1), values.shape[1]
+    if rows is not None:
+        last = rows - 1 if first is None else int(first[rows - 1])
+        flat = flat[: last * stride + values.shape[1]]
+    return flat.astype(np.int64)
+
+
+def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: Progress | None = None) -> np.ndarray:
+    """log p of each token of a running text given those before it in its window, in nats, float64 (N,).
+
+    Windows of `window` tokens begin half a window apart, and each token is scored in the first one that it is in. So what comes after
+    the first window is predicted from at least half a window, and at most all of it but one token.
+
+    Args:
+        model: that has `conditionals`, of running text
+        tokens: int64 (N,)
+        window: W, no more than the model takes at once
+        progress: called with (tokens done, N)
+    """
+    N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
+    window = min(window, N)
+    begins = [*range(0, N - window, max(1, window // 2)), N - window]
+    log_p_N, done = np.zeros(N), 0
+    with evaluating(model):
+        for some in torch.tensor(begins).split(max(1, AT_ONCE // window)):
+            x_BL = torch.stack([text_N[begin : begin + window] for begin in some.tolist()]).to(device_of(model))
+            for begin, log_p_L in zip(some.tolist(), model.conditionals(x_BL).double().cpu().numpy(), strict=True):
+                log_p_N[done : begin + window] = log_p_L[done - begin :]
+                done = begin + window
+            if progress is not None:
+                progress(done, N)
+    return log_p_N
+
+
+def context_rule(window: int) -> str:
+    """What a protocol says of how much a token of running text is predicted from."""
+    return f"windows of {window} tokens, {max(1, window // 2)} apart; each token in the first window that it is in"
+
+
+def text_scores(
+    model: Model,
+    data: Any,
+    *,
+    split: str = "test",
+    rows: int | np.ndarray | None = None,
+    about: dict[str, Any] | None = None,
+    **asked: Any,
+) -> list[Score]:
+    """log p, nats a token, perplexity, and bits a character where tokens are characters or byte pairs.
+
+    log p of tokens with their end mark is exact. Under byte pairs a text has many tokenisations, and only that of the tokenizer is
+    scored. So the bits a character are an upper bound, and are called one. An end mark counts among the tokens and costs bits, but is no
+    character.
+
+    Args:
+        model: that scores x of kind `Tokens`
+        data: with the fields that the model was made for
+        split: which of its splits; running text is scored whole, as `running_log_probs` does it
+        rows: so many rows from the first, or the rows' numbers; by default all
+        about: what the caller knows of the data and the weights, stored in the protocol
+        asked: as in `pofx.evaluate.likelihood.log_probs`
+    """
+    require(model, "scores")
+    kind, rows_of, tokenizer = model.inputs["x"], data.splits[split], data.tokenizers.get("x")
+    assert isinstance(kind, Tokens)
+    if not kind.ends and hasattr(model, "conditionals"):
+        if isinstance(rows, np.ndarray):
+            raise UserError("a running text is scored whole: say rows as a number of windows from the first, or leave them out")
+        tokens_N = running_text(rows_of, rows)
+        values = running_log_probs(model, tokens_N, kind.length, asked.get("progress"))
+        protocol = {**(about or {}), "rows": rows, "context": context_rule(kind.length), "density": model.density, **environment(model)}
+        scores, counted, texts = [], np.ones(len(tokens_N)), [tokens_N]
+    else:
+        chosen = chosen_rows(rows_of, rows)
+        given = "source" if "source" in model.inputs else None
+        values, options = log_probs(model, rows_of, rows=rows, given=given, **asked)
+        log_p = log_likelihood_of(model, values, chosen, seed=asked.get("seed", 0), options=options, given=given, about=about)
+        x = [rows_of.read(some)["x"] for some in np.array_split(chosen, -(-len(chosen) // BLOCK))]
+        counted, texts = np.concatenate([(x_BL != NOTHING).sum(1).numpy() for x_BL in x]), [x_L.numpy() for x_BL in x for x_L in x_BL]
+        scores, protocol = [log_p], log_p.protocol
+    given_it = " given source" if "source" in model.inputs else ""
+    nats, error = ratio(-values, counted)
+    error = None if not kind.ends else error
+    of_tokens = {**protocol, "tokens": int(counted.sum())}
+    scores.append(Score(f"nats per token{given_it}", nats, "nats", error, of_tokens))
+    perplexity = math.exp(min(nats, 700.0))
+    scores.append(Score(f"perplexity{given_it}", perplexity, "per token", None if error is None else perplexity * error, of_tokens))
+    if tokenizer is not None and tokenizer.kind != "words":
+        characters = np.array([len(tokenizer.decode(text)) for text in texts])
+        exact = tokenizer.kind == "characters"
+        of_text = {
+            **untokenised(protocol, tokenizer),
+            "characters": int(characters.sum()),
+            "density": model.density if exact else "bound",
+            "of": "the text" if exact else "one tokenisation of the text, a lower bound on its log p",
+        }
+        bits, error = ratio(-values / math.log(2), characters) if kind.ends else (nats * len(values) / math.log(2) / characters.sum(), None)
+        bound = "" if exact else ", upper bound"
+        scores.append(Score(f"bits per character{given_it}{bound}", float(bits), "bits", error, of_text))
+    return scores
+
+
+def ratio(total: np.ndarray, counted: np.ndarray) -> tuple[float, float | None]:
+    """Sum of `total` over sum of `counted`, and its standard error over examples.
+
+    Example:
+        >>> ratio(np.array([2.0, 4.0]), np.array([1, 2]))
+        (2.0, 0.0)
+    """
+    value, n = float(total.sum() / counted.sum()), len(total)
+    if n < 2:
+        return value, None
+    return value, float(math.sqrt(np.square(total - value * counted).sum() * n / (n - 1)) / counted.sum())
+
+
+def untokenised(protocol: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
+    """A protocol of what does not depend on how text became tokens, which is recorded beside."""
+    data = {name: value for name, value in protocol.get("data", {}).items() if name not in MAKING}
+    about = {"kind": tokenizer.kind, "vocabulary": tokenizer.vocabulary, "sha256": tokenizer.sha256}
+    return {**protocol, **({"data": data} if "data" in protocol else {}), "tokenizer": about}
+
+
+# Translations
+
+
+def translations(
+    model: Model, split: Any, rows: np.ndarray, options: dict[str, Any] | None = None, progress: Progress | None = None
+) -> list[np.ndarray]:
+    """What the model makes of the sources of these rows, int64 (L,) each, without padding.
+
+    Rows about as long are translated together, which changes speed and nothing else.
+
+    Args:
+        model: that translates
+        split: with a field source
+        rows: the rows' numbers
+        options: keyword arguments of the model's `translate`
+        progress: called with (rows done, rows in all)
+    """
+    require(model, "translates")
+    order = np.arange(len(rows))
+    if isinstance(model.inputs["source"], Tokens):
+        lengths = np.concatenate([(split.read(some)["source"] != NOTHING).sum(1).numpy() for some in _cut(rows)])
+        order = np.argsort(lengths, kind="stable")
+    found: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
+    done = 0
+    with evaluating(model):
+        for places in _cut(order):
+            x_BL = model.translate(split.read(rows[places])["source"].to(device_of(model)), **(options or {})).cpu()
+            for place, x_L in zip(places.tolist(), x_BL, strict=True):
+                found[place] = x_L[x_L != NOTHING].numpy()
+            done += len(places)
+            if progress is not None:
+                progress(done, len(rows))
+    return found
+
+
+def translating_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
+    """Every keyword argument of the model's `translate`, as asked or by default, checked."""
+    known = known_options(model, "translate")
+    for name, value in asked.items():
+        check_value(name, known[name].annotation, value)
+    return {name: asked.get(name, option.default) for name, option in known.items()}
+
+
+def translation_scores(
+    model: Model,
+    data: Any,
+    *,
+    split: str = "test",
+    rows: int | np.ndarray | None = None,
+    about: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> list[Score]:
+    """Translations beside their references: exact match; and of sentences BLEU and chrF as sacrebleu computes them, with its signature.
+
+    BLEU is of whole texts as they are decoded, tokenised by sacrebleu's 13a, cased and lowercased. Its standard error is that of 1000
+    resamples of the sentences, whose 95 % interval is in the protocol.
+
+    Args:
+        model: that translates
+        data: with fields x and source, and what made x into tokens
+        split: which of its splits
+        rows: as in `text_scores`
+        about: likewise
+        progress: called with (rows done, rows in all)
+        asked: keyword arguments of the model's `translate`
+
+    References:
+        BLEU: a Method for Automatic Evaluation of Machine Translation (Papineni et al., 2002)
+        A Call for Clarity in Reporting BLEU Scores (Post, 2018), arXiv 1804.08771
+        chrF: character n-gram F-score for automatic MT evaluation (Popovic, 2015)
+    """
+    from sacrebleu.metrics import BLEU, CHRF
+
+    tokenizer, rows_of, options = data.tokenizers["x"], data.splits[split], translating_options(model, asked)
+    chosen = chosen_rows(rows_of, rows)
+    found = [tokenizer.decode(x_L) for x_L in translations(model, rows_of, chosen, options, progress)]
+    wanted = [tokenizer.decode(x_L) for some in _cut(chosen) for x_L in rows_of.read(some)["x"].numpy()]
+    protocol = untokenised({**(about or {}), **rows_record(chosen), "sampling": options, **environment(model)}, tokenizer)
+    same = np.array([one == other for one, other in zip(found, wanted, strict=True)], dtype=np.float64)
+    scores = [mean_score("exact match", same, "share of examples", protocol)]
+    if sum(len(text.split()) for text in wanted) < SENTENCES * len(wanted):
+        return scores
+    note = None
+    if tokenizer.kind == "words":
+        note = "the references are decoded from words: what is rare is <unknown> in them, and spaces are put where they usually are"
+    measures: dict[str, Any] = {"BLEU": BLEU(), "BLEU, lowercased": BLEU(lowercase=True), "chrF2": CHRF()}
+    for name, measure in measures.items():
+        score = measure.corpus_score(found, [wanted], n_bootstrap=RESAMPLED)
+        middle, half = float(score._mean), float(score._ci)  # sacrebleu shows them in no other way than as text
+        with_it = {**protocol, "signature": str(measure.get_signature()), "chosen": {"interval_95": [middle - half, middle + half]}}
+        scores.append(Score(name, score.score, "of 100", half / 1.96, with_it, note))
+    return scores
+
+
+def reconstruction_match(
+    model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None
+) -> tuple[Score, Score]:
+    """How much of a text survives encode and decode: the share of texts that come back exactly, and that of tokens in their place.
+
+    Args:
+        model: that encodes and decodes x of kind `Tokens`
+        split: a split of a data set
+        rows: as in `text_scores`
+        about: likewise
+    """
+    chosen = chosen_rows(split, rows)
+    whole: list[float] = []
+    places: list[float] = []
+    with evaluating(model):
+        for some in _cut(chosen):
+            x_BL = split.read(some)["x"].to(device_of(model))
+            same_BL = padded(model.decode(model.encode(x_BL)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
+            there_BL = x_BL != NOTHING
+            places += ((same_BL & there_BL).sum(1) / there_BL.sum(1)).tolist()
+            whole += (same_BL | ~there_BL).all(1).double().tolist()
+    protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
+    return (
+        mean_score("reconstruction, exact match", np.array(whole), "share of examples", protocol),
+        mean_score("reconstruction, tokens in place", np.array(places), "share of an example's tokens", protocol),
+    )
+
+
+def padded(x_BL: Tensor, length: int) -> Tensor:
+    """`x` (B, L) with NOTHING behind it, as wide as `length` at least."""
+    return torch.nn.functional.pad(x_BL, (0, max(0, length - x_BL.shape[1])), value=NOTHING)
+
+
+def _cut(rows: np.ndarray) -> list[np.ndarray]:
+    return np.split(rows, range(BLOCK, len(rows), BLOCK))

@@ -1,0 +1,169 @@
+"""What goes on inside a model as it reads and writes a text: where it looks, and what its gates do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pofx.verbs.lines as texts
+from pofx.errors import UserError
+from pofx.kinds import Tokens
+from pofx.verbs.files import destination, write_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from torch import Tensor
+
+    from pofx.model import Model
+    from pofx.run import Run
+
+UNITS = 24  # of a layer's gates that are drawn: those that vary most
+
+
+def inspect(
+    run: str,
+    *,
+    text: str | None = None,
+    source: str | None = None,
+    data: str | None = None,
+    item: int = 0,
+    out: str | None = None,
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Draw what a model of text does with each token: its attention weights, the gates of its recurrent layer.
+
+    Of a model that translates, --source is what it is given, and --text what it writes; without --text, its own translation. Where x is
+    given a picture, --data says where pictures are, and --item which one.
+
+    Args:
+        run: a run folder
+        text: x, the text that is read or written
+        source: what x is given, if it is text
+        data: what x is given, if it is a picture: a folder of them, or a data set
+        item: which picture, from 0
+        out: a .png; by default samples/inside.png in the run folder
+        trust: execute the model file that the run carries
+    """
+    from pofx.evaluate.blocks import evaluating
+    from pofx.run import Run
+    from pofx.verbs.translating import _pictures
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    if not isinstance(model.inputs["x"], Tokens):
+        raise UserError(f"{model.title()} is of {model.inputs['x']}, and only what models do with text is drawn")
+    if not (hasattr(model, "attention") or hasattr(model, "gates")):
+        raise UserError(f"{model.title()} has neither attention nor gates to look at")
+    file = destination(out or found.path / "samples" / "inside.png", (".png",))
+    given: Tensor | None = None
+    kind = model.inputs.get("source")
+    if kind is None and (source is not None or data is not None):
+        raise UserError(f"{model.title()} is a p(x): nothing is given, so leave --{'source' if data is None else 'data'} out")
+    if isinstance(kind, Tokens):
+        if source is None:
+            raise UserError(f"{found.path} is a p(x | source): say the source with --source")
+        given = _one(found, source, "source", kind)
+    elif kind is not None:
+        if data is None:
+            raise UserError(f"{found.path} is given {kind}: say with --data where pictures are")
+        pictures, _ = _pictures(model, data, item + 1)
+        if item >= len(pictures):
+            raise UserError(f"--item {item}: there are {len(pictures)}, and they count from 0")
+        given = pictures[item : item + 1]
+    if text is not None:
+        x_1L = _one(found, text, "x", model.inputs["x"])
+    elif given is not None and hasattr(model, "translate"):
+        with evaluating(model):
+            x_1L = model.translate(given)
+    else:
+        raise UserError("say with --text what to read")
+    drawn, notes = [], []
+    if hasattr(model, "attention"):
+        picture, note = attention_picture(found, model, x_1L, given)
+        drawn, notes = [picture], [note]
+    if hasattr(model, "gates"):
+        for picture, note in gate_pictures(found, model, x_1L, given):
+            drawn.append(picture)
+            notes.append(note)
+    from pofx.pictures import stacked
+
+    write_picture(file, stacked(drawn))
+    report = {"run": str(found.path), "text": found.tokenizer("x").decode(x_1L[0].tolist()), "source": source or data, "out": str(file)}
+    return report | ({"note": said[0]} if (said := [note for note in notes if note]) else {})
+
+
+def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None, *, inner: bool = True) -> tuple[Picture, str | None]:
+    """Where the model looks as it reads or writes one text, the mean over heads: a panel for each attention that it has.
+
+    Args:
+        run: whose tokenizers name the tokens
+        model: that has `attention(x, given=...)`: weights (B, L, S) or (B, N, L, S), or several by name. What is called "self ..." looks
+            at what stands before each token of x, "encoder ..." from the source at the source, any other from x at the source
+        x_1L: one text
+        given: its source
+        inner: also what does not look from x at the source
+    """
+    from pofx.evaluate.blocks import evaluating
+    from pofx.heat import heat
+
+    with evaluating(model):
+        found = model.attention(x_1L, given=given)
+    weights: dict[str, Tensor] = found if isinstance(found, dict) else {"source": found}
+    names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
+    if given is not None and not inner:
+        names = [name for name in names if not name.startswith(("encoder", "self"))] or names
+    written = _names(run, "x", x_1L)
+    read = _names(run, "source", given) if given is not None and isinstance(model.inputs["source"], Tokens) else []
+    panels, rows, columns = {}, {}, {}
+    for name in names:
+        mean = weights[name].float()[0]
+        panels[name] = (mean.mean(0) if mean.dim() == 3 else mean).cpu().numpy()
+        rows[name] = read if name.startswith("encoder") else written
+        columns[name] = ["", *written[:-1]] if name.startswith("self") or given is None else read
+    return heat(panels, rows, columns, title="attention: where each token (row) looks")
+
+
+def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) -> list[tuple[Picture, str | None]]:
+    """What the gates of a recurrent layer do at each token of one text: those between 0 and 1, and what is between -1 and 1.
+
+    Args:
+        run: whose tokenizer names the tokens
+        model: that has `gates(x)`: numbers (B, L, H) by name
+        x_1L: one text
+        given: its source
+    """
+    from pofx.evaluate.blocks import evaluating
+    from pofx.heat import heat
+
+    with evaluating(model):
+        found = model.gates(x_1L) if given is None else model.gates(x_1L, given=given)
+    before = ["", *_names(run, "x", x_1L)[:-1]]
+    pictures = []
+    units = None
+    gates = {name: h_BLH[0].float().cpu().numpy() for name, h_BLH in found.items()}
+    for signed in (False, True):
+        some = {name: h_LH for name, h_LH in gates.items() if (h_LH.min() < 0) == signed}
+        if not some:
+            continue
+        if units is None:
+            units = (-next(reversed(gates.values())).std(0)).argsort(kind="stable")[:UNITS]
+            units.sort()
+        panels = {name: h_LH.T[units] for name, h_LH in some.items()}
+        rows = {name: [str(unit) for unit in units] for name in panels}
+        what = "states" if signed else "gates"
+        pictures.append(heat(panels, rows, dict.fromkeys(panels, before), title=f"{what} of units (rows) after each token", signed=signed))
+    return pictures
+
+
+def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
+    if not text:
+        raise UserError(f"--{'text' if field == 'x' else field} is empty: write what to read")
+    [row] = texts.encoded([text], run.tokenizer(field), kind, f"--{'text' if field == 'x' else field}", of=str(run.path))
+    return texts.batch([row[: kind.length]])
+
+
+def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:
+    """What each token of one text is called; nothing and the end mark in signs of their own."""
+    from pofx.kinds import END, NOTHING
+
+    names = run.tokenizer(field).names
+    return [{NOTHING: "", END: "<end>"}.get(token, names[token]) for token in x_1L[0].tolist()]

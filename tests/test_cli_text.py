@@ -1,0 +1,322 @@
+"""The command line on text, from a file of lines to translations, in one process, with models that learn in seconds."""
+
+import io
+import json
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pofx
+from pofx.cli import main
+from pofx.heat import escaped, fonts, heat
+from pofx.run import Run
+
+OWN = f"{Path(__file__).parent}/texts.py"
+ENGLISH = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat"]
+FRENCH = ["le", "un", "chat", "chien", "assis", "couru", "sur", "tapis"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of text, and a trained run of each kind of model."""
+    there = tmp_path_factory.mktemp("texts")
+    source = random.Random(0)
+    rows = [source.choices(range(8), k=source.randint(2, 5)) for _ in range(200)]
+    for name, words in (("lines.txt", ENGLISH), ("train.en", ENGLISH), ("train.fr", FRENCH)):
+        (there / name).write_text("".join(" ".join(words[k] for k in row) + "\n" for row in rows))
+    for word in ("one", "two"):
+        (there / "pictures" / word).mkdir(parents=True)
+        for k in range(8):
+            pixels = np.full((8, 8), 250 if word == "two" else 5, np.uint8)
+            pixels[k] += 3
+            Image.fromarray(pixels).save(there / "pictures" / word / f"{word}{k}.png")
+    jsonl = "".join(
+        json.dumps({"file": f"pictures/{word}/{word}{k}.png", "caption": word}) + "\n" for k in range(8) for word in ("one", "two")
+    )
+    (there / "captions.jsonl").write_text(jsonl)
+    fast = ["--batch-size", "20", "--trust"][:2]
+    trained = {
+        "lines": ["Bigram", "--data", there / "lines.txt", "--steps", "100"],
+        "running": ["Bigram", "--data", there / "lines.txt", "--window", "12", "--steps", "100"],
+        "pairs": ["Spelling", "--data", there / "train.fr", "--target", there / "train.en", "--tokens", "words", "--steps", "200"],
+        "reader": ["Spelling", "--data", there / "captions.jsonl", "--target", "caption", "--steps", "250"],
+        "coded": ["Coded", "--data", there / "lines.txt", "--tokens", "words", "--steps", "3"],
+    }
+    for name, (model, *flags) in trained.items():
+        assert main(["train", f"{OWN}:{model}", *map(str, flags), *fast, "--out", str(there / name)]) == 0
+    return there
+
+
+@pytest.fixture
+def ask(folder, capsys, monkeypatch):
+    """Runs a command line on a run of the folder: what it prints, and its one line of error."""
+
+    def asking(verb, run, *flags, stdin="", status=0):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin)))
+        capsys.readouterr()
+        assert main([verb, str(folder / run), "--trust", *map(str, flags)]) == status
+        out, err = capsys.readouterr()
+        if status:
+            assert not out
+            assert len(err.splitlines()) == 1, err
+            return err.strip()
+        return out
+
+    return asking
+
+
+# Training
+
+
+def test_a_card_shows_texts_and_what_to_do_next(folder, capsys):
+    for run, file in (("lines", "samples.txt"), ("running", "samples.txt"), ("pairs", "translations.txt"), ("reader", "translations.txt")):
+        text = (folder / run / "samples" / file).read_text()
+        assert text.rstrip("\n") in (folder / run / "README.md").read_text()
+        assert (folder / run / "samples" / "loss.png").is_file()
+    assert "source       " in text
+    words = (folder / "pairs" / "samples" / "translations.txt").read_text().splitlines()
+    assert words[1].removeprefix("translation  ") == words[2].removeprefix("reference    ")
+    assert main(["train", f"{OWN}:Spelling", "--data", str(folder / "captions.jsonl"), "--target", "caption", "--steps", "2",
+                 "--out", str(folder / "again"), "--json"]) == 0  # fmt: skip
+    report = json.loads(capsys.readouterr().out)
+    assert report["learned"] == "p(x | source)"
+    assert [line.split()[1] for line in report["next"]] == ["translate", "score", "evaluate", "inspect"]
+
+
+# Samples
+
+
+def test_texts_are_printed_one_a_line(ask, folder):
+    printed = ask("sample", "lines", "--n", 5)
+    assert len(printed.splitlines()) == 5
+    assert ask("sample", "lines", "--n", 5) == printed
+    assert ask("sample", "lines", "--n", 5, "--seed", 1) != printed
+    report = json.loads(ask("sample", "lines", "--n", 5, "--json"))
+    assert report["texts"] == printed.splitlines()
+    assert all(text.startswith("the ") for text in ask("sample", "lines", "--prompt", "the ", "--n", 3).splitlines())
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".npy"])
+def test_texts_are_written(suffix, ask, folder, tmp_path):
+    file = tmp_path / f"texts{suffix}"
+    assert "samples: 4" in ask("sample", "lines", "--n", 4, "--out", file)
+    expected = ask("sample", "lines", "--n", 4).splitlines()
+    if suffix == ".txt":
+        found = file.read_text().splitlines()
+    elif suffix == ".jsonl":
+        found = [json.loads(line)["text"] for line in file.read_text().splitlines()]
+    else:
+        tokenizer = Run(folder / "lines").tokenizer("x")
+        found = [tokenizer.decode(row) for row in np.load(file).tolist()]
+    assert found == expected
+
+
+class Terminal(io.StringIO):
+    """Standard output of a terminal, that remembers when it was written to."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts: list[str] = []
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        self.parts.append(text)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("run", ["lines", "running"])
+def test_on_a_terminal_a_text_is_printed_as_it_is_drawn(run, ask, folder, monkeypatch):
+    expected = ask("sample", run, "--n", 2, "--prompt", "the", "--length", 30)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["sample", str(folder / run), "--trust", "--n", "2", "--prompt", "the", "--length", "30"]) == 0
+    assert terminal.getvalue() == expected
+    first = expected.splitlines()[0]
+    assert terminal.parts[: len(first)] == list(first), "one character at a time"
+    terminal.seek(0)
+    terminal.truncate()
+    assert main(["sample", str(folder / run), "--trust", "--json"]) == 0
+    json.loads(terminal.getvalue())
+
+
+# Scores
+
+
+def test_lines_are_scored_and_the_most_unusual_is_shown(ask, folder, tmp_path):
+    file = tmp_path / "new.txt"
+    file.write_text("the cat sat\ntttt\non a mat\n" * 4)
+    report = json.loads(ask("score", "lines", "--data", file, "--split", "all", "--top", 1, "--json"))
+    assert report["density"] == "exact"
+    assert report["most_unusual"][0]["text"] == "tttt"
+    run = Run(folder / "lines")
+    model, tokenizer = pofx.load(folder / "lines", trust=True), run.tokenizer("x")
+    [row] = [row for row in report["rows"] if row["row"] == 0]
+    log_p = model.log_prob(torch.tensor([[*tokenizer.encode("the cat sat"), 1]])).item()
+    assert row["log_p"] == pytest.approx(log_p, rel=1e-5)
+    assert row["nats_per_character"] == pytest.approx(-log_p / 11, rel=1e-5)
+    assert "tttt" in ask("score", "lines", "--data", file, "--out", tmp_path / "scores.csv")
+    assert "tttt" in (tmp_path / "scores.csv").read_text()
+
+
+def test_lines_of_a_running_text_are_scored_after_each_other(ask, folder, tmp_path):
+    file = tmp_path / "new.txt"
+    file.write_text("the cat\n\non a mat and\n".replace(" and", ""))
+    report = json.loads(ask("score", "running", "--data", file, "--json"))
+    assert [(row["line"], row["text"]) for row in report["rows"]] == [(1, "the cat"), (3, "on a mat")]
+    model, tokenizer = pofx.load(folder / "running", trust=True), Run(folder / "running").tokenizer("x")
+    tokens = torch.tensor([tokenizer.encode("the cat\n\non a mat")])
+    each = model.conditionals(tokens)[0]  # of pairs of characters, so windows make no difference
+    assert report["rows"][0]["log_p"] == pytest.approx(each[:8].sum().item(), rel=1e-5)
+    assert report["rows"][1]["log_p"] == pytest.approx(each[9:].sum().item(), rel=1e-5)
+    assert "windows of 12 tokens" in report["context"]
+    assert json.loads(ask("score", "running", "--json"))["items"] > 100
+
+
+def test_pairs_are_scored_given_their_source(ask):
+    report = json.loads(ask("score", "pairs", "--split", "valid", "--json"))
+    assert report["what"].endswith("given source")
+    assert report["mean"] > -1
+
+
+def test_evaluation_is_stored_with_its_protocol(ask, folder):
+    ask("evaluate", "pairs", "--beam", 2)
+    scores = {score["what"]: score for score in json.loads((folder / "pairs" / "scores.json").read_text())}
+    assert scores["exact match"]["value"] > 0.9
+    assert scores["exact match"]["protocol"]["sampling"]["beam"] == 2
+    ask("evaluate", "lines")
+    ask("evaluate", "running")
+    assert main(["compare", str(folder / "lines"), str(folder / "running"), "--trust", "--any-protocol", "--out",
+                 str(folder / "compare.png")]) == 0  # fmt: skip
+
+
+# Translations
+
+
+def test_lines_keep_their_order_and_blank_lines_stay_blank(ask, tmp_path):
+    printed = ask("translate", "pairs", stdin="le chat\n\nun chien couru\r\n")
+    assert printed == "the cat\n\na dog ran\n"
+    file = tmp_path / "lines.fr"
+    file.write_text("le chat\n\nun chien couru\n")
+    assert ask("translate", "pairs", "--data", file, "--n", 1) == "the cat\n"
+    assert ask("translate", "pairs", "--text", "un chien couru", "--beam", 1) == "a dog ran\n"
+    ask("translate", "pairs", "--data", file, "--out", tmp_path / "x.txt")
+    assert (tmp_path / "x.txt").read_text() == "the cat\n\na dog ran\n"
+    ask("translate", "pairs", "--data", file, "--out", tmp_path / "x.tsv")
+    assert (tmp_path / "x.tsv").read_text() == "le chat\tthe cat\n\t\nun chien couru\ta dog ran\n"
+
+
+def test_a_terminal_is_answered_line_by_line(ask, folder, capsys, monkeypatch):
+    class Typed(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Typed("le chat\nun chien\n"))
+    assert main(["translate", str(folder / "pairs"), "--trust"]) == 0
+    assert capsys.readouterr().out == "the cat\na dog\n"
+
+
+def test_pictures_are_read(ask, folder, tmp_path):
+    report = json.loads(ask("translate", "reader", "--data", folder / "pictures", "--json"))
+    assert report["items"] == 16
+    assert report["translations"] == [Path(name).name.rstrip("01234567.png") or "one" for name in report["sources"]]
+    ask("translate", "reader", "--data", folder / "pictures", "--n", 2, "--out", tmp_path / "read.tsv")
+    assert len((tmp_path / "read.tsv").read_text().splitlines()) == 2
+
+
+# Looking inside
+
+
+def test_attention_and_gates_are_drawn(ask, folder, tmp_path):
+    ask("translate", "pairs", "--text", "le chat", "--attention", tmp_path / "a.png")
+    ask("inspect", "pairs", "--source", "le chat", "--out", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    ask("inspect", "reader", "--data", folder / "pictures", "--item", 3, "--out", tmp_path / "c.png")
+    ask("inspect", "lines", "--text", "the cat")
+    width, height = Image.open(folder / "lines" / "samples" / "inside.png").size
+    assert height > width, "gates, and states under them"
+
+
+def test_cells_are_where_they_belong():
+    matrix = np.zeros((2, 3))
+    matrix[1, 2] = 1
+    picture, note = heat({"m": matrix}, {"m": ["a", "b"]}, {"m": ["x", "y", "z"]}, title="")
+    assert note is None
+    dark = np.argwhere(np.asarray(picture)[..., 0] < 20)
+    inside = [(y, x) for y, x in dark.tolist() if (np.asarray(picture)[y : y + 20, x : x + 20, 0] < 20).all()]
+    assert min(y for y, _ in inside) > picture.height / 2 - 40
+    assert min(x for _, x in inside) > picture.width / 3
+
+
+def test_characters_without_a_font_are_written_as_numbers():
+    families, missing = fonts("ab\U0010fffd")
+    assert families == ["DejaVu Sans"]
+    assert missing == ["\U0010fffd"]
+    assert escaped("a\U0010fffd", missing) == "aU+10FFFD"
+    _, note = heat({"m": np.eye(2)}, {"m": ["a", "\U0010fffd"]}, {}, title="")
+    assert note is not None
+    assert "no installed font has" in note
+
+
+# Codes
+
+
+def test_the_way_between_two_texts(ask, folder, tmp_path):
+    printed = ask("interpolate", "coded", "--between", "the cat", "a dog ran", "--steps", 3).splitlines()
+    assert sorted(printed[0].split()) == ["cat", "the"]
+    assert sorted(printed[-1].split()) == ["a", "dog", "ran"]
+    ask("interpolate", "coded", "--pairs", 2, "--out", tmp_path / "ways.jsonl")
+    assert len((tmp_path / "ways.jsonl").read_text().splitlines()) == 2
+    ask("embed", "coded", "--out", tmp_path / "codes.csv")
+    assert "text" in (tmp_path / "codes.csv").read_text().splitlines()[0]
+
+
+# Bad input: one line each
+
+
+@pytest.mark.parametrize(
+    ("verb", "run", "flags", "message"),
+    [
+        ("translate", "pairs", ["--text", " "], "--text is empty"),
+        ("translate", "pairs", ["--data", "nowhere.txt"], "there is no file nowhere.txt"),
+        ("translate", "pairs", ["--text", "le", "--beam", "0"], "--beam must be 1 or more, not 0"),
+        ("translate", "pairs", ["--text", "le", "--length", "0"], "--length must be 1 or more, not 0"),
+        ("translate", "pairs", ["--text", "le " * 30], "--text has 31 tokens with its end mark"),
+        ("translate", "pairs", ["--text", "le", "--data", "x"], "say --text or --data, not both"),
+        ("translate", "lines", ["--text", "le"], "has no translate"),
+        ("translate", "reader", [], "say with --data where they are"),
+        ("sample", "pairs", [], "is a p(x | source), and no source is given: pofx translate"),
+        ("sample", "lines", ["--prompt", "7"], "--prompt: the character '7'"),
+        ("sample", "lines", ["--prompt", "the " * 20], "say a longer --length"),
+        ("sample", "lines", ["--given", "x"], "draws text, which has no given"),
+        ("score", "lines", ["--picture", "x.png"], "scores text: leave --picture out"),
+        ("inspect", "lines", [], "say with --text what to read"),
+        ("inspect", "pairs", ["--text", "the"], "say the source with --source"),
+        ("inspect", "lines", ["--source", "the"], "nothing is given"),
+        ("interpolate", "coded", ["--between", "the"], "--between takes two texts, not 1"),
+        ("interpolate", "lines", ["--between", "the", "a"], "has no encode"),
+    ],
+)
+def test_bad_input_is_one_line(verb, run, flags, message, ask):
+    assert message in ask(verb, run, *flags, status=2)
+
+
+def test_a_bad_line_is_named(ask, tmp_path):
+    long, odd, empty = tmp_path / "long.txt", tmp_path / "odd.txt", tmp_path / "empty.txt"
+    long.write_text("le chat\n" + "le " * 40 + "\n")
+    odd.write_bytes(b"le chat\nle ch\xff\n")
+    empty.write_text("\n\n")
+    assert f"{long}: line 2 has 41 tokens with its end mark" in ask("translate", "pairs", "--data", long, status=2)
+    assert f"{odd} is not text in UTF-8: byte 13 (line 2) is 0xff" in ask("translate", "pairs", "--data", odd, status=2)
+    assert f"{empty} is empty" in ask("translate", "pairs", "--data", empty, status=2)
+    assert "standard input is empty" in ask("translate", "pairs", status=2)
+    strange = tmp_path / "strange.txt"
+    strange.write_text("the cat\nthe \u3042\n")
+    for run in ("running", "lines"):
+        assert "line 2: the character '\u3042'" in ask("score", run, "--data", strange, status=2)
