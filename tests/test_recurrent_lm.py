@@ -89,7 +89,7 @@ def test_it_learns_a_rhythm(precision):
     split = Split({"x": Column(kind, x_BL.numpy())})
     data = Data({"x": kind}, {"train": split, "valid": split}, {"spec": "rhythm", "sha256": "", "counts": {"train": 4, "valid": 4}})
     with seeded(0):
-        model = RecurrentLM(kind, hidden=32, cell="gru")
+        model = RecurrentLM(kind, hidden=32)
     Trainer(model, data, Training(steps=150, batch_size=4, lr=0.01, precision=precision, device="cpu")).run()
     conditionals = model.eval().conditionals(x_BL)
     assert conditionals[:, 0].exp().mean() < 0.4

@@ -115,14 +115,18 @@ class Recurrent(nn.Module):
     def _fused(self, k: int, x_BLD: Tensor, first: State, mask_BL: Tensor | None) -> tuple[Tensor, State]:
         """All steps of layer k, by torch's kernels."""
         layer = self.layers[k]
+        if x_BLD.device.type == "cpu":  # never in bf16: for an LSTM torch's kernel needs a CPU with AVX-512, and fails on others
+            W_GD, *_ = self._weights(k)
+            x_BLD, first = x_BLD.to(W_GD.dtype), {part: h.to(W_GD.dtype) for part, h in first.items()}
         starts = [part.unflatten(1, (-1, self.hidden)).transpose(0, 1).contiguous() for part in first.values()]
         start = tuple(starts) if self.cell == "lstm" else starts[0]
-        if mask_BL is None:
-            h_BLH, last = layer(x_BLD, start)
-        else:
-            lengths_B = mask_BL.sum(1).clamp(min=1).cpu()  # torch wants a step or more: a row without one reads what fills it
-            packed, last = layer(pack_padded_sequence(x_BLD, lengths_B, batch_first=True, enforce_sorted=False), start)
-            h_BLH, _ = pad_packed_sequence(packed, batch_first=True, total_length=x_BLD.shape[1])
+        with torch.autocast("cpu", enabled=False):
+            if mask_BL is None:
+                h_BLH, last = layer(x_BLD, start)
+            else:
+                lengths_B = mask_BL.sum(1).clamp(min=1).cpu()  # torch wants a step or more: a row without one reads what fills it
+                packed, last = layer(pack_padded_sequence(x_BLD, lengths_B, batch_first=True, enforce_sorted=False), start)
+                h_BLH, _ = pad_packed_sequence(packed, batch_first=True, total_length=x_BLD.shape[1])
         lasts = last if self.cell == "lstm" else (last,)
         return h_BLH, {part: h.transpose(0, 1).flatten(1) for part, h in zip(first, lasts, strict=True)}
 
