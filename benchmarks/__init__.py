@@ -59,5 +59,6 @@ NAMES = (
     "decoding_cache",
     "decoding_gpt2",
     "attention_memory",
+    "reading",
     "gpu",
 )

@@ -59,6 +59,12 @@ REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
 PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3, "schedule": "linear"}
+ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("english", "hangul")}
+READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
+READ: dict[str, dict[str, Any]] = {
+    "english": READING | {"steps": 1000, "eval_every": 500},
+    "hangul": READING | {"batch_size": 50, "steps": 800, "eval_every": 400},
+}
 
 # as wide as the paper's networks, with smaller critics
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
@@ -205,7 +211,12 @@ RECIPES = {
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
-    "shakespeare": Recipe("transformer_lm", {"layers": 4, "heads": 4, "width": 128}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 3e-3}),
+    "shakespeare": Recipe(
+        "transformer_lm",
+        {"layers": 4, "heads": 4, "width": 128, "activation": "gelu_tanh"},
+        SHAKESPEARE,
+        SHAKESPEARE_TRAINING | {"lr": 3e-3},
+    ),
     "shakespeare_lstm": Recipe(
         "recurrent_lm", {"cell": "lstm", "hidden": 256, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
     ),
@@ -242,4 +253,12 @@ RECIPES = {
         MULTI30K["de_en"],
         TRANSLATION_TRAINING | {"lr": 1e-3, "epochs": 20, "precision": "bf16"},
     ),
+    **{
+        f"reading_{task}_{way}_{seed}": Recipe(
+            "reader", {"shift": 1, "sees": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
+        )
+        for task in ALOUD
+        for way in ("together", "apart", "apart_then_together")
+        for seed in range(3)
+    },
 }

@@ -121,9 +121,16 @@ def test_a_recipe_makes_its_model_and_schedule(name):
     recipe = RECIPES[name]
     cls = models.find(recipe.model)
     x = kind_of_x(**recipe.data)
-    labelled = {"x_labelled": x} if "labelled" in recipe.data else {}
-    source = {"source": x} if "source" in recipe.data else {}
-    model = cls(**bind(cls, {"x": x, "label": Category(10), **labelled, **source}), **recipe.arguments)
+    fields = {"x": x, "label": Category(10)}
+    if "labelled" in recipe.data:
+        fields["x_labelled"] = x
+    if "source" in recipe.data:
+        fields["source"] = x
+    if read := recipe.data.get("read"):
+        places = 4 if read == "hangul" else 1
+        context = Binary(places, 11) if read == "hangul" else Binary(10)
+        fields = {"x": Tokens(30, 12), "source": Image(1, 28, 28 * places), "context": context}
+    model = cls(**bind(cls, fields), **recipe.arguments)
     assert {key: model.config[key] for key in recipe.arguments} == recipe.arguments
     Training(**recipe.training)
 
