@@ -22,7 +22,7 @@ from pofx import models
 from pofx.kinds import END, NOTHING
 from pofx.run import seeded
 
-BATCHES, TURNS = (1, 16), 7
+BATCHES, TURNS = (1, 16), 5
 ARGUMENTS = SIZES | {"activation": "gelu_tanh"}  # as GPT-2 has it
 RATIO = {
     n: f"greedy decoding, {TOKENS} tokens, 6 layers, 256 wide, {n} at once: tokens/s of ours / of GPT-2 in transformers" for n in BATCHES
