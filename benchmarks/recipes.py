@@ -80,7 +80,8 @@ GATED: dict[str, dict[str, Any]] = {  # an LSTM of 128 units has as many paramet
     "gru": {"cell": "gru", "hidden": 128, "embedding": 64},
     "gru_wide": {"cell": "gru", "hidden": 152, "embedding": 64},
 }
-GATED_TRAINING = COSINE | {"steps": 1000, "batch_size": 32, "lr": 4e-3, "clip": 1.0, "warmup": 0.05, "eval_every": 250}
+GATED_TRAINING = COSINE | {"batch_size": 32, "lr": 4e-3, "clip": 1.0, "warmup": 0.05, "eval_every": 200}
+GATED_STEPS = {"shakespeare": 400, "names": 1000}
 MULTI30K: dict[str, dict[str, Any]] = {
     pair: {"spec": "multi30k", "source": pair[:2], "target": pair[3:], "tokens": "bpe", "vocabulary": 4000, "shared": True}
     for pair in ("de_en", "en_fr")
@@ -225,7 +226,7 @@ RECIPES = {
         for order in range(2, 9)
     },
     **{
-        f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"seed": seed})
+        f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"steps": GATED_STEPS[name], "seed": seed})
         for name, data in {"shakespeare": SHAKESPEARE, "names": NAMES}.items()
         for model in GATED
         for seed in range(3)
@@ -234,7 +235,9 @@ RECIPES = {
         "transformer", TRANSFORMER, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712}
     ),
     "multi30k_de_en_attention": Recipe("attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
-    "multi30k_en_fr_transformer": Recipe("transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "epochs": 3}),
+    "multi30k_en_fr_transformer": Recipe(
+        "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 904}
+    ),
     "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 3}),
     "gpu_shakespeare": Recipe(
         "transformer_lm",
