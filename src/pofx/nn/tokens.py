@@ -136,9 +136,9 @@ class Decoder(Model):
     def search(self, memory: Memory, n: int, *, beam: int = 1, length_penalty: float = 0.0, length: int | None = None) -> Tensor:
         """The best finished sequence that beam search finds for each of `n` rows of the memory, int64 (n, L).
 
-        The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end mark
-        is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when so many have ended, or nothing
-        that is still open can become better than the best of them. A beam that drops nothing is exhaustive.
+        The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end
+        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when so many have ended, or
+        nothing that is still open can become better than the best of them. A beam that drops nothing is exhaustive.
 
         Args:
             memory: from `read`
