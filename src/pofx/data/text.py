@@ -71,14 +71,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file of an unknown form begins as text does."""
+    """Whether a file of an unknown form begins as text does, in whatever encoding: other files soon have a byte of zeros."""
     with path.open("rb") as file:
-        begin = file.read(2**16)
-    try:
-        begin.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return b"\0" not in begin and error.end == len(begin) > 2**15  # a character was cut in two
-    return b"\0" not in begin
+        return b"\0" not in file.read(2**16)
 
 
 def parted(files: list[Path]) -> dict[str, dict[str, Path]]:
@@ -162,7 +157,8 @@ def tokenised(parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str,
         if some.max() > length:
             row = int((some > length).argmax())
             what = f"{parts[part][name].where(row)} has {some[row]} tokens with its end mark, more than --length {length}"
-            raise UserError(f"{what}: shorten it, or say --length {some.max()}")
+            longer = "" if name in chosen["tokenizers"] else f", or say --length {some.max()}"  # no longer one than a trained model takes
+            raise UserError(f"{what}: shorten it{longer}")
     for name, tokenizer in contents.tokenizers.items():
         contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256)
     return contents

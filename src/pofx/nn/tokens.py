@@ -337,6 +337,8 @@ class TokenModel(Decoder):
         if prompt is not None:
             beginning = prompt.expand(n, -1)
             check_field(self, "prompt", beginning)
+            if (beginning <= END).any():
+                raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without an end mark or nothing")
             if beginning.shape[1] >= (length or self.tokens.length):
                 raise UserError(
                     f"the prompt has {beginning.shape[1]} tokens, and x is to have {length or self.tokens.length}: say a longer --length"

@@ -102,12 +102,12 @@ translate_flags = asking_flags(translate, "translate", data=False)
 
 
 def _encoded(run: Run, model: Model, lines: list[str], name: str) -> list[list[int] | None]:
-    """The tokens of each line; None for a blank one."""
+    """The tokens of each line; None for a blank one, whatever blank characters it has."""
     kind = model.inputs["source"]
     assert isinstance(kind, Tokens)
-    tokenizer = run.tokenizer("source")
-    numbered = texts.encoded(lines, tokenizer, kind, name, of=str(run.path))
-    return [row if line.strip() else None for row, line in zip(numbered, lines, strict=True)]
+    said = [line if line.strip() else "" for line in lines]
+    encoded = texts.encoded(said, run.tokenizer("source"), kind, name, of=str(run.path))
+    return [row if line else None for row, line in zip(encoded, said, strict=True)]
 
 
 def _tokens(model: Model, source: Tensor, own: dict[str, Any]) -> Tensor:
