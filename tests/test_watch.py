@@ -65,12 +65,32 @@ class Halves(Model):
         return lambda batch, noise: {"l": (self.one, self.other)[which](batch["x"] + noise.normal(D)).squeeze(1).square()}
 
 
+class Mapping(Halves):
+    """A p(x | source): it draws nothing unless it is told of what."""
+
+    def __init__(self, x: Vector, source: Vector):
+        super().__init__(x)
+
+    def sample(self, n, *, given=None, generator=None):
+        raise AssertionError("samples of no source")
+
+
 def trainer(model, **options):
     return Trainer(model, numbers(), Training(**{"steps": 10, "batch_size": B, "keep": "last", "device": "cpu", **options}))
 
 
 def rows(t, split=None):
     return [row for row in map(json.loads, t.metrics.rows) if row.get("split") == split]
+
+
+def test_no_samples_are_watched_of_a_model_that_is_given_a_source():
+    data = numbers(20, 10)
+    for split in data.splits.values():
+        split.columns["source"] = split.columns["x"]
+    data.fields["source"] = data.fields["x"]
+    t = Trainer(Mapping(Vector(D), Vector(D)), data, Training(steps=10, batch_size=B, eval_every=2, keep="last", device="cpu"))
+    t.run()
+    assert not [row for row in map(json.loads, t.metrics.rows) if "watch.coverage" in row]
 
 
 # What is averaged

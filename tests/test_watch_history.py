@@ -166,6 +166,12 @@ def test_a_gradient_vanishes_that_stays_far_below_its_early_median():
     assert told(moves(balanced, lambda step: 0.0)) == [(40 * LOGGED, "vanishing")], "a player that never moved"
 
 
+def test_a_gradient_that_fades_is_told_only_where_one_player_judges_another():
+    rows = [{"step": step, "one.gradient_norm": 1.0 if step < 600 else 1e-6} for step in range(20, TOTAL, 20)]
+    assert told(rows) == []
+    assert told([row | {"other.right_on_real": 0.7} for row in rows]) == [(600 + 20 * (LOGGED - 1), "vanishing")]
+
+
 def test_another_stage_begins_another_history():
     rows = moves(lambda step: (0.7, 0.7), lambda step: 1.0 if step < 600 else 5e-4)
     later = [row | {"stage": "finer"} if row["step"] >= 600 else row for row in rows]
