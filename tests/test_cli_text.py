@@ -327,6 +327,7 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("inspect", "lines", [], "say with --text what to read"),
         ("inspect", "pairs", ["--text", "the"], "say the source with --source"),
         ("inspect", "lines", ["--source", "the"], "nothing is given"),
+        ("inspect", "running", ["--text", "the cat sat on"], "--text has 14 tokens, and"),
         ("interpolate", "coded", ["--between", "the"], "--between takes two texts, not 1"),
         ("traverse", "coded", [], "traverse draws pictures"),
         ("interpolate", "lines", ["--between", "the", "a"], "has no encode"),
