@@ -317,7 +317,7 @@ def reconstructed_texts(run: Run, model: Model, *, rows: Rows, n: int, out: str 
     said, back = ([tokenizer.decode(x_L) for x_L in some.tolist()] for some in (x_BL, back_BL))
     pairs = [f"original        {one}\nreconstruction  {other}" for one, other in zip(said, back, strict=True)]
     same = sum(one == other for one, other in zip(said, back, strict=True)) / len(said)
-    report: dict[str, Any] = {"run": str(run.path), "items": len(said), "exact match": same, "texts": pairs}
+    report: dict[str, Any] = {"run": str(run.path), "items": len(said), "exact_match": same, "texts": pairs}
     if file is not None:
         table = [{"original": one, "reconstruction": other} for one, other in zip(said, back, strict=True)]
         texts.write_texts(file, pairs, table, {})
