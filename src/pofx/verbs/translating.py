@@ -149,7 +149,8 @@ def pictures(run: Run, model: Model, data: str | None, n: int | None) -> tuple[T
     else:
         loaded, field = load(data, True), "x"
         if isinstance(kind, Image) and isinstance(loaded.fields["x"], Image) and loaded.fields["x"].shape != kind.shape:
-            loaded = load(data, True, size=kind.width, channels="grey" if kind.channels == 1 else "rgb")
+            size = kind.width if kind.height == kind.width else None  # pictures are cropped to squares
+            loaded = load(data, True, size=size, channels="grey" if kind.channels == 1 else "rgb")
         found = loaded.fields["x"]
         if type(found) is not type(kind) or found.shape != kind.shape:
             raise UserError(f"{run.path} reads {kind}, but {data} has {found}")
