@@ -137,8 +137,8 @@ class Decoder(Model):
         """The best finished sequence that beam search finds for each of `n` rows of the memory, int64 (n, L).
 
         The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end
-        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when nothing that is still open
-        can become better than the best that has ended; with a beam of 1, when it has ended. A beam that drops nothing is exhaustive.
+        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when nothing that is still
+        open can become better than the best that has ended; with a beam of 1, when it has ended. A beam that drops nothing is exhaustive.
 
         Args:
             memory: from `read`
