@@ -14,33 +14,31 @@ from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.run import Run
 
-SEEDS = (0, 1, 2)
-WAYS = ("together", "apart", "apart_then_together")
-TASKS = {"english": "English word of a digit", "hangul": "Hangul reading of a row of 2 to 4 digits"}
-ROW = {
-    "english": Row("English word of a digit, MNIST test: exact match", "%", (">=", 99.0), "a classifier's own accuracy, 99.3", within=60),
-    "hangul": Row(
-        "Hangul reading of rows of 2 to 4 MNIST test digits: exact match", "%", (">=", 97.0), "(digit accuracy)^(digits)", within=60
-    ),
+SEEDS = (0,)
+WAYS = ("apart", "apart_then_together", "together")
+GOAL = "apart"  # the way that is to reach the goal: the code tells the encoder at once what to see
+TASKS = {
+    "english": ("English word of a digit, MNIST test", 99.0, "a classifier's own accuracy, 99.3"),
+    "hangul": ("Hangul reading of a row of 2 to 4 MNIST test digits", 97.0, "(digit accuracy)^(digits)"),
 }
-COMPARED = {
+ROW = {
     (task, way): Row(
-        f"{TASKS[task]}, through a code fixed by hand, trained {way.replace('_', ' ')}: exact match"
-        + (", median of three seeds" if task == "english" else ""),
+        f"{what}, trained {way.replace('_', ' ')}: exact match",
         "%",
+        (">=", reach) if way == GOAL else None,
+        reference if way == GOAL else "",
+        within=60,
     )
-    for task in TASKS
+    for task, (what, reach, reference) in TASKS.items()
     for way in WAYS
 }
-ROWS = [*ROW.values(), *COMPARED.values()]
+ROWS = list(ROW.values())
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
-    for task, row in ROW.items():
-        yield row.what, *exact_match(trained(f"reading_{task}"))
-    for (task, way), row in COMPARED.items():
-        found = {seed: exact_match(trained(f"reading_{task}_{way}_{seed}")) for seed in (SEEDS if task == "english" else SEEDS[:1])}
-        median = sorted(found, key=lambda seed: found[seed][0])[len(found) // 2]
+    for (task, way), row in ROW.items():
+        found = {seed: exact_match(trained(f"reading_{task}_{way}_{seed}")) for seed in SEEDS}
+        median = sorted(SEEDS, key=lambda seed: found[seed][0])[len(SEEDS) // 2]
         value, protocol = found[median]
         yield row.what, value, protocol | {"seeds": {seed: value for seed, (value, _) in found.items()}}
 
