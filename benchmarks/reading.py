@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
+from pofx.evaluate.text import translation_scores
 from pofx.run import Run
 
 SEEDS = (0,)
@@ -43,25 +41,18 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         yield row.what, value, protocol | {"seeds": {seed: value for seed, (value, _) in found.items()}}
 
 
-@torch.no_grad()
-def exact_match(run: Run, split: str = "test", size: int = 500) -> tuple[float, dict[str, Any]]:
-    """Per cent of a split's pictures whose greedy reading is the true one to its last token, and how it came about."""
-    model, rows = run.model(), reload(run.config["data"]).splits[split]
-    began, right = time.monotonic(), 0
-    for start in range(0, len(rows), size):
-        batch = rows.read(range(start, min(start + size, len(rows))))
-        reading = model.translate(batch["source"], beam=1)
-        width = max(reading.shape[1], batch["x"].shape[1])
-        reading, x = (torch.nn.functional.pad(text, (0, width - text.shape[1])) for text in (reading, batch["x"]))
-        right += int((reading == x).all(1).sum())
-    share = right / len(rows)
-    print(f"{run.path.name}: {100 * share:.2f} % of {len(rows)} rows of {split}", flush=True)
-    return 100 * share, {
-        "score": "exact match of the whole text",
+def exact_match(run: Run, split: str = "test") -> tuple[float, dict[str, Any]]:
+    """Per cent of a split's pictures whose greedy reading is the true one to its last letter, and how it came about."""
+    began = time.monotonic()
+    score, *_ = translation_scores(run.model(), reload(run.config["data"]), split=split, beam=1)
+    assert score.standard_error is not None
+    print(f"{run.path.name}: {100 * score.value:.2f} % of {score.protocol['rows']} rows of {split}", flush=True)
+    return 100 * score.value, {
+        "score": score.what,
         "split": split,
-        "rows": len(rows),
-        "decoding": "greedy",
-        "standard_error": 100 * math.sqrt(share * (1 - share) / len(rows)),
+        "rows": score.protocol["rows"],
+        "options": score.protocol["sampling"],
+        "standard_error": 100 * score.standard_error,
         "evaluation_seconds": round(time.monotonic() - began, 1),
         "training_processor_seconds": processor_seconds(run),
         **protocol_of(run),
