@@ -49,5 +49,6 @@ NAMES = (
     "aae_labels",
     "aae_clusters",
     "aae_vae",
+    "one_vector",
     "gpu",
 )
