@@ -50,5 +50,6 @@ NAMES = (
     "aae_clusters",
     "aae_vae",
     "one_vector",
+    "reading",
     "gpu",
 )

@@ -59,6 +59,12 @@ REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
 PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3, "schedule": "linear"}
+ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("english", "hangul")}
+READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
+READ: dict[str, dict[str, Any]] = {  # short, since each is trained in three ways
+    "english": READING | {"steps": 400, "eval_every": 400},
+    "hangul": READING | {"batch_size": 50, "steps": 800, "eval_every": 800},
+}
 
 # as wide as the paper's networks, with smaller critics
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
@@ -186,4 +192,14 @@ RECIPES = {
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
+    "reading_english": Recipe("reader", {"shift": 2}, ALOUD["english"], READING | {"steps": 2000, "eval_every": 1000}),
+    "reading_hangul": Recipe("reader", {"shift": 2}, ALOUD["hangul"], READING | {"batch_size": 50, "steps": 1600, "eval_every": 800}),
+    **{
+        f"reading_{task}_{way}_{seed}": Recipe(
+            "reader", {"shift": 2, "sees": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
+        )
+        for task in ALOUD
+        for way in ("together", "apart", "apart_then_together")
+        for seed in range(3 if task == "english" else 1)
+    },
 }

@@ -97,3 +97,14 @@ def test_multi30k_has_little_padding(pofx_data):
     both = [train.columns[name].lengths for name in ("x", "source")]
     batches = [train.rows(number, 128, seed=0)[""] for number in range(3 * 29_000 // 128)]
     assert padding(both, batches) <= 0.05
+
+
+def test_rows_are_read_by_length_where_they_differ():
+    found = split()
+    order_n = found.by_length()
+    widths = [found.read(rows)["x"].shape[1] for rows in order_n.split(20)]
+    assert widths == sorted(widths)
+    assert torch.equal(order_n.sort().values, torch.arange(200))
+    sizes = found.columns["x"].lengths
+    assert padding([sizes], list(order_n.split(20))) < 0.3 * padding([sizes], list(torch.arange(200).split(20)))
+    assert torch.equal(Split({"row": found.columns["row"]}).by_length(), torch.arange(200))

@@ -198,6 +198,27 @@ def test_a_reconstruction_counts_texts_and_tokens_in_place(lines):
     assert scores["reconstruction, tokens in place"].value == pytest.approx(np.mean(places))
 
 
+# Validation
+
+
+def test_validation_is_of_all_tokens_however_they_are_batched(lines):
+    """Rows are read by length, and fewer at once where there are many tokens; the number is the same."""
+    from pofx.train import Training
+    from pofx.train.trainer import Trainer
+
+    found = []
+    for size in (3, 32):
+        model = bigram(lines.fields["x"])
+        trainer = Trainer(model, lines, Training(steps=1, batch_size=size, device="cpu"))
+        loss, row = trainer.validation(trainer.stages[0].players[0])
+        found.append(loss)
+        assert row["bigram.nll"] == loss
+    split = lines.splits["valid"]
+    rows = [split.read([i])["x"][0].tolist() for i in range(len(split))]
+    expected = -sum(sum(by_hand(model, row)) for row in rows) / sum(map(len, rows))
+    assert found == pytest.approx([expected, expected], rel=1e-6)
+
+
 # Bad input
 
 

@@ -162,6 +162,11 @@ class Split:
                     f"in this split {name} is known of {own} only, {self.groups[group]} rows: take another split, or leave --labelled out"
                 )
 
+    def by_length(self) -> Tensor:
+        """All rows, int64 (n,): sequences that are about as long beside each other, so that reading them in turn pads little."""
+        lengths = [column.lengths for column in self.columns.values() if column.lengths is not None and len(column) == len(self)]
+        return torch.stack(lengths).sum(0).argsort(stable=True) if lengths else torch.arange(len(self))
+
     def read(self, rows: np.ndarray | Tensor | Sequence[int], noise: Noise | None = None) -> Batch:
         """The batch of these rows, each field float32 (B, *shape) or int64 (B,), one vectorised read a field.
 

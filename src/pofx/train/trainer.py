@@ -352,14 +352,15 @@ class Trainer:
     @torch.no_grad()
     def validation(self, player: Player) -> tuple[float, dict[str, float]]:
         """Mean loss of `player` over the validation split, and its named parts; the same noise every time."""
-        split, totals, size = self.data.splits["valid"], Totals(), at_once(self.model.inputs[self.fields[0]], self.training.batch_size)
+        split, totals = self.data.splits["valid"], Totals()
+        rows, size = split.by_length(), at_once(self.model.inputs[self.fields[0]], self.training.batch_size)
         self.model.eval()
         for start in range(0, len(split), size):
             total = min(size, len(split) - start)
             mine = self.replicas.cut(total)
             if mine.stop == mine.start:
                 continue
-            batch = self._placed(split.read(range(start + mine.start, start + mine.stop)))
+            batch = self._placed(split.read(rows[start + mine.start : start + mine.stop]))
             noise = self._noise((self.training.seed, "valid", start), total, 1.0)
             totals.add(player.loss(batch, noise))
         self.model.train()

@@ -59,7 +59,8 @@ class Watch:
         self.every, self.checked = EVERY if training.eval_every is None else 1, 0  # the step of the last check
         self.rows = min(BUDGET, len(data.splits["valid"]), len(data.splits["train"]))
         numbers = isinstance(model.inputs[self.field], (Image, Binary, Vector, Series))
-        self.draws = "samples" in model.capabilities() and numbers and self.rows > NEIGHBOUR
+        alone = "source" not in model.inputs  # a p(x | source) has no samples of its own
+        self.draws = "samples" in model.capabilities() and numbers and alone and self.rows > NEIGHBOUR
         self.real: Real | None = None
 
     def due(self, step: int, total: int) -> bool:
@@ -246,6 +247,8 @@ class History:
 
     def _players(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
         step = row["step"]
+        if not any(".right_on_" in name for name in row):
+            return  # nobody judges another: players who learn for themselves, and a gradient fades as there is less to learn
         faint = set()
         for name in [name for name in row if name.endswith(".gradient_norm")]:
             player, norm = name.removesuffix(".gradient_norm"), row[name]

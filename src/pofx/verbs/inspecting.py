@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pofx.verbs.lines as texts
 from pofx.errors import UserError
-from pofx.kinds import Tokens
+from pofx.kinds import Count, Tokens
 from pofx.verbs.files import destination, write_picture
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def inspect(
     text: str | None = None,
     source: str | None = None,
     data: str | None = None,
-    item: int = 0,
+    item: Count = 0,
     out: str | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
