@@ -1,6 +1,6 @@
 """What one vector holds: strings of letters said again through it, beside attention; and names said again from a code of a few numbers.
 
-The strings are of 5 to 20 letters of 26, drawn evenly, and x is the source itself. Without attention, all of it goes through the encoder's last
+The strings are of 3 to 12 letters of 26, drawn evenly, and x is the source itself. Without attention, all of it goes through the encoder's last
 state. All strings, those of the test too, are drawn anew. The names (names.txt) are split once; those restored were not trained on.
 """
 
@@ -28,22 +28,22 @@ from pofx.models.seq2seq.sequence_autoencoder import SequenceAutoencoder
 from pofx.run import seeded
 from pofx.train import Training, train
 
-LETTERS, SHORT, LONG, TRAIN, TEST = 26, 5, 20, 60_000, 2000
+LETTERS, SHORT, LONG, TRAIN, TEST = 26, 3, 12, 40_000, 1000
 KIND = Tokens(2 + LETTERS, LONG + 1)
-STRINGS = Training(steps=1200, batch_size=64, lr=5e-3, clip=1.0, warmup=0.05, schedule="cosine", keep="last", eval_every=1200, device="cpu")
-NAMES = Training(steps=1500, batch_size=128, lr=5e-3, clip=1.0, warmup=0.05, schedule="cosine", keep="last", eval_every=1500, device="cpu")
-BANDS = ((5, 10), (11, 15), (16, 20))
+STRINGS = Training(steps=600, batch_size=64, lr=1e-2, clip=1.0, warmup=0.05, schedule="cosine", keep="last", eval_every=600, device="cpu")
+NAMES = Training(steps=500, batch_size=128, lr=1e-2, clip=1.0, warmup=0.05, schedule="cosine", keep="last", eval_every=500, device="cpu")
+BANDS = ((3, 6), (7, 9), (10, 12))
 MODELS = {"one vector (LSTM, 128 units)": Seq2Seq, "with attention (LSTM, 128 units)": RecurrentAttention}
 AGAIN = {
     (title, band): Row(f"strings of {band[0]} to {band[1]} letters said again, {title}: exact match", "%") for title in MODELS for band in BANDS
 }
-LATENTS = (8, 32)
+LATENTS = (32,)
 NAME = {latent: Row(f"names restored from a code of {latent} numbers, not trained on: exact match", "%") for latent in LATENTS}
 ROWS = [*AGAIN.values(), *NAME.values()]
 
 
 def strings(n: int, seed: int) -> Tensor:
-    """`n` strings with their end mark, (n, 21)."""
+    """`n` strings with their end mark, (n, 13)."""
     draws = generator(("strings", seed))
     lengths_B1 = torch.randint(SHORT, LONG + 1, (n, 1), generator=draws)
     x_BL, place_L = torch.randint(2, 2 + LETTERS, (n, LONG + 1), generator=draws), torch.arange(LONG + 1)
@@ -56,7 +56,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         name: Split({field: Column(KIND, strings(n, seed).numpy()) for field in fields})
         for seed, (name, n) in enumerate((("train", TRAIN), ("valid", 500)))
     }
-    record = {"spec": "strings of 5 to 20 letters of 26", "sha256": "", "counts": {name: len(split) for name, split in splits.items()}}
+    record = {"spec": "strings of 3 to 12 letters of 26", "sha256": "", "counts": {name: len(split) for name, split in splits.items()}}
     test = strings(TEST, 2)
     lengths_B = (test > END).sum(1)
     for title, cls in MODELS.items():
