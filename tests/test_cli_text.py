@@ -226,6 +226,7 @@ def test_pictures_are_read(ask, folder, tmp_path):
     report = json.loads(ask("translate", "reader", "--data", folder / "pictures", "--json"))
     assert report["items"] == 16
     assert report["translations"] == [Path(name).name.rstrip("01234567.png") or "one" for name in report["sources"]]
+    assert set(ask("translate", "reader").split()) <= {"one", "two"}
     ask("translate", "reader", "--data", folder / "pictures", "--n", 2, "--out", tmp_path / "read.tsv")
     assert len((tmp_path / "read.tsv").read_text().splitlines()) == 2
 
@@ -273,6 +274,9 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
     assert sorted(printed[-1].split()) == ["a", "dog", "ran"]
     ask("interpolate", "coded", "--pairs", 2, "--out", tmp_path / "ways.jsonl")
     assert len((tmp_path / "ways.jsonl").read_text().splitlines()) == 2
+    printed = ask("reconstruct", "coded", "--split", "valid", "--n", 2).splitlines()
+    assert [line.split("  ")[0] for line in printed if line] == ["original", "reconstruction"] * 2
+    assert (folder / "coded" / "samples" / "reconstructions.txt").read_text().startswith("\n".join(printed[:2]))
     ask("embed", "coded", "--out", tmp_path / "codes.csv")
     assert "text" in (tmp_path / "codes.csv").read_text().splitlines()[0]
 
@@ -290,7 +294,9 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("translate", "pairs", ["--text", "le " * 30], "--text has 31 tokens with its end mark"),
         ("translate", "pairs", ["--text", "le", "--data", "x"], "say --text or --data, not both"),
         ("translate", "lines", ["--text", "le"], "has no translate"),
-        ("translate", "reader", [], "say with --data where they are"),
+        ("translate", "reader", ["--text", "one"], "say with --data where they are, not --text"),
+        ("translate", "reader", ["--data", "ring"], "but ring has Vector"),
+        ("inspect", "reader", ["--item", "99"], "--item 99 is not there"),
         ("sample", "pairs", [], "is a p(x | source), and no source is given: pofx translate"),
         ("sample", "lines", ["--prompt", "7"], "--prompt: the character '7'"),
         ("sample", "lines", ["--prompt", "the " * 20], "say a longer --length"),
@@ -300,6 +306,7 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("inspect", "pairs", ["--text", "the"], "say the source with --source"),
         ("inspect", "lines", ["--source", "the"], "nothing is given"),
         ("interpolate", "coded", ["--between", "the"], "--between takes two texts, not 1"),
+        ("traverse", "coded", [], "traverse draws pictures"),
         ("interpolate", "lines", ["--between", "the", "a"], "has no encode"),
     ],
 )

@@ -177,16 +177,29 @@ def test_a_wide_beam_is_exhaustive_and_a_narrow_one_finds_no_better(length_penal
     assert reached[-1] >= reached[0]
 
 
-def test_greedy_takes_the_likeliest_token_until_it_is_the_end_mark():
+@pytest.mark.parametrize("length_penalty", [0.0, 2.0])
+def test_greedy_takes_the_likeliest_token_until_it_is_the_end_mark(length_penalty):
     model = Given(Tokens(V, 30), Image(1, 1, 2))
-    source = torch.rand(5, 1, 1, 2, generator=generator("greedy"), dtype=torch.float64)
-    drawn = model.sample(5, given=source, temperature=0)
-    found = model.translate(source, beam=1, length_penalty=0)
-    for row in range(5):
-        if END in drawn[row]:  # an earlier end of higher probability may win, so the greedy string is a lower bound
-            assert model.log_prob(found[row : row + 1], given=source[row : row + 1]) >= model.log_prob(
-                drawn[row : row + 1], given=source[row : row + 1]
-            ) - 1e-9  # fmt: skip
+    source = torch.rand(50, 1, 1, 2, generator=generator("greedy"), dtype=torch.float64)
+    drawn = model.sample(50, given=source, temperature=0)
+    found = model.translate(source, beam=1, length_penalty=length_penalty)
+    ended_B = (drawn == END).any(1)
+    assert (drawn[ended_B] != NOTHING).sum(1).unique().tolist() != [1], "some rows are more than an end mark"
+    assert torch.equal(found[ended_B], drawn[ended_B, : found.shape[1]])
+
+
+def test_an_end_that_is_not_among_the_likeliest_ways_to_go_on_is_none():
+    class Fixed(Given):
+        """After nothing, the end mark has 0.2 and two tokens 0.4 each; after those it has 0.5."""
+
+        def step(self, token_B, state, memory):
+            p = {NOTHING: [0, 0.2, 0.4, 0.4, 0], 2: [0, 0.45, 0, 0, 0.55], 3: [0, 0.4, 0, 0, 0.6], 4: [0, 0.5, 0.5, 0, 0]}
+            return torch.tensor([p[token] for token in token_B.tolist()], dtype=torch.float64).log(), state
+
+    model, source = Fixed(Tokens(V, 4), Image(1, 1, 2)), torch.zeros(1, 1, 1, 2)
+    found = {beam: model.translate(source, beam=beam, length_penalty=0.0)[0].tolist() for beam in (1, 2, 3)}
+    # p: [1] 0.2, [2 1] 0.18, [3 1] 0.16, [2 4 1] 0.11, [3 4 1] 0.12
+    assert found == {1: [2, 4, END], 2: [3, 4, END], 3: [END]}
 
 
 def test_rows_of_a_search_do_not_see_each_other():

@@ -121,7 +121,8 @@ def test_the_language_model_is_gpt2() -> None:
 
 def from_gpt2(theirs: nn.Module, kind: Tokens) -> TransformerLM:
     """The weights of `transformers`' GPT-2 in ours: its linear maps are stored the other way round."""
-    ours = TransformerLM(kind, layers=theirs.config.n_layer, heads=theirs.config.n_head, width=theirs.config.n_embd)
+    sizes = {"layers": theirs.config.n_layer, "heads": theirs.config.n_head, "width": theirs.config.n_embd}
+    ours = TransformerLM(kind, **sizes, activation="gelu_tanh")
     copied = {"embedding.weight": theirs.wte.weight, "positions.table_LD": theirs.wpe.weight}
     modules = {"stack.norm": theirs.ln_f}
     for k, block in enumerate(theirs.h):

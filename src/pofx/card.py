@@ -57,7 +57,12 @@ def card(run: Run) -> str:
         if (run.path / "samples" / name).is_file():
             lines += [f"![{words}](samples/{name})", "", f"*{words.capitalize()}.*", ""]
 
-    for name, words in {"samples.txt": "Samples", "translations.txt": "Translations of the first sources of the validation split"}.items():
+    texts = {
+        "samples.txt": "Samples",
+        "translations.txt": "Translations of the first sources of the validation split",
+        "reconstructions.txt": "What is left of the first texts of the validation split",
+    }
+    for name, words in texts.items():
         if (file := run.path / "samples" / name).is_file():
             text = file.read_text(encoding="utf-8").rstrip("\n")
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

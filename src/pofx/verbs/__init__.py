@@ -79,7 +79,7 @@ VERBS = {
     "sample": Verb(sample, sample_flags, long=("texts",), alone="texts"),
     "score": Verb(score, score_flags, long=("rows",)),
     "embed": Verb(embed, embed_flags),
-    "reconstruct": Verb(reconstruct, reconstruct_flags),
+    "reconstruct": Verb(reconstruct, reconstruct_flags, long=("texts",), alone="texts"),
     "translate": Verb(translate, translate_flags, long=("translations", "sources"), alone="translations"),
     "complete": Verb(complete, complete_flags),
     "forecast": Verb(forecast, forecast_flags, long=("forecast",)),

@@ -11,7 +11,7 @@ from pofx.verbs.files import ARRAYS, TABLES, destination, write_animation, write
 from pofx.verbs.flags import asking_flags, sort
 from pofx.verbs.given import classes, condition, told
 from pofx.verbs.prepared import Part, Rows, prepared
-from pofx.verbs.texts import sample_texts, score_texts
+from pofx.verbs.texts import reconstructed_texts, sample_texts, score_texts
 
 BLOCK = 500  # examples that a model draws or decodes at once
 
@@ -239,7 +239,8 @@ def reconstruct(
         data: what to reconstruct: a name or a path; by default the run's own data. It is prepared as the run's data were
         split: which of its splits
         n: how many items, from the first
-        out: .png for a picture, .npy or .npz for the numbers; by default samples/reconstructions.png in the run folder
+        out: .png for a picture, .npy or .npz for the numbers; by default samples/reconstructions.png in the run folder. Of text .txt or
+            .jsonl; by default it is printed
         trust: execute the model file that the run carries
         asked: further arguments of the model's `decode`, and how the data are read
     """
@@ -254,6 +255,9 @@ def reconstruct(
     model = found.model(trust=trust)
     require(model, "encodes", "decodes")
     _, own, loading = sort("reconstruct", asked, reconstruct_flags(run, trust))
+    if isinstance(model.inputs["x"], Tokens):
+        rows = Rows(prepared(found, model, data, loading), split)
+        return reconstructed_texts(found, model, rows=rows, n=n, out=out, options=own)
     file = destination(out or found.path / "samples" / "reconstructions.png", (".png", *ARRAYS))
     loaded = prepared(found, model, data, loading)
     rows = Rows(loaded, split)

@@ -221,6 +221,8 @@ class _Asked:
         self.run = Run(run)
         self.model: Model = self.run.model(trust=trust)
         require(self.model, "encodes", "decodes")
+        if isinstance(self.model.inputs["x"], Tokens):
+            raise UserError(f"{verb.__name__} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
         *_, options = sort(verb.__name__, loading, codes_flags(verb)(run, trust))
         self.file = destination(out or self.run.path / "samples" / name, FILES)
         self.data = prepared(self.run, self.model, data, options)

@@ -75,13 +75,15 @@ def illustrate(run: Run, data: Data) -> list[Path]:
 
 
 def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
-    """Write samples.txt, texts that a model draws; or translations.txt, what it makes of the first sources of the validation split."""
+    """Write samples.txt, texts that a model draws; or translations.txt, what it makes of the first sources of the validation split; or
+    reconstructions.txt, what is left of its first texts."""
     import numpy as np
 
     from pofx.evaluate.samples import known_options
     from pofx.evaluate.text import translations
     from pofx.verbs.lines import joined
-    from pofx.verbs.texts import sample_texts
+    from pofx.verbs.prepared import Rows
+    from pofx.verbs.texts import reconstructed_texts, sample_texts
 
     tokenizer, folder, can = run.tokenizer("x"), run.path / "samples", model.capabilities()
     if "source" in model.inputs:
@@ -100,6 +102,10 @@ def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
         lines = [f"source       {s}\ntranslation  {f}\nreference    {w}" for s, f, w in zip(sources, found, wanted, strict=True)]
         write(folder / "translations.txt", ("\n\n".join(lines) + "\n").encode())
         return [folder / "translations.txt"]
+    if "encodes" in can and "decodes" in can:
+        shown = reconstructed_texts(run, model, rows=Rows(data, "valid"), n=EXAMPLES, out=None, options={})["texts"]
+        write(folder / "reconstructions.txt", (joined(shown) + "\n").encode())
+        return [folder / "reconstructions.txt"]
     if "samples" not in can:
         return []
     kind = model.inputs["x"]

@@ -32,20 +32,20 @@ def inspect(
     """Draw what a model of text does with each token: its attention weights, the gates of its recurrent layer.
 
     Of a model that translates, --source is what it is given, and --text what it writes; without --text, its own translation. Where x is
-    given a picture, --data says where pictures are, and --item which one.
+    given a picture, --item says which one, of --data or of the run's own test split.
 
     Args:
         run: a run folder
         text: x, the text that is read or written
         source: what x is given, if it is text
-        data: what x is given, if it is a picture: a folder of them, or a data set
+        data: what x is given, if it is a picture: a folder of them, or a data set; by default the run's own test split
         item: which picture, from 0
         out: a .png; by default samples/inside.png in the run folder
         trust: execute the model file that the run carries
     """
     from pofx.evaluate.blocks import evaluating
     from pofx.run import Run
-    from pofx.verbs.translating import _pictures
+    from pofx.verbs.translating import pictures
 
     found = Run(run)
     model = found.model(trust=trust)
@@ -63,12 +63,9 @@ def inspect(
             raise UserError(f"{found.path} is a p(x | source): say the source with --source")
         given = _one(found, source, "source", kind)
     elif kind is not None:
-        if data is None:
-            raise UserError(f"{found.path} is given {kind}: say with --data where pictures are")
-        pictures, _ = _pictures(model, data, item + 1)
-        if item >= len(pictures):
-            raise UserError(f"--item {item}: there are {len(pictures)}, and they count from 0")
-        given = pictures[item : item + 1]
+        given = pictures(found, model, data, item + 1)[0][item:]
+        if not len(given):
+            raise UserError(f"--item {item} is not there: say a lower one, for they count from 0")
     if text is not None:
         x_1L = _one(found, text, "x", model.inputs["x"])
     elif given is not None and hasattr(model, "translate"):

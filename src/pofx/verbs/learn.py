@@ -159,15 +159,14 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
             "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
             "evaluate": None,
         }
-        source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else " --data FOLDER"
+        source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else ""
         further = {"forecast": " --horizon 12", "translate": source}
         if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
-            verbs |= {"reconstruct": "", "sweep": "", "interpolate": "decodes"}
+            verbs |= {"sweep": "", "interpolate": "decodes"}
             further["interpolate"] = ' --between "..." "..."'
             if hasattr(blank, "attention") or hasattr(blank, "gates"):
                 verbs["inspect"] = None
-                given = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
-                further["inspect"] = given
+                further["inspect"] = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
         report["next"] = [
             f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
         ]

@@ -289,3 +289,31 @@ def interpolated_texts(
         texts.write_texts(file, report["texts"], [{"way": i, "texts": way} for i, way in enumerate(ways)], {})
         report["out"] = str(file)
     return report
+
+
+def reconstructed_texts(run: Run, model: Model, *, rows: Rows, n: int, out: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Texts, and what is left of them after encoding and decoding, as `pofx reconstruct` gives them.
+
+    Args:
+        run: of the model
+        model: that encodes and decodes x of kind `Tokens`
+        rows: of the data
+        n: how many, from the first
+        out: .txt or .jsonl; by default they are in the report
+        options: further arguments of the model's `decode`
+    """
+    from pofx.evaluate.blocks import evaluating
+
+    tokenizer, file = run.tokenizer("x"), destination(out, texts.TEXTS) if out else None
+    x_BL = rows.read(list(range(min(n, len(rows)))))["x"]
+    with evaluating(model):
+        back_BL = model.decode(model.encode(x_BL), **options)
+    said, back = ([tokenizer.decode(x_L) for x_L in some.tolist()] for some in (x_BL, back_BL))
+    pairs = [f"original        {one}\nreconstruction  {other}" for one, other in zip(said, back, strict=True)]
+    same = sum(one == other for one, other in zip(said, back, strict=True)) / len(said)
+    report: dict[str, Any] = {"run": str(run.path), "items": len(said), "exact match": same, "texts": pairs}
+    if file is not None:
+        table = [{"original": one, "reconstruction": other} for one, other in zip(said, back, strict=True)]
+        texts.write_texts(file, pairs, table, {})
+        report["out"] = str(file)
+    return report

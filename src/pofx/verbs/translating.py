@@ -37,7 +37,8 @@ def translate(
 
     Args:
         run: a run folder of a model that translates
-        data: a text file, one source a line; for a model that reads pictures, a folder of them or a data set
+        data: a text file, one source a line; for a model that reads pictures, a folder of them or a data set, by default the run's own test
+            split
         text: a source, instead of a file
         n: only so many sources from the first
         out: .txt, one x a line; .tsv with the source, or the picture's name, before it; .jsonl with both. By default they are printed
@@ -67,9 +68,9 @@ def translate(
         sources = [texts.batch(said[start : start + BLOCK]) for start in range(0, len(said), BLOCK)]
         blank = [row is None for row in rows]
     else:
-        if data is None or text is not None:
-            raise UserError(f"{found.path} reads {model.inputs['source']}: say with --data where they are")
-        whole, named = _pictures(model, data, n)
+        if text is not None:
+            raise UserError(f"{found.path} reads {model.inputs['source']}: say with --data where they are, not --text")
+        whole, named = pictures(found, model, data, n)
         sources, blank = list(whole.split(BLOCK)), [False] * len(whole)
     made = iter(_translated(found, model, sources, own))
     found_x = ["" if nothing else next(made) for nothing in blank]
@@ -128,24 +129,35 @@ def _translated(run: Run, model: Model, sources: list[Tensor], own: dict[str, An
     return found
 
 
-def _pictures(model: Model, data: str, n: int | None) -> tuple[Tensor, list[str]]:
-    """Pictures as the model takes them, and what each is called."""
+def pictures(run: Run, model: Model, data: str | None, n: int | None) -> tuple[Tensor, list[str]]:
+    """Sources that are no text, as the model takes them, the first `n` of them, and what each is called.
+
+    Args:
+        run: of the model
+        model: that is given a source
+        data: where they are; by default those of the run's own test split
+        n: how many; by default all
+    """
     import numpy as np
 
     from pofx.data import load
-    from pofx.verbs.prepared import Rows
+    from pofx.verbs.prepared import Rows, prepared
 
-    kind = model.inputs["source"]
-    loaded = load(data, True)
-    if loaded.fields["x"] != kind and isinstance(kind, Image):
-        loaded = load(data, True, size=kind.width, channels="grey" if kind.channels == 1 else "rgb")
-    if loaded.fields["x"] != kind:
-        raise UserError(f"{model.title()} reads {kind}, but {data} has {loaded.fields['x']}")
-    rows = Rows(loaded, "all")
+    kind, field = model.inputs["source"], "source"
+    if data is None:
+        rows = Rows(prepared(run, model, None, {}, also=("source",)), "test")
+    else:
+        loaded, field = load(data, True), "x"
+        if isinstance(kind, Image) and isinstance(loaded.fields["x"], Image) and loaded.fields["x"].shape != kind.shape:
+            loaded = load(data, True, size=kind.width, channels="grey" if kind.channels == 1 else "rgb")
+        found = loaded.fields["x"]
+        if type(found) is not type(kind) or found.shape != kind.shape:
+            raise UserError(f"{run.path} reads {kind}, but {data} has {found}")
+        rows = Rows(loaded, "all")
     about = rows.about()
     named = about.get("file", about["row"])
     count = min(n or len(rows), len(rows))
-    return rows.read(np.arange(count))["x"], list(map(str, named[:count]))
+    return rows.read(np.arange(count))[field], list(map(str, named[:count]))
 
 
 def _in_turn(run: Run, model: Model, own: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pofx.game import Adam, Noise, Player, Stage
 from pofx.kinds import Fraction, Size, Tokens
 from pofx.nn.tokens import Memory, State, TokenModel, before
-from pofx.nn.transformer import Positions, Stack, Where, place
+from pofx.nn.transformer import Activation, Positions, Stack, Where, place
 
 
 class TransformerLM(TokenModel):
@@ -38,6 +38,7 @@ class TransformerLM(TokenModel):
         width: D
         feed_forward: units between W_1 and W_2; None: four times the width
         positions: P, learned or sinusoidal
+        activation: of the feed-forward layers: gelu; GPT-2's approximation of it, gelu_tanh; or relu
         window: in each layer a token attends to itself and the window - 1 tokens before it; None: to all
         dropout: of embeddings and of what each sublayer adds
 
@@ -59,6 +60,7 @@ class TransformerLM(TokenModel):
         width: Size = 128,
         feed_forward: Size | None = None,
         positions: Where = "learned",
+        activation: Activation = "gelu",
         window: Size | None = None,
         dropout: Fraction = 0.0,
     ):
@@ -68,7 +70,17 @@ class TransformerLM(TokenModel):
         self.embedding = nn.Embedding(x.vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.positions = Positions(positions, x.length, width)
-        self.stack = Stack(layers, width, heads, feed_forward or 4 * width, causal=True, window=window, std=0.02, dropout=dropout)
+        self.stack = Stack(
+            layers,
+            width,
+            heads,
+            feed_forward or 4 * width,
+            causal=True,
+            window=window,
+            std=0.02,
+            activation=activation,
+            dropout=dropout,
+        )
 
     def embedded(self, x_BL: Tensor) -> Tensor:
         """What stands before each token, and where, (B, L, D)."""

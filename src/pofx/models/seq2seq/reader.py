@@ -6,7 +6,6 @@ the vocabulary, D width of the decoder.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
@@ -32,7 +31,7 @@ class PictureReader(Translator):
 
         columns   each of them: it looks at one after the other, and where it looks can be drawn
         vector    one vector m = tanh(W columns), which is learned with the rest
-        code      c = sigmoid(W columns), bits that are fixed by hand (`context`), such as which digit stands where
+        code      c_i = sigmoid(W columns of part i), bits fixed by hand (`context`), such as which digit stands where
 
     and with s_t its state after the tokens before x_t, the recurrent decoder is
 
@@ -53,7 +52,7 @@ class PictureReader(Translator):
     Args:
         x: texts
         source: pictures, of any height and width
-        context: a code of each picture, fixed by hand: bits, (bits,) or (places, bits of each)
+        context: a code of each picture, fixed by hand: bits, (bits,) or (places from left to right, bits of each)
         encoder: conv, or recurrent: a bidirectional GRU over the columns that convolutions make
         decoder: recurrent (GRU), or transformer
         sees: what the decoder sees of a picture: its columns, one learned vector, or the code that `context` fixes
@@ -174,8 +173,8 @@ class PictureReader(Translator):
 
 
 class PictureEncoder(nn.Module):
-    """Convolutions that halve the picture, to its columns; with `recurrent`, a bidirectional GRU over them; with `places`, a linear map of
-    them all to numbers at so many places."""
+    """Convolutions that halve the picture, to its columns; with `recurrent`, a bidirectional GRU over them; with `places`, as many parts of
+    the picture side by side, and one linear map of the columns of each."""
 
     def __init__(
         self, source: Image, channels: tuple[int, ...], hidden: int, *, recurrent: bool, places: tuple[int, ...] | None, dropout: float
@@ -190,9 +189,10 @@ class PictureEncoder(nn.Module):
         last = nn.Conv2d((source.channels, *channels)[-1], hidden, (height, 3), padding=(0, 1), bias=False)  # over the whole height
         self.columns = nn.Sequential(*layers, last, nn.BatchNorm2d(hidden), nn.ReLU())
         self.across = Recurrent(hidden, hidden, "gru", bidirectional=True) if recurrent else None
-        seen = (width, 2 * hidden if recurrent else hidden)
-        self.head = nn.Linear(math.prod(seen), math.prod(places)) if places is not None else None
-        self.places, self.dropout = places or seen, dropout
+        E = 2 * hidden if recurrent else hidden
+        self.places, self.dropout = places or (width, E), dropout
+        self.wide = -(-width // self.places[0])  # columns of a part, rounded up
+        self.head = nn.Linear(self.wide * E, self.places[1]) if places is not None else None
 
     def forward(self, picture_BCRW: Tensor, noise: Noise | None = None) -> Tensor:
         """What is seen of the picture at each place, (B, S, E)."""
@@ -201,7 +201,10 @@ class PictureEncoder(nn.Module):
             h_BSE, _ = self.across(h_BSE)
         if noise is not None and self.training:
             h_BSE = noise.dropout(h_BSE, self.dropout)
-        return h_BSE if self.head is None else self.head(h_BSE.flatten(1)).unflatten(1, self.places)
+        if self.head is None:
+            return h_BSE
+        parts_BSE = F.adaptive_avg_pool1d(h_BSE.transpose(1, 2), self.places[0] * self.wide).transpose(1, 2)
+        return self.head(parts_BSE.unflatten(1, (-1, self.wide)).flatten(2))
 
 
 class RecurrentDecoder(nn.Module):

@@ -43,7 +43,7 @@ class Transformer(Translator):
         feed_forward: units of a feed-forward layer; None: four times the width
         positions: P, sinusoidal or learned
         norm: where LayerNorm stands: pre, before each sublayer, or post, after what it adds, as in 2017; post needs a warm-up
-        activation: of the feed-forward layers, relu or gelu
+        activation: of the feed-forward layers: relu, gelu, or an approximation of it, gelu_tanh
         dropout: of embeddings and of what each sublayer adds
         smoothing: share of each target that is spread over all tokens
         tie: output: W is E; all: E_source too, where both sides have one vocabulary; none: three matrices
