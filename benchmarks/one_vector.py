@@ -1,7 +1,7 @@
 """What one vector holds: strings of letters said again through it, beside attention; and names said again from a code of a few numbers.
 
-The strings are of 3 to 12 letters of 26, drawn evenly, and x is the source itself. Without attention, all of it goes through the encoder's last
-state. All strings, those of the test too, are drawn anew. The names (names.txt) are split once; those restored were not trained on.
+The strings are of 3 to 12 letters of 26, drawn evenly, and x is the source itself. Without attention, all of it goes through the encoder's
+last state. All strings, those of the test too, are drawn anew. The names (names.txt) are split once; those restored were not trained on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ NAMES = Training(steps=500, batch_size=128, lr=1e-2, clip=1.0, warmup=0.05, sche
 BANDS = ((3, 6), (7, 9), (10, 12))
 MODELS = {"one vector (LSTM, 128 units)": Seq2Seq, "with attention (LSTM, 128 units)": RecurrentAttention}
 AGAIN = {
-    (title, band): Row(f"strings of {band[0]} to {band[1]} letters said again, {title}: exact match", "%") for title in MODELS for band in BANDS
+    (title, (low, high)): Row(f"strings of {low} to {high} letters said again, {title}: exact match", "%")
+    for title in MODELS
+    for low, high in BANDS
 }
 LATENTS = (32,)
 NAME = {latent: Row(f"names restored from a code of {latent} numbers, not trained on: exact match", "%") for latent in LATENTS}
@@ -84,7 +86,7 @@ def learned(model: Model, data: Data, training: Training) -> dict[str, Any]:
     """`model` trained, and how."""
     began, processor = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        train(model, data, training, Path(folder) / "run", report=lambda numbers: print(numbers, flush=True) if "split" in numbers else None)
+        train(model, data, training, Path(folder) / "run", report=lambda numbers: print(numbers, flush=True))
     model.eval()
     return {
         "model": {"name": model.title(), "arguments": {k: v for k, v in model.config.items() if not isinstance(v, Tokens)}},
