@@ -236,7 +236,7 @@ RECIPES = {
     ),
     "multi30k_de_en_attention": Recipe("attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "multi30k_en_fr_transformer": Recipe(
-        "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 904}
+        "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 452}
     ),
     "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 3}),
     "gpu_shakespeare": Recipe(
