@@ -156,12 +156,17 @@ def test_bleu_is_that_of_sacrebleu_with_its_interval(pairs):
     model = Says(pairs.fields["x"], pairs.fields["source"])
     tokenizer, split = pairs.tokenizers["x"], pairs.splits["train"]
     model.says = (*tokenizer.encode(PAIRS[0][1]), END)
-    scores = {score.what: score for score in translation_scores(model, pairs, split="train", beam=2)}
     wanted = [tokenizer.decode(split.read([i])["x"][0].tolist()) for i in range(len(split))]
-    assert scores["exact match"].value == pytest.approx(np.mean([text == PAIRS[0][1] for text in wanted]))
+    [same, *_] = translation_scores(model, pairs, split="train", beam=2)
+    assert same.what == "exact match"
+    assert same.value == pytest.approx(np.mean([text == PAIRS[0][1] for text in wanted]))
+    assert 0 < same.value < 1
+    says = f"{PAIRS[0][1]} here"  # longer than any reference, so that it matters which is which
+    model.says = (*tokenizer.encode(says), END)
+    scores = {score.what: score for score in translation_scores(model, pairs, split="train", beam=2)}
     bleu = scores["BLEU"]
     assert Score.from_json(json.loads(json.dumps(bleu.to_json()))) == bleu
-    assert bleu.value == pytest.approx(corpus_bleu([PAIRS[0][1]] * len(wanted), [wanted]).score)
+    assert bleu.value == pytest.approx(corpus_bleu([says] * len(wanted), [wanted]).score)
     assert "tok:13a" in bleu.protocol["signature"]
     assert "case:lc" in scores["BLEU, lowercased"].protocol["signature"]
     assert bleu.protocol["sampling"] == {"beam": 2}
