@@ -115,6 +115,13 @@ def test_a_running_text_is_scored_whole(running):
     assert some["nats per token"].value == pytest.approx(-np.mean(expected[:n]))
 
 
+def test_a_running_text_of_one_window_and_a_part_is_scored_whole(running):
+    long = load(running.record["spec"], window=30)
+    assert len(long.splits["test"]) == 1
+    scores = {score.what: score for score in evaluate(bigram(long.fields["x"]), long)}
+    assert scores["nats per token"].protocol["tokens"] == 40
+
+
 def test_byte_pairs_give_a_bound_and_words_no_bits(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("\n".join(["the cat sat on the mat", "the dog sat on the cat", "a cat and a dog"] * 6))
@@ -239,7 +246,7 @@ def test_what_cannot_be_measured_is_said_first(lines, pairs):
     with pytest.raises(UserError, match="the model is given a source"):
         require_measurable(model, lone, split="valid")
     with pytest.raises(UserError, match="beam must be 1 or more, not 0"):
-        evaluate(model, pairs, split="valid", beam=0)
+        require_measurable(model, pairs, split="valid", beam=0)
 
 
 def test_rows_of_a_running_text_are_windows(running):

@@ -150,10 +150,13 @@ def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) ->
 
 
 def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
+    flag = "--text" if field == "x" else f"--{field}"
     if not text:
-        raise UserError(f"--{'text' if field == 'x' else field} is empty: write what to read")
-    [row] = texts.encoded([text], run.tokenizer(field), kind, f"--{'text' if field == 'x' else field}", of=str(run.path))
-    return texts.batch([row[: kind.length]])
+        raise UserError(f"{flag} is empty: write what to read")
+    [row] = texts.encoded([text], run.tokenizer(field), kind, flag, of=str(run.path))
+    if len(row) > kind.length:
+        raise UserError(f"{flag} has {len(row)} tokens, and {run.path} takes at most {kind.length} at once: shorten it")
+    return texts.batch([row])
 
 
 def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:

@@ -110,6 +110,17 @@ class SequenceAutoencoder(Decoder):
         h_BLH, _ = self.recurrent(inputs_BLI, state=self.start(memory, len(x_BL)), dropout=self.dropout, noise=noise)
         return self.out(self.drop(h_BLH, noise))
 
+    def gates(self, x: Tensor, layer: int = -1) -> dict[str, Tensor]:
+        """The gates of a layer of the decoder that predict each token of x (B, L), given its own code, by name, (B, L, H) each.
+
+        Args:
+            x: tokens
+            layer: which, from 0; -1: the last
+        """
+        memory = self.read(x)
+        z_BLZ = memory["z_BZ"][:, None].expand(-1, x.shape[1], -1)
+        return self.recurrent.gates(torch.cat([self.embedding(before(x)), z_BLZ], 2), self.start(memory, len(x)), layer)
+
     def start(self, memory: Memory, n: int) -> State:
         state = {part: bridge(memory["z_BZ"]).unflatten(1, (len(self.recurrent.layers), -1)) for part, bridge in self.bridges.items()}
         return state | {"h_BKH": state["h_BKH"].tanh()}
