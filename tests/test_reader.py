@@ -153,7 +153,7 @@ def test_the_recurrent_decoder_mixes_columns_by_its_attention():
         memory = model.read(data["source"])
         begun = model.decoder.start(memory)
         model.decoder.start = lambda _: begun  # the first state sees all places
-        model.decoder.look.score = lambda query, keys: torch.full((6, 5, 4), -1e9).double().index_fill(2, torch.tensor(2), 0.0)
+        model.decoder.look.score = lambda query_BLQ, keys_BSQ: torch.full((6, 5, 4), -1e9).double().index_fill(2, torch.tensor(2), 0.0)
         before = model.logits(data["x"], memory)
         for i in range(4):
             moved = {"m_BSD": memory["m_BSD"].index_fill(1, torch.tensor(i), 9.0)}
