@@ -120,6 +120,12 @@ def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says()
     expected[6 - END] += 0.5
     seen = torch.bincount(found[:, 1] - END, minlength=V - END) / n
     assert_close(seen.double(), expected, rtol=0, atol=4 * 0.5 / n**0.5)
+    # where every token is its own, it goes on from what it drew: pairs are drawn as it says them
+    pairs_WL, W = torch.tensor([[first, 2] for first in range(END, V)]), V - END
+    p_WW = p_W[:, None] * model.log_p(model.logits(pairs_WL, {name: h[:W] for name, h in memory.items()}))[:, 1].exp()
+    always = seq2seq(sampling=1.0, sampling_schedule="linear").sometimes_its_own(given_BL, memory, many) - END
+    seen_WW = torch.bincount(always[:, 1] * W + always[:, 2], minlength=W * W).view(W, W) / n
+    assert_close(seen_WW.double(), p_WW, rtol=0, atol=4 * 0.5 / n**0.5)
     filled = model.sometimes_its_own(torch.tensor([NOTHING, 6, NOTHING]).expand(n, -1), memory, many)
     assert (filled[:, 2] == NOTHING).all()
 

@@ -52,6 +52,7 @@ class Decoder(Model):
 
     context: int | None = None  # most tokens that one pass takes; None: any number
     smoothing: float = 0.0  # share of the target that label smoothing gives to all tokens alike
+    dropout: float = 0.0  # share of numbers that `drop` sets to 0 in training
 
     def __init__(self, x: Tokens, source: Kind | None = None):
         super().__init__()
@@ -73,6 +74,10 @@ class Decoder(Model):
     @abstractmethod
     def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         """Read one token further (NOTHING at first): scores of the next, (B, V), and the new state; the old one may be overwritten."""
+
+    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
+        """`h` (B, ...), in training with some of it dropped."""
+        return h if noise is None else noise.dropout(h, self.dropout)
 
     def log_p(self, logits_V: Tensor) -> Tensor:
         """log probabilities (..., W) of the tokens from `first`, of scores (..., V): nothing else is ever drawn."""

@@ -63,7 +63,7 @@ class Seq2Seq(Translator):
         (torch.Size([1, 3]), 1)
     """
 
-    paper: ClassVar = ("Sutskever et al.", 2014, "arXiv 1409.3215")
+    paper: ClassVar = ("Sutskever et al.", 2014, "1409.3215")
     small: ClassVar = {"hidden": 6, "embedding": 5, "dropout": 0.2, "sampling": 0.5, "sampling_schedule": "linear"}
 
     def __init__(
@@ -107,10 +107,6 @@ class Seq2Seq(Translator):
         if "h_BKH" in self.bridges:
             memory["h_BKH"] = memory["h_BKH"].tanh()
         return memory | {"context_BC": last["h_BKH"][:, -1]} if self.feed else memory
-
-    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
-        """`h` (B, ...), some of it dropped in training."""
-        return h if noise is None else noise.dropout(h, self.dropout)
 
     # All tokens
 
