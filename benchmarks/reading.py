@@ -27,8 +27,8 @@ ROW = {
         reference if way == GOAL else "",
         within=60,
     )
-    for task, (what, reach, reference) in TASKS.items()
     for way in WAYS
+    for task, (what, reach, reference) in TASKS.items()
 }
 ROWS = list(ROW.values())
 
