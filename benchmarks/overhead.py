@@ -36,7 +36,9 @@ ROWS = [
 PAIRS, SPAN, WARM = 200, 20, 10
 
 
-def interleaved(model: Model, data: Data, by_hand: Callable[[int], None], lr: float) -> tuple[float, dict[str, Any]]:
+def interleaved(
+    model: Model, data: Data, by_hand: Callable[[int], None], *, pairs_kept: int = PAIRS, **training: Any
+) -> tuple[float, dict[str, Any]]:
     """The median, over pairs of spans, of the engine's time over the hand-written loop's, in per cent above 1."""
     pairs: list[tuple[float, float]] = []
     since = 0.0
@@ -50,10 +52,11 @@ def interleaved(model: Model, data: Data, by_hand: Callable[[int], None], lr: fl
             pairs.append((now - since, after - now))
         since = time.perf_counter()
 
-    steps = (PAIRS + WARM + 1) * SPAN
+    steps = (pairs_kept + WARM + 1) * SPAN
     with tempfile.TemporaryDirectory() as folder:
-        train(model, data, Training(steps=steps, lr=lr, log_every=SPAN, eval_every=steps), Path(folder) / "run", report=report)
-    pairs = pairs[WARM:]
+        asked = Training(steps=steps, log_every=SPAN, eval_every=steps, **training)
+        train(model, data, asked, Path(folder) / "run", report=report)
+    pairs = pairs[WARM : WARM + pairs_kept]
     return 100 * (statistics.median(engine / hand for engine, hand in pairs) - 1), {
         "pairs": len(pairs),
         "steps in a span": SPAN,

@@ -70,6 +70,25 @@ READ: dict[str, dict[str, Any]] = {
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
+# Characters of running text: the first nine tenths are trained on, the rest is scored
+PLAY: dict[str, Any] = {"spec": "text/tinyshakespeare.txt", "tokens": "characters", "valid": 0.1, "test": 0.0}
+SHAKESPEARE = PLAY | {"window": 64, "stride": 16}
+SHAKESPEARE_TRAINING = COSINE | {"steps": 2000, "batch_size": 12, "clip": 1.0, "warmup": 0.05, "eval_every": 2000}
+NAMES: dict[str, Any] = {"spec": "text/names.txt", "tokens": "characters"}
+GATED: dict[str, dict[str, Any]] = {  # an LSTM of 128 units has as many parameters as a GRU of 152
+    "lstm": {"cell": "lstm", "hidden": 128, "embedding": 64},
+    "gru": {"cell": "gru", "hidden": 128, "embedding": 64},
+    "gru_wide": {"cell": "gru", "hidden": 152, "embedding": 64},
+}
+GATED_TRAINING = COSINE | {"steps": 1000, "batch_size": 32, "lr": 4e-3, "clip": 1.0, "warmup": 0.05, "eval_every": 250}
+MULTI30K: dict[str, dict[str, Any]] = {
+    pair: {"spec": "multi30k", "source": pair[:2], "target": pair[3:], "tokens": "bpe", "vocabulary": 4000, "shared": True}
+    for pair in ("de_en", "en_fr")
+}
+TRANSFORMER: dict[str, Any] = {"layers": 3, "width": 160, "heads": 4, "feed_forward": 512, "dropout": 0.1, "tie": "all"}
+ATTENTION: dict[str, Any] = {"hidden": 256, "embedding": 192, "dropout": 0.2, "smoothing": 0.1}
+TRANSLATION_TRAINING = COSINE | {"batch_size": 64, "clip": 1.0, "warmup": 0.06, "eval_every": 226}
+
 RECIPES = {
     "vae_mlp": Recipe("vae", MLP, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
     "iwae_mlp": Recipe("vae", MLP | {"samples": 5}, DYNAMIC, COSINE | {"epochs": 200, "lr": 2e-3}),
@@ -192,6 +211,43 @@ RECIPES = {
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
+    "shakespeare": Recipe(
+        "transformer_lm",
+        {"layers": 4, "heads": 4, "width": 128, "activation": "gelu_tanh"},
+        SHAKESPEARE,
+        SHAKESPEARE_TRAINING | {"lr": 3e-3},
+    ),
+    "shakespeare_lstm": Recipe(
+        "recurrent_lm", {"cell": "lstm", "hidden": 256, "layers": 2, "embedding": 64}, SHAKESPEARE, SHAKESPEARE_TRAINING | {"lr": 4e-3}
+    ),
+    **{
+        f"shakespeare_{order}gram": Recipe("ngram", {"order": order}, PLAY | {"window": 1024, "stride": 1024}, COUNTED)
+        for order in range(2, 9)
+    },
+    **{
+        f"{name}_{model}_{seed}": Recipe("recurrent_lm", GATED[model], data, GATED_TRAINING | {"seed": seed})
+        for name, data in {"shakespeare": SHAKESPEARE, "names": NAMES}.items()
+        for model in GATED
+        for seed in range(3)
+    },
+    "multi30k_de_en_transformer": Recipe(
+        "transformer", TRANSFORMER, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712}
+    ),
+    "multi30k_de_en_attention": Recipe("attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
+    "multi30k_en_fr_transformer": Recipe("transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "epochs": 3}),
+    "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 3}),
+    "gpu_shakespeare": Recipe(
+        "transformer_lm",
+        {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
+        SHAKESPEARE | {"window": 256},
+        COSINE | {"steps": 5000, "batch_size": 64, "lr": 1e-3, "warmup": 0.02, "clip": 1.0, "precision": "bf16", "eval_every": 250},
+    ),
+    "gpu_multi30k": Recipe(
+        "transformer",
+        TRANSFORMER | {"width": 512, "heads": 8, "feed_forward": 1024, "dropout": 0.3},
+        MULTI30K["de_en"],
+        TRANSLATION_TRAINING | {"lr": 1e-3, "epochs": 20, "precision": "bf16"},
+    ),
     **{
         f"reading_{task}_{way}_{seed}": Recipe(
             "reader", {"shift": 1, "sees": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}

@@ -10,7 +10,7 @@ from benchmarks import NAMES, rows
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from pofx import models
-from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens, Vector
 from pofx.model import bind
 from pofx.train import Training
 
@@ -93,8 +93,20 @@ def test_what_was_measured_is_what_is_promised(name):
         assert {"versions", "machine"} <= row["protocol"].keys()
 
 
-def kind_of_x(spec: str, *, size: int = 28, window: int | None = None, binarize: str = "none", stacked: int = 1, **others: object) -> Kind:
+def kind_of_x(
+    spec: str,
+    *,
+    size: int = 28,
+    window: int | None = None,
+    binarize: str = "none",
+    stacked: int = 1,
+    tokens: str = "",
+    vocabulary: int = 67,
+    **others: object,
+) -> Kind:
     """What x is in the data of a recipe, without reading any."""
+    if tokens:
+        return Tokens(vocabulary, window or 100, ends=window is None)
     if spec.endswith(".csv"):
         return Vector(11) if window is None else Series(window, 7)
     if spec in ("ring", "grid"):
@@ -109,8 +121,16 @@ def test_a_recipe_makes_its_model_and_schedule(name):
     recipe = RECIPES[name]
     cls = models.find(recipe.model)
     x = kind_of_x(**recipe.data)
-    labelled = {"x_labelled": x} if "labelled" in recipe.data else {}
-    model = cls(**bind(cls, {"x": x, "label": Category(10), **labelled}), **recipe.arguments)
+    fields = {"x": x, "label": Category(10)}
+    if "labelled" in recipe.data:
+        fields["x_labelled"] = x
+    if "source" in recipe.data:
+        fields["source"] = x
+    if read := recipe.data.get("read"):
+        places = 4 if read == "hangul" else 1
+        context = Binary(places, 11) if read == "hangul" else Binary(10)
+        fields = {"x": Tokens(30, 12), "source": Image(1, 28, 28 * places), "context": context}
+    model = cls(**bind(cls, fields), **recipe.arguments)
     assert {key: model.config[key] for key in recipe.arguments} == recipe.arguments
     Training(**recipe.training)
 
