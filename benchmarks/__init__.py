@@ -55,6 +55,7 @@ NAMES = (
     "gru_lstm",
     "vanishing",
     "translation",
+    "one_vector",
     "padding",
     "decoding_cache",
     "decoding_gpt2",

@@ -6,12 +6,11 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from pofx.evaluate.text import text_scores
-
 from benchmarks.recipes import GATED
 from benchmarks.rows import Row
 from benchmarks.training import protocol_of, trained
 from pofx.data import reload
+from pofx.evaluate.text import text_scores
 
 SEEDS = (0, 1, 2)
 DATA = {"shakespeare": "tinyshakespeare, last 10 %", "names": "names, validation"}

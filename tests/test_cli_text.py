@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import sys
 from pathlib import Path
@@ -39,16 +40,17 @@ def folder(tmp_path_factory):
         json.dumps({"file": f"pictures/{word}/{word}{k}.png", "caption": word}) + "\n" for k in range(8) for word in ("one", "two")
     )
     (there / "captions.jsonl").write_text(jsonl)
-    fast = ["--batch-size", "20", "--trust"][:2]
     trained = {
         "lines": ["Bigram", "--data", there / "lines.txt", "--steps", "100"],
         "running": ["Bigram", "--data", there / "lines.txt", "--window", "12", "--steps", "100"],
         "pairs": ["Spelling", "--data", there / "train.fr", "--target", there / "train.en", "--tokens", "words", "--steps", "200"],
+        "spelled": ["Spelling", "--data", there / "train.fr", "--target", there / "train.en", "--steps", "3"],
+        "bytes": ["Bigram", "--data", there / "lines.txt", "--tokens", "bpe", "--vocabulary", "270", "--steps", "3"],
         "reader": ["Spelling", "--data", there / "captions.jsonl", "--target", "caption", "--steps", "250"],
         "coded": ["Coded", "--data", there / "lines.txt", "--tokens", "words", "--steps", "3"],
     }
     for name, (model, *flags) in trained.items():
-        assert main(["train", f"{OWN}:{model}", *map(str, flags), *fast, "--out", str(there / name)]) == 0
+        assert main(["train", f"{OWN}:{model}", *map(str, flags), "--batch-size", "20", "--out", str(there / name)]) == 0
     return there
 
 
@@ -132,7 +134,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("run", ["lines", "running"])
-def test_on_a_terminal_a_text_is_printed_as_it_is_drawn(run, ask, folder, monkeypatch):
+def test_on_a_terminal_a_text_is_printed_as_it_is_drawn(run, ask, folder, monkeypatch, capsys):
     expected = ask("sample", run, "--n", 2, "--prompt", "the", "--length", 30)
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
@@ -144,6 +146,13 @@ def test_on_a_terminal_a_text_is_printed_as_it_is_drawn(run, ask, folder, monkey
     terminal.truncate()
     assert main(["sample", str(folder / run), "--trust", "--json"]) == 0
     json.loads(terminal.getvalue())
+    for flags, most in ((["--length", "2"], 2), ([], "")):  # nothing is printed of what cannot be drawn
+        terminal.seek(0)
+        terminal.truncate()
+        prompt = "the" if flags else "the cat sat on " * 5
+        assert main(["sample", str(folder / "lines"), "--trust", "--prompt", prompt, *flags]) == 2
+        assert not terminal.getvalue()
+        assert f"x is to have {most}" in capsys.readouterr().err
 
 
 # Scores
@@ -167,7 +176,7 @@ def test_lines_are_scored_and_the_most_unusual_is_shown(ask, folder, tmp_path):
 
 def test_lines_of_a_running_text_are_scored_after_each_other(ask, folder, tmp_path):
     file = tmp_path / "new.txt"
-    file.write_text("the cat\n\non a mat and\n".replace(" and", ""))
+    file.write_text("the cat\n\non a mat\n")
     report = json.loads(ask("score", "running", "--data", file, "--json"))
     assert [(row["line"], row["text"]) for row in report["rows"]] == [(1, "the cat"), (3, "on a mat")]
     model, tokenizer = pofx.load(folder / "running", trust=True), Run(folder / "running").tokenizer("x")
@@ -175,14 +184,25 @@ def test_lines_of_a_running_text_are_scored_after_each_other(ask, folder, tmp_pa
     each = model.conditionals(tokens)[0]  # of pairs of characters, so windows make no difference
     assert report["rows"][0]["log_p"] == pytest.approx(each[:8].sum().item(), rel=1e-5)
     assert report["rows"][1]["log_p"] == pytest.approx(each[9:].sum().item(), rel=1e-5)
+    assert report["rows"][0]["nats_per_character"] == pytest.approx(-each[:8].mean().item(), rel=1e-5), "with its line's end"
+    assert report["rows"][1]["nats_per_character"] == pytest.approx(-each[9:].mean().item(), rel=1e-5), "which the last line has not"
+    assert report["bits_per_character"] == pytest.approx(report["nats_per_token"] / math.log(2))
     assert "windows of 12 tokens" in report["context"]
     assert json.loads(ask("score", "running", "--json"))["items"] > 100
 
 
 def test_pairs_are_scored_given_their_source(ask):
     report = json.loads(ask("score", "pairs", "--split", "valid", "--json"))
-    assert report["what"].endswith("given source")
+    assert report["what"] == "exact log-likelihood of the tokens given source"
+    assert report["density"] == "exact"
+    assert not [name for name in report if name.startswith("bits")], "words hide what they do not know"
     assert report["mean"] > -1
+
+
+def test_under_byte_pairs_the_text_has_a_bound(ask):
+    report = json.loads(ask("score", "bytes", "--split", "valid", "--json"))
+    assert report["what"] == "exact log-likelihood of the tokens, a lower bound of that of the text"
+    assert "bits_per_character_at_most" in report
 
 
 def test_evaluation_is_stored_with_its_protocol(ask, folder):
@@ -202,6 +222,7 @@ def test_evaluation_is_stored_with_its_protocol(ask, folder):
 def test_lines_keep_their_order_and_blank_lines_stay_blank(ask, tmp_path):
     printed = ask("translate", "pairs", stdin="le chat\n\nun chien couru\r\n")
     assert printed == "the cat\n\na dog ran\n"
+    assert ask("translate", "spelled", stdin="chat\n\u3000\t\nun\n").splitlines()[1] == "", "blanks that are in no alphabet"
     file = tmp_path / "lines.fr"
     file.write_text("le chat\n\nun chien couru\n")
     assert ask("translate", "pairs", "--data", file, "--n", 1) == "the cat\n"
@@ -305,6 +326,7 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("inspect", "lines", [], "say with --text what to read"),
         ("inspect", "pairs", ["--text", "the"], "say the source with --source"),
         ("inspect", "lines", ["--source", "the"], "nothing is given"),
+        ("inspect", "running", ["--text", "the cat sat on"], "--text has 14 tokens, and"),
         ("interpolate", "coded", ["--between", "the"], "--between takes two texts, not 1"),
         ("traverse", "coded", [], "traverse draws pictures"),
         ("interpolate", "lines", ["--between", "the", "a"], "has no encode"),
@@ -314,7 +336,7 @@ def test_bad_input_is_one_line(verb, run, flags, message, ask):
     assert message in ask(verb, run, *flags, status=2)
 
 
-def test_a_bad_line_is_named(ask, tmp_path):
+def test_a_bad_line_is_named(ask, folder, tmp_path):
     long, odd, empty = tmp_path / "long.txt", tmp_path / "odd.txt", tmp_path / "empty.txt"
     long.write_text("le chat\n" + "le " * 40 + "\n")
     odd.write_bytes(b"le chat\nle ch\xff\n")
@@ -323,6 +345,9 @@ def test_a_bad_line_is_named(ask, tmp_path):
     assert f"{odd} is not text in UTF-8: byte 13 (line 2) is 0xff" in ask("translate", "pairs", "--data", odd, status=2)
     assert f"{empty} is empty" in ask("translate", "pairs", "--data", empty, status=2)
     assert "standard input is empty" in ask("translate", "pairs", status=2)
+    long.write_text("the cat\n" + "the " * 40 + "\n")
+    assert ask("score", "lines", "--data", long, status=2).endswith(": shorten it"), "a trained model takes no other length"
+    assert "has x only; name the targets with --target" in ask("score", "pairs", "--data", folder / "train.en", status=2)
     strange = tmp_path / "strange.txt"
     strange.write_text("the cat\nthe \u3042\n")
     for run in ("running", "lines"):

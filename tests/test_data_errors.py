@@ -99,6 +99,7 @@ BAD = [  # file or folder, how it is made, options, what the error says
     ("x.parquet", text("nothing"), {}, "cannot be read as Parquet"),
     ("x.jsonl", text('{"caption": "a cat"}'), {}, "line 1 names no picture"),
     ("x.jsonl", text("{\n"), {}, "line 1 is not JSON"),
+    ("x.jsonl", binary(b'{"image": "\xff.png"}'), {}, r"not text in UTF-8: byte 11 \(line 1\) is 0xff"),
     ("x.jsonl", text('{"image": "gone.png"}'), {}, r"gone\.png: No such file"),
     ("x.npy", text("nothing"), {}, "not a .npy file that can be read"),
     ("x.npy", cut_npy, {}, "not a .npy file that can be read"),

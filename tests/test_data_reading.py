@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -54,6 +55,19 @@ def test_english():
         assert texts(data, split) == [english(label) for label in old["label"].tolist()]
         assert torch.equal(rows["context"].argmax(1), old["label"])
         assert torch.equal(rows["context"].sum(1), torch.ones(len(split)))
+
+
+def test_folders_of_the_digits_are_read_aloud(tmp_path):
+    for digit in range(10):
+        (tmp_path / str(digit)).mkdir()
+        for k in range(5):
+            PIL.Image.fromarray(np.full((4, 4), 20 * digit + k, np.uint8)).save(tmp_path / str(digit) / f"{k}.png")
+    data = load(tmp_path, read="english")
+    rows = data.splits["train"].read(range(30))
+    assert [data.tokenizers["x"].decode(x) for x in rows["x"]] == [english(int(v)) for v in rows["source"][:, 0, 0, 0] * 255 // 20]
+    (tmp_path / "9").rename(tmp_path / "nine")
+    with pytest.raises(UserError, match="only grey pictures of the digits 0 to 9"):
+        load(tmp_path, read="english")
 
 
 def test_hangul_rows_are_pictures_of_their_own_split():

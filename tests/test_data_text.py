@@ -141,6 +141,7 @@ BAD = [  # file, how it is made, options, what the error says
     ("x.txt", content(b"hello"), {"window": 8}, r"5 characters|fewer than a window of 8"),
     ("x.txt", content(b"hello world " * 8), {"window": 11}, "its valid split has 10 tokens, fewer than a window of 11"),
     ("x.txt", content("one\nzw\u00f6lf\n".encode("latin-1")), {}, r"not text in UTF-8: byte 6 \(line 2\) is 0xf6"),
+    ("x.de", content("one\nzw\u00f6lf\n".encode("latin-1")), {}, r"not text in UTF-8: byte 6 \(line 2\) is 0xf6"),
     ("x.txt", content(b"a\n" * 9 + b"abcdef\n"), {"length": 5}, "line 10 has 7 tokens with its end mark, more than --length 5: shorten it"),
     ("x.txt", content(b"abc\n" * 20), {"length": 5, "window": 4}, "leave --length out"),
     ("x.txt", content(b"abc\n" * 20), {"vocabulary": 99}, "say --tokens words or --tokens bpe"),

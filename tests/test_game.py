@@ -61,6 +61,7 @@ def test_noise_has_the_moments_that_its_names_promise():
     dropped = noise.dropout(torch.full((1000, 200), 3.0), 0.25)
     assert sorted(dropped.unique().tolist()) == [0, 4]
     assert (dropped.mean() - 3).abs() < 0.03
+    assert (noise.dropout(torch.ones(1000, 2), 1.0) == 0).all()
 
 
 def test_no_dropout_draws_nothing():

@@ -138,11 +138,11 @@ def test_each_way_learns_to_read(decoder, trained):
 def test_attention_says_which_columns_change_a_token(decoder):
     """Rows sum to 1, one for each token; a column without weight changes nothing."""
     model, data = made(decoder=decoder).eval(), batch()
-    weights_BLS = model.attention(data["x"], given=data["source"])
+    weights_BLS = model.attention(data["x"], given=data["source"])["decoder"][:, 0]
     assert weights_BLS.shape == (6, 5, 4)  # 8 columns, halved once
     torch.testing.assert_close(weights_BLS.sum(2), torch.ones(6, 5).double())
     alone = made(context=Binary(3), sees="code", decoder=decoder).eval()
-    assert alone.attention(data["x"], given=data["source"]).unique().tolist() == [1.0], "one place has all the weight"
+    assert alone.attention(data["x"], given=data["source"])["decoder"].unique().tolist() == [1.0], "one place has all the weight"
 
 
 def test_the_recurrent_decoder_mixes_columns_by_its_attention():
@@ -153,7 +153,7 @@ def test_the_recurrent_decoder_mixes_columns_by_its_attention():
         memory = model.read(data["source"])
         begun = model.decoder.start(memory)
         model.decoder.start = lambda _: begun  # the first state sees all places
-        model.decoder.look.score = lambda query, keys: torch.full((6, 5, 4), -1e9).double().index_fill(2, torch.tensor(2), 0.0)
+        model.decoder.look.score = lambda query_BLQ, keys_BSQ: torch.full((6, 5, 4), -1e9).double().index_fill(2, torch.tensor(2), 0.0)
         before = model.logits(data["x"], memory)
         for i in range(4):
             moved = {"m_BSD": memory["m_BSD"].index_fill(1, torch.tensor(i), 9.0)}

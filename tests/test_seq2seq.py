@@ -92,15 +92,15 @@ def test_reading_from_the_end_is_reading_the_mirrored_source():
 def test_scheduled_sampling_at_share_0_is_teacher_forcing():
     forced = nats(seq2seq(dropout=0.0), progress=0.0)
     assert_close(forced, -seq2seq().log_prob(X, given=S))
-    assert torch.equal(nats(seq2seq(dropout=0.0, sampling=1.0, schedule="linear"), progress=0.0), forced)
-    assert not torch.allclose(nats(seq2seq(dropout=0.0, sampling=1.0, schedule="linear"), progress=0.5), forced)
+    assert torch.equal(nats(seq2seq(dropout=0.0, sampling=1.0, sampling_schedule="linear"), progress=0.0), forced)
+    assert not torch.allclose(nats(seq2seq(dropout=0.0, sampling=1.0, sampling_schedule="linear"), progress=0.5), forced)
     model = seq2seq(dropout=0.0, sampling=1.0).train()
     assert torch.equal(model.eval().loss({"x": X, "source": S}, noise())["nll"].total, forced)  # what is validated is not sampled
 
 
 @pytest.mark.parametrize("schedule", ["linear", "inverse_sigmoid"])
 def test_shares_follow_their_schedule(schedule):
-    model = seq2seq(sampling=0.8, schedule=schedule)
+    model = seq2seq(sampling=0.8, sampling_schedule=schedule)
     shares = [model.share(progress / 10) for progress in range(11)]
     i, k = range(0, 1001, 100), 100
     expected = {"linear": [0.08 * t for t in range(11)], "inverse_sigmoid": [0.8 * (1 - k / (k + math.exp(j / k))) for j in i]}[schedule]
@@ -109,7 +109,7 @@ def test_shares_follow_their_schedule(schedule):
 
 def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says():
     n = 4000
-    model = seq2seq(sampling=0.5, schedule="linear")
+    model = seq2seq(sampling=0.5, sampling_schedule="linear")
     memory = {name: h[:1].expand(n, *h.shape[1:]) for name, h in model.read(S).items()}
     given_BL = torch.tensor([NOTHING, 6, 6, 6]).expand(n, -1)
     many = Noise(("own",), slice(0, n), n, dtype=torch.float64)
@@ -120,6 +120,12 @@ def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says()
     expected[6 - END] += 0.5
     seen = torch.bincount(found[:, 1] - END, minlength=V - END) / n
     assert_close(seen.double(), expected, rtol=0, atol=4 * 0.5 / n**0.5)
+    # where every token is its own, it goes on from what it drew: pairs are drawn as it says them
+    pairs_WL, W = torch.tensor([[first, 2] for first in range(END, V)]), V - END
+    p_WW = p_W[:, None] * model.log_p(model.logits(pairs_WL, {name: h[:W] for name, h in memory.items()}))[:, 1].exp()
+    always = seq2seq(sampling=1.0, sampling_schedule="linear").sometimes_its_own(given_BL, memory, many) - END
+    seen_WW = torch.bincount(always[:, 1] * W + always[:, 2], minlength=W * W).view(W, W) / n
+    assert_close(seen_WW.double(), p_WW, rtol=0, atol=4 * 0.5 / n**0.5)
     filled = model.sometimes_its_own(torch.tensor([NOTHING, 6, NOTHING]).expand(n, -1), memory, many)
     assert (filled[:, 2] == NOTHING).all()
 
@@ -260,5 +266,7 @@ def test_a_code_does_not_depend_on_what_fills_the_row_and_forgotten_tokens_leave
     assert not torch.allclose(forgot, again)
     steps = [model.logits(torch.full_like(X, token), model.read(X), noise()) for token in (2, 5)]
     assert torch.equal(*steps)  # nothing of x is given to the decoder
+    hidden_BLH = model.eval().gates(X)["hidden"]
+    assert_close(model.out(hidden_BLH), model.logits(X, model.read(X)))
     window = build(SequenceAutoencoder, Tokens(V, 6, ends=False), latent=3)
     assert (window.decode(torch.randn(4, 3, generator=generator("codes"), dtype=torch.float64)) > END).all()

@@ -115,6 +115,13 @@ def test_a_running_text_is_scored_whole(running):
     assert some["nats per token"].value == pytest.approx(-np.mean(expected[:n]))
 
 
+def test_a_running_text_of_one_window_and_a_part_is_scored_whole(running):
+    long = load(running.record["spec"], window=30)
+    assert len(long.splits["test"]) == 1
+    scores = {score.what: score for score in evaluate(bigram(long.fields["x"]), long)}
+    assert scores["nats per token"].protocol["tokens"] == 40
+
+
 def test_byte_pairs_give_a_bound_and_words_no_bits(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("\n".join(["the cat sat on the mat", "the dog sat on the cat", "a cat and a dog"] * 6))
@@ -156,12 +163,17 @@ def test_bleu_is_that_of_sacrebleu_with_its_interval(pairs):
     model = Says(pairs.fields["x"], pairs.fields["source"])
     tokenizer, split = pairs.tokenizers["x"], pairs.splits["train"]
     model.says = (*tokenizer.encode(PAIRS[0][1]), END)
-    scores = {score.what: score for score in translation_scores(model, pairs, split="train", beam=2)}
     wanted = [tokenizer.decode(split.read([i])["x"][0].tolist()) for i in range(len(split))]
-    assert scores["exact match"].value == pytest.approx(np.mean([text == PAIRS[0][1] for text in wanted]))
+    [same, *_] = translation_scores(model, pairs, split="train", beam=2)
+    assert same.what == "exact match"
+    assert same.value == pytest.approx(np.mean([text == PAIRS[0][1] for text in wanted]))
+    assert 0 < same.value < 1
+    says = f"{PAIRS[0][1]} here"  # longer than any reference, so that it matters which is which
+    model.says = (*tokenizer.encode(says), END)
+    scores = {score.what: score for score in translation_scores(model, pairs, split="train", beam=2)}
     bleu = scores["BLEU"]
     assert Score.from_json(json.loads(json.dumps(bleu.to_json()))) == bleu
-    assert bleu.value == pytest.approx(corpus_bleu([PAIRS[0][1]] * len(wanted), [wanted]).score)
+    assert bleu.value == pytest.approx(corpus_bleu([says] * len(wanted), [wanted]).score)
     assert "tok:13a" in bleu.protocol["signature"]
     assert "case:lc" in scores["BLEU, lowercased"].protocol["signature"]
     assert bleu.protocol["sampling"] == {"beam": 2}
@@ -234,7 +246,7 @@ def test_what_cannot_be_measured_is_said_first(lines, pairs):
     with pytest.raises(UserError, match="the model is given a source"):
         require_measurable(model, lone, split="valid")
     with pytest.raises(UserError, match="beam must be 1 or more, not 0"):
-        evaluate(model, pairs, split="valid", beam=0)
+        require_measurable(model, pairs, split="valid", beam=0)
 
 
 def test_rows_of_a_running_text_are_windows(running):

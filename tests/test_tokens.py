@@ -237,6 +237,7 @@ X, S = torch.tensor([[2, 3, END, NOTHING]]), torch.tensor([[2, END, NOTHING]])
         (lambda: LM.sample(2, length=0), "length must be 1 or more"),
         (lambda: LM.sample(2, prompt=torch.tensor([2, 2, 2, 2])), "the prompt has 4 tokens, and x is to have 4"),
         (lambda: LM.sample(2, prompt=torch.tensor([9])), "prompt has token 9, outside the vocabulary"),
+        (lambda: LM.sample(2, prompt=torch.tensor([2, END])), "the prompt has ended"),
         (lambda: Given(Tokens(V, 4, ends=False), Image(1, 1, 2)), "finds x with an end, and running text has none"),
         (lambda: Given(Tokens(V, 4), Image(1, 1, 2)).translate(torch.full((1, 1, 1, 2), 7.0)), "source must be from 0 to 1"),
         (lambda: Tokens(2, 4), "vocabulary must be 3 or more"),

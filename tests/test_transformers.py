@@ -13,6 +13,7 @@ from pofx.models.language.transformer_lm import TransformerLM
 from pofx.models.seq2seq.transformer import Transformer
 from pofx.nn.tokens import before
 from pofx.nn.transformer import sinusoids
+from pofx.run import seeded
 from tests.test_transformer_layers import close, copy_stack, scattered
 
 X, SOURCE = Tokens(vocabulary=9, length=7), Tokens(vocabulary=11, length=8)
@@ -79,7 +80,7 @@ def test_learned_places_are_as_many_as_x_may_have() -> None:
 
 def test_attention_of_the_transformer() -> None:
     model, x, source = scattered(Transformer(X, SOURCE, layers=2, heads=2, width=8)), tokens(X), tokens(SOURCE)
-    found = model.attention(x, source)
+    found = model.attention(x, given=source)
     assert {name: tuple(weights.shape) for name, weights in found.items()} == {
         f"{part} {k}": (5, 2, *shape) for part, shape in (("encoder", (8, 8)), ("self", (7, 7)), ("source", (7, 8))) for k in (1, 2)
     }
@@ -117,6 +118,17 @@ def test_the_language_model_is_gpt2() -> None:
     ours = from_gpt2(theirs.transformer, X)
     x = tokens(X)
     close(ours.logits(x, {}), theirs(before(x)).logits, atol=1e-10)
+
+
+def test_first_embeddings() -> None:
+    """GPT-2's are small, for they are added as they are; Vaswani's are scaled up by the root of D to numbers of variance 1."""
+    with seeded(0):
+        gpt = TransformerLM(Tokens(500, 64), layers=1, heads=2, width=64)
+        vaswani = Transformer(Tokens(500, 64), Tokens(400, 64), layers=1, heads=2, width=64)
+    for table in (gpt.embedding.weight, gpt.positions.table_LD):
+        assert table.std().item() == pytest.approx(0.02, rel=0.05)
+    for embedding in (vaswani.embedding, vaswani.source_embedding):
+        assert (vaswani.scale * embedding.weight).std().item() == pytest.approx(1, rel=0.05)
 
 
 def from_gpt2(theirs: nn.Module, kind: Tokens) -> TransformerLM:

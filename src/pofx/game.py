@@ -98,10 +98,10 @@ class Noise:
         return torch.randperm(size, generator=self.generator, device=self.device)
 
     def dropout(self, h: Tensor, probability: float) -> Tensor:
-        """`h` (B, ...) with each number zeroed with `probability`, the rest scaled up so that the mean stays."""
+        """`h` (B, ...) with each number zeroed with `probability`, the rest scaled up so that the mean stays; at 1 all are 0."""
         if probability == 0:
             return h
-        return h * (self.uniform(*h.shape[1:]) >= probability) / (1 - probability)
+        return h * (self.uniform(*h.shape[1:]) >= probability) / (1 - probability or 1)
 
 
 def generator(key: object, device: torch.device | str = "cpu") -> torch.Generator:

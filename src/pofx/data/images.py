@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import PIL.Image
 from PIL import ImageOps
 
 from pofx.data.contents import PARTS, Contents, category
+from pofx.data.lines import objects
 from pofx.data.packing import Store, progress
 from pofx.errors import UserError, nearest
 from pofx.kinds import Image, Kind
@@ -91,19 +91,11 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a .jsonl file that names pictures, each with its picture under "image"."""
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} is not JSON ({error})") from None
-        image = next((line.pop(key) for key in PICTURE_KEYS if key in line), None) if isinstance(line, dict) else None
+    for number, line in objects(path):
+        image = next((line.pop(key) for key in PICTURE_KEYS if key in line), None)
         if not isinstance(image, str):
             raise UserError(f'{path}: line {number} names no picture; write {{"image": "path/of/it.png", "caption": "..."}}')
         lines.append({"image": image, **line})
-    if not lines:
-        raise UserError(f"{path} is empty")
     return lines
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pofx.data.contents import Contents
 from pofx.data.images import PICTURE_KEYS, Picture, decode, opener
+from pofx.data.lines import objects, read_lines
 from pofx.data.packing import Store, packed
-from pofx.data.text import Lines, left_out, read_lines, tokenised
+from pofx.data.text import Lines, left_out, tokenised
 from pofx.errors import UserError, nearest
 
 Read = Contents | tuple[dict[str, dict[str, Lines]], list[str]]
@@ -77,20 +77,6 @@ def packed_text(spec: str, root: Path, files: list[Path], chosen: dict[str, Any]
 
     key = chosen | {"tokenizers": {name: tokenizer.sha256 for name, tokenizer in chosen["tokenizers"].items()}}
     return packed(spec, root, files, key, contents)
-
-
-def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The number and the object of each line of a file of JSON lines that is not blank."""
-    for number, text in enumerate(read_lines(path), 1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} is not JSON ({error})") from None
-        if not isinstance(line, dict):
-            raise UserError(f'{path}: line {number} is no object; write {{"key": "text", ...}}')
-        yield number, line
 
 
 def pictures_named(path: Path, folder: Path, source: str | None) -> list[Path]:

@@ -12,8 +12,9 @@ import numpy as np
 from pofx.data.contents import PARTS, Contents
 from pofx.data.cutting import CUSTOMARY, Rows, cut
 from pofx.data.images import PART_FOLDERS
+from pofx.data.lines import read_lines, read_text
 from pofx.data.sequences import Ragged
-from pofx.data.tokenizing import Tokenizer, normal
+from pofx.data.tokenizing import Tokenizer
 from pofx.errors import TooFewRows, UserError
 from pofx.kinds import Tokens
 
@@ -49,36 +50,10 @@ class Lines:
         self.numbers.append(number)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, in Unicode's form NFC."""
-    content = path.read_bytes()
-    try:
-        return normal(content.decode("utf-8").removeprefix("\ufeff"))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        offset = f"byte {error.start} (line {line}) is 0x{content[error.start]:02x}"
-        raise UserError(f"{path} is not text in UTF-8: {offset}, {error.reason}; save it as UTF-8") from None
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends. Only a line feed ends a line, so that they are those that other programs count."""
-    lines = read_text(path).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    if not any(line.strip() for line in lines):
-        raise UserError(f"{path} is empty: it has no line with text in it")
-    return [line.removesuffix("\r") for line in lines]
-
-
 def is_text(path: Path) -> bool:
-    """Whether a file of an unknown form begins as text does."""
+    """Whether a file of an unknown form begins as text does, in whatever encoding: other files soon have a byte of zeros."""
     with path.open("rb") as file:
-        begin = file.read(2**16)
-    try:
-        begin.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return b"\0" not in begin and error.end == len(begin) > 2**15  # a character was cut in two
-    return b"\0" not in begin
+        return b"\0" not in file.read(2**16)
 
 
 def parted(files: list[Path]) -> dict[str, dict[str, Path]]:
@@ -162,7 +137,8 @@ def tokenised(parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str,
         if some.max() > length:
             row = int((some > length).argmax())
             what = f"{parts[part][name].where(row)} has {some[row]} tokens with its end mark, more than --length {length}"
-            raise UserError(f"{what}: shorten it, or say --length {some.max()}")
+            longer = "" if name in chosen["tokenizers"] else f", or say --length {some.max()}"  # no longer one than a trained model takes
+            raise UserError(f"{what}: shorten it{longer}")
     for name, tokenizer in contents.tokenizers.items():
         contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256)
     return contents

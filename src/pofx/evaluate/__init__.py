@@ -25,7 +25,14 @@ from pofx.evaluate.protocol import Score, differences, require_comparable, weigh
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
 from pofx.evaluate.samples import draw, known_options, sampling_options
 from pofx.evaluate.sliced import sliced_wasserstein
-from pofx.evaluate.text import reconstruction_match, running_log_probs, text_scores, translation_scores, translations
+from pofx.evaluate.text import (
+    reconstruction_match,
+    running_log_probs,
+    text_scores,
+    translating_options,
+    translation_scores,
+    translations,
+)
 from pofx.kinds import Category, Count, Image, Seed, Size, Tokens
 from pofx.model import Model, require
 
@@ -203,11 +210,12 @@ def require_measurable(
         raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {say}")
     if drawing and isinstance(given, int):
         raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
-    if drawing and isinstance(model.inputs["x"], Tokens):
+    x = model.inputs["x"]
+    if drawing and isinstance(x, Tokens):
         raise UserError("samples of text are not compared with text by features: say --draws 0, or leave it out")
     if features is not None and not drawing:
         raise UserError(f"features are what samples are compared by, and none are drawn: {say}, or leave --features out")
-    row = chosen_rows(rows_of, rows)[:1]
+    row = chosen_rows(rows_of, rows, least=1 if isinstance(x, Tokens) and not x.ends else 2)[:1]  # a running text is scored whole
     if isinstance(given, str):
         if given not in rows_of.columns:
             raise UserError(f"the split has no field {given!r}")
@@ -218,6 +226,8 @@ def require_measurable(
         rows_of.require_paired("x", "label")
     if "scores" in can:
         scoring_options(model, of_log_prob)
+    if "translates" in can:
+        translating_options(model, of_translate)
     if probe is not None:
         require(model, "encodes")
         labelled_x(data, probe, split, seed)

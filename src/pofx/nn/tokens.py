@@ -52,6 +52,7 @@ class Decoder(Model):
 
     context: int | None = None  # most tokens that one pass takes; None: any number
     smoothing: float = 0.0  # share of the target that label smoothing gives to all tokens alike
+    dropout: float = 0.0  # share of numbers that `drop` sets to 0 in training
 
     def __init__(self, x: Tokens, source: Kind | None = None):
         super().__init__()
@@ -73,6 +74,10 @@ class Decoder(Model):
     @abstractmethod
     def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         """Read one token further (NOTHING at first): scores of the next, (B, V), and the new state; the old one may be overwritten."""
+
+    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
+        """`h` (B, ...), in training with some of it dropped."""
+        return h if noise is None else noise.dropout(h, self.dropout)
 
     def log_p(self, logits_V: Tensor) -> Tensor:
         """log probabilities (..., W) of the tokens from `first`, of scores (..., V): nothing else is ever drawn."""
@@ -137,8 +142,8 @@ class Decoder(Model):
         """The best finished sequence that beam search finds for each of `n` rows of the memory, int64 (n, L).
 
         The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end
-        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when so many have ended, or
-        nothing that is still open can become better than the best of them. A beam that drops nothing is exhaustive.
+        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when nothing that is still
+        open can become better than the best that has ended; with a beam of 1, when it has ended. A beam that drops nothing is exhaustive.
 
         Args:
             memory: from `read`
@@ -160,7 +165,6 @@ class Decoder(Model):
         score_BK = torch.full((n, K), -math.inf, device=like.device, dtype=like.dtype)
         score_BK[:, 0] = 0  # of one hypothesis: all are alike
         best_B, found_BL = score_BK.new_full((n,), -math.inf), x_BKL[:, 0].clone()
-        ended_B = torch.zeros_like(rows_B)  # hypotheses of each row
         for t in range(length):
             logits, state = self.step(token, state, memory)
             log_p_BKW = self.log_p(logits).unflatten(0, (-1, K)) + score_BK[..., None]
@@ -175,11 +179,12 @@ class Decoder(Model):
             found_BL[improved_B, t] = END
             if t + 1 == length:
                 break
-            ended_B[rows_B] += end_BK.isfinite().sum(1)
             score_BK, flat_BK = log_p_BKW[..., 1:].flatten(1).topk(K, dim=1)
             parent_BK = flat_BK // (V - first - 1)
             open_B = score_BK[:, 0] / penalty(length, length_penalty) > best_B[rows_B]  # the best that it could become
-            left_b = (open_B & (ended_B[rows_B] < K)).nonzero()[:, 0]
+            if K == 1:
+                open_B &= end_BK[:, 0].isinf()
+            left_b = open_B.nonzero()[:, 0]
             if not len(left_b):
                 break
             score_BK, flat_BK, parent_BK = score_BK[left_b], flat_BK[left_b], parent_BK[left_b]
@@ -337,6 +342,8 @@ class TokenModel(Decoder):
         if prompt is not None:
             beginning = prompt.expand(n, -1)
             check_field(self, "prompt", beginning)
+            if (beginning <= END).any():
+                raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without an end mark or nothing")
             if beginning.shape[1] >= (length or self.tokens.length):
                 raise UserError(
                     f"the prompt has {beginning.shape[1]} tokens, and x is to have {length or self.tokens.length}: say a longer --length"

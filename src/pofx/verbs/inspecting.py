@@ -93,8 +93,8 @@ def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None
 
     Args:
         run: whose tokenizers name the tokens
-        model: that has `attention(x, given=...)`: weights (B, L, S) or (B, N, L, S), or several by name. What is called "self ..." looks
-            at what stands before each token of x, "encoder ..." from the source at the source, any other from x at the source
+        model: that has `attention(x, given=...)`: weights (B, N, L, S) by name. What is called "self ..." looks at what stands before
+            each token of x, "encoder ..." from the source at the source, any other from x at the source
         x_1L: one text
         given: its source
         inner: also what does not look from x at the source
@@ -103,8 +103,7 @@ def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None
     from pofx.heat import heat
 
     with evaluating(model):
-        found = model.attention(x_1L, given=given)
-    weights: dict[str, Tensor] = found if isinstance(found, dict) else {"source": found}
+        weights: dict[str, Tensor] = model.attention(x_1L, given=given)
     names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
     if given is not None and not inner:
         names = [name for name in names if not name.startswith(("encoder", "self"))] or names
@@ -112,8 +111,7 @@ def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None
     read = _names(run, "source", given) if given is not None and isinstance(model.inputs["source"], Tokens) else []
     panels, rows, columns = {}, {}, {}
     for name in names:
-        mean = weights[name].float()[0]
-        panels[name] = (mean.mean(0) if mean.dim() == 3 else mean).cpu().numpy()
+        panels[name] = weights[name][0].float().mean(0).cpu().numpy()
         rows[name] = read if name.startswith("encoder") else written
         columns[name] = ["", *written[:-1]] if name.startswith("self") or given is None else read
     return heat(panels, rows, columns, title="attention: where each token (row) looks")
@@ -152,10 +150,13 @@ def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) ->
 
 
 def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
+    flag = "--text" if field == "x" else f"--{field}"
     if not text:
-        raise UserError(f"--{'text' if field == 'x' else field} is empty: write what to read")
-    [row] = texts.encoded([text], run.tokenizer(field), kind, f"--{'text' if field == 'x' else field}", of=str(run.path))
-    return texts.batch([row[: kind.length]])
+        raise UserError(f"{flag} is empty: write what to read")
+    [row] = texts.encoded([text], run.tokenizer(field), kind, flag, of=str(run.path))
+    if len(row) > kind.length:
+        raise UserError(f"{flag} has {len(row)} tokens, and {run.path} takes at most {kind.length} at once: shorten it")
+    return texts.batch([row])
 
 
 def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:

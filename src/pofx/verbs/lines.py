@@ -26,6 +26,8 @@ def given_lines(data: str | None, text: str | None) -> tuple[list[str], str]:
     Raises:
         UserError: both are given; the file is not there, or is not text in UTF-8; there is no text
     """
+    from pofx.data.lines import cut, decoded
+
     if text is not None:
         if data is not None:
             raise UserError("say --text or --data, not both")
@@ -38,17 +40,7 @@ def given_lines(data: str | None, text: str | None) -> tuple[list[str], str]:
         if not Path(data).is_file():
             raise UserError(f"there is no file {data}: name a text file, or give the text itself with --text")
         name, content = data, Path(data).read_bytes()
-    try:
-        whole = content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{name} is not text in UTF-8: byte {error.start} (line {line}) is 0x{content[error.start]:02x}") from None
-    if not whole.strip():
-        raise UserError(f"{name} is empty: it has no line with text in it")
-    lines = whole.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines], name
+    return cut(decoded(content, name), name), name
 
 
 def encoded(lines: Sequence[str], tokenizer: Tokenizer, kind: Tokens, name: str, *, of: str = "the model") -> list[list[int]]:

@@ -63,7 +63,8 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
         raise
     for name, kind in wanted.items():
         if name not in data.fields:
-            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)}")
+            hint = "; name the targets with --target" if name == "source" and isinstance(wanted["x"], Tokens) else ""
+            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)} only{hint}")
         if data.fields[name] != kind:
             found, hint = data.fields[name], ""
             if isinstance(kind, Binary) and isinstance(found, Image):

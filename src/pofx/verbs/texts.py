@@ -87,7 +87,8 @@ def _streamed(
     import torch
 
     prompt = begin.get("prompt", torch.empty(0, dtype=torch.int64))
-    model.sample(1, generator=torch.Generator(noise.device), **begin, **{**options, "length": len(prompt) + 1})  # refuses what it must
+    shortest = min(options.get("length") or model.inputs["x"].size, len(prompt) + 1)
+    model.sample(1, generator=torch.Generator(noise.device), **begin, **{**options, "length": shortest})  # refuses what it must
     drawn: list[torch.Tensor] = []
 
     def tokens() -> Iterator[int]:
@@ -133,11 +134,10 @@ def score_texts(
     assert isinstance(kind, Tokens)
     file = destination(out, TABLES) if out else None
     if kind.ends or not hasattr(model, "conditionals"):
-        items, values, counted, about = _rows_scored(run, model, tokenizer, data, split, seed, options, loading)
+        items, values, counted, characters, about = _rows_scored(run, model, tokenizer, data, split, seed, options, loading)
     else:
-        items, values, counted, about = _lines_scored(run, model, tokenizer, data, split, loading)
-    characters = np.array([max(1, len(text) + (not kind.ends)) for text in items["text"]])  # of a running text, with the line's end
-    each = -values / characters
+        items, values, counted, characters, about = _lines_scored(run, model, tokenizer, data, split, loading)
+    each = -values / characters.clip(min=1)
     order = np.argsort(-each, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
@@ -148,12 +148,13 @@ def score_texts(
     nats = -float(values.sum())
     exact = tokenizer.kind == "characters" and model.density == "exact"
     what = "exact log-likelihood of the tokens" if model.density == "exact" else "lower bound of the log-likelihood"
+    what += ", a lower bound of that of the text" if tokenizer.kind == "bpe" and model.density == "exact" else ""
     report = {
         "run": str(run.path),
         **about,
         "items": len(values),
         "what": what + (" given source" if "source" in model.inputs else ""),
-        "density": model.density if tokenizer.kind == "characters" else "bound",
+        "density": model.density,
         "unit": "nats",
         "mean": float(values.mean()),
         "nats_per_token": nats / float(counted.sum()),
@@ -170,7 +171,8 @@ def score_texts(
     return report
 
 
-Scored = tuple[dict[str, list[Any]], "np.ndarray", "np.ndarray", dict[str, Any]]  # columns, log p, tokens; what the report says of them
+# Columns; log p, tokens and characters of each item; what the report says of them
+Scored = tuple[dict[str, list[Any]], "np.ndarray", "np.ndarray", "np.ndarray", dict[str, Any]]
 
 
 def _rows_scored(
@@ -200,7 +202,8 @@ def _rows_scored(
         x_BL = rows.read(some)["x"]
         counted += (x_BL != NOTHING).sum(1).tolist()
         items["text"] += [tokenizer.decode(x_L) for x_L in x_BL.tolist()]
-    return items, values, np.array(counted), {"data": loaded.record["spec"], "split": split}
+    characters = np.array([len(text) for text in items["text"]])
+    return items, values, np.array(counted), characters, {"data": loaded.record["spec"], "split": split}
 
 
 def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None, split: Part, loading: dict[str, Any]) -> Scored:
@@ -226,12 +229,13 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
     items: dict[str, list[Any]] = {"line": [], "split": [], "text": []}
     values: list[float] = []
     counted: list[int] = []
+    characters: list[int] = []  # with the line's end, where it has one
     with Counting("tokens scored") as progress:
         for part, tokens in running.items():
             log_p = running_log_probs(model, tokens, window, progress)
             pieces = list(tokenizer.pieces(tokens.tolist()))
             ended = np.cumsum([0, *(piece.count("\n") for piece in pieces[:-1])])  # line that each token begins in
-            sums, counts = np.bincount(ended, log_p), np.bincount(ended)
+            sums, counts, long = np.bincount(ended, log_p), np.bincount(ended), np.bincount(ended, list(map(len, pieces)))
             for number, line in enumerate("".join(pieces).split("\n")[: len(sums)]):
                 if line.strip():
                     items["line"].append(number + 1)
@@ -239,7 +243,9 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
                     items["text"].append(line)
                     values.append(float(sums[number]))
                     counted.append(int(counts[number]))
-    return items, np.array(values), np.array(counted), {"data": spec, "split": split, "context": context_rule(window)}
+                    characters.append(int(long[number]))
+    about = {"data": spec, "split": split, "context": context_rule(window)}
+    return items, np.array(values), np.array(counted), np.array(characters), about
 
 
 def _short(text: str) -> str:
@@ -311,7 +317,7 @@ def reconstructed_texts(run: Run, model: Model, *, rows: Rows, n: int, out: str 
     said, back = ([tokenizer.decode(x_L) for x_L in some.tolist()] for some in (x_BL, back_BL))
     pairs = [f"original        {one}\nreconstruction  {other}" for one, other in zip(said, back, strict=True)]
     same = sum(one == other for one, other in zip(said, back, strict=True)) / len(said)
-    report: dict[str, Any] = {"run": str(run.path), "items": len(said), "exact match": same, "texts": pairs}
+    report: dict[str, Any] = {"run": str(run.path), "items": len(said), "exact_match": same, "texts": pairs}
     if file is not None:
         table = [{"original": one, "reconstruction": other} for one, other in zip(said, back, strict=True)]
         texts.write_texts(file, pairs, table, {})

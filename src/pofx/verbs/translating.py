@@ -103,12 +103,12 @@ translate_flags = asking_flags(translate, "translate", data=False)
 
 
 def _encoded(run: Run, model: Model, lines: list[str], name: str) -> list[list[int] | None]:
-    """The tokens of each line; None for a blank one."""
+    """The tokens of each line; None for a blank one, whatever blank characters it has."""
     kind = model.inputs["source"]
     assert isinstance(kind, Tokens)
-    tokenizer = run.tokenizer("source")
-    numbered = texts.encoded(lines, tokenizer, kind, name, of=str(run.path))
-    return [row if line.strip() else None for row, line in zip(numbered, lines, strict=True)]
+    said = [line if line.strip() else "" for line in lines]
+    encoded = texts.encoded(said, run.tokenizer("source"), kind, name, of=str(run.path))
+    return [row if line else None for row, line in zip(encoded, said, strict=True)]
 
 
 def _tokens(model: Model, source: Tensor, own: dict[str, Any]) -> Tensor:
@@ -149,7 +149,8 @@ def pictures(run: Run, model: Model, data: str | None, n: int | None) -> tuple[T
     else:
         loaded, field = load(data, True), "x"
         if isinstance(kind, Image) and isinstance(loaded.fields["x"], Image) and loaded.fields["x"].shape != kind.shape:
-            loaded = load(data, True, size=kind.width, channels="grey" if kind.channels == 1 else "rgb")
+            size = kind.width if kind.height == kind.width else None  # pictures are cropped to squares
+            loaded = load(data, True, size=size, channels="grey" if kind.channels == 1 else "rgb")
         found = loaded.fields["x"]
         if type(found) is not type(kind) or found.shape != kind.shape:
             raise UserError(f"{run.path} reads {kind}, but {data} has {found}")

@@ -73,9 +73,7 @@ class NGram(TokenModel):
             return sum(V**j for j in range(1, k))
 
         self.own = order if shorter(order + 1) <= cells else max(k for k in range(order) if shorter(k + 1) <= cells // 2)
-        self.begins = [
-            shorter(k) for k in range(self.own + 2)
-        ]  # n-grams of k tokens begin at begins[k], those that share cells at the last
+        self.begins = [shorter(k) for k in range(self.own + 2)]  # where n-grams of k tokens begin; at the last, those that share cells
         self.register_buffer("counts", torch.zeros(self.begins[-1] if self.own == order else cells))
 
     @property

@@ -76,10 +76,6 @@ class RecurrentLM(TokenModel):
         h_BLH, _ = self.recurrent(e_BLE, dropout=self.dropout, noise=noise)
         return self.out(self.drop(h_BLH, noise))
 
-    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
-        """`h` (B, ...), some of it dropped in training."""
-        return h if noise is None else noise.dropout(h, self.dropout)
-
     def start(self, memory: Memory, n: int) -> State:
         return self.recurrent.start(n, self.embedding.weight)
 

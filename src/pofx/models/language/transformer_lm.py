@@ -70,27 +70,15 @@ class TransformerLM(TokenModel):
         self.embedding = nn.Embedding(x.vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.positions = Positions(positions, x.length, width)
-        self.stack = Stack(
-            layers,
-            width,
-            heads,
-            feed_forward or 4 * width,
-            causal=True,
-            window=window,
-            std=0.02,
-            activation=activation,
-            dropout=dropout,
-        )
+        units = feed_forward or 4 * width
+        self.stack = Stack(layers, width, heads, units, causal=True, window=window, std=0.02, activation=activation, dropout=dropout)
 
     def embedded(self, x_BL: Tensor) -> Tensor:
         """What stands before each token, and where, (B, L, D)."""
         return self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1])
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        h_BLD = self.embedded(x_BL)
-        if noise is not None:
-            h_BLD = noise.dropout(h_BLD, self.dropout)
-        return F.linear(self.stack(h_BLD, noise=noise), self.embedding.weight)
+        return F.linear(self.stack(self.drop(self.embedded(x_BL), noise), noise=noise), self.embedding.weight)
 
     def start(self, memory: Memory, n: int) -> State:
         return self.stack.start(n, self.embedding.weight)
@@ -101,7 +89,7 @@ class TransformerLM(TokenModel):
         return F.linear(self.stack.step(h_BD, t, state), self.embedding.weight), state
 
     @torch.no_grad()
-    def attention(self, x: Tensor, given: None = None) -> dict[str, Tensor]:
+    def attention(self, x: Tensor, *, given: None = None) -> dict[str, Tensor]:
         """What each layer's heads look at, "self 1" and so on, (B, N, L, L): the row of a token, over what stands before each."""
         return self.stack.weights(self.embedded(x))
 

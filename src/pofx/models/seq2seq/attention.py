@@ -77,7 +77,7 @@ class RecurrentAttention(Translator):
         (torch.Size([1, 1, 3, 5]), 0.0)
     """
 
-    paper: ClassVar = ("Bahdanau et al.", 2015, "arXiv 1409.0473")
+    paper: ClassVar = ("Bahdanau et al.", 2015, "1409.0473")
     small: ClassVar = {"hidden": 6, "embedding": 5, "dropout": 0.2, "smoothing": 0.1}
 
     def __init__(
@@ -122,10 +122,6 @@ class RecurrentAttention(Translator):
         m_BSH, last = self.encoder(self.drop(self.source_embedding(source), noise), mask_BS, dropout=self.dropout, noise=noise)
         m_BSH = self.drop(m_BSH, noise)
         return {"m_BSH": m_BSH, "mask_BS": mask_BS, "keys_BSA": self.score.keys(m_BSH)} | {FIRST + name: h for name, h in last.items()}
-
-    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
-        """`h` (B, ...), some of it dropped in training."""
-        return h if noise is None else noise.dropout(h, self.dropout)
 
     def look(self, query_BLH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """What queries find in the source, (B, L, H), and where, (B, L, S)."""

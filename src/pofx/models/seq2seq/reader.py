@@ -161,15 +161,15 @@ class PictureReader(Translator):
         return self.decoder.step(token_B, state, memory)
 
     @torch.no_grad()
-    def attention(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """Where the decoder looks as it writes each token of `x` (B, L): weights of the places of the picture, (B, L, S), 1 together.
+    def attention(self, x: Tensor, *, given: Tensor | None = None) -> dict[str, Tensor]:
+        """Where the decoder looks as it writes each token of `x` (B, L): "decoder", weights of the places, (B, 1, L, S), 1 together.
 
         Args:
             x: texts
             given: their pictures
         """
         check_field(self, "x", x)
-        return self.decoder.weights(x, self.read(self.asked(given, len(x))))
+        return {"decoder": self.decoder.weights(x, self.read(self.asked(given, len(x))))[:, None]}
 
 
 class PictureEncoder(nn.Module):

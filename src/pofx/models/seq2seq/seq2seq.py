@@ -54,7 +54,7 @@ class Seq2Seq(Translator):
         dropout: share of the embeddings, and of the outputs of layers, that is dropped in training
         smoothing: share of the target that label smoothing gives to all tokens alike
         sampling: probability, at the end of training, that the decoder is given a token of its own
-        schedule: how that probability grows: inverse_sigmoid or linear
+        sampling_schedule: how that probability grows: inverse_sigmoid or linear
 
     Example:
         >>> model = Seq2Seq(Tokens(9, 5), Tokens(7, 6), hidden=8, embedding=4)
@@ -63,8 +63,8 @@ class Seq2Seq(Translator):
         (torch.Size([1, 3]), 1)
     """
 
-    paper: ClassVar = ("Sutskever et al.", 2014, "arXiv 1409.3215")
-    small: ClassVar = {"hidden": 6, "embedding": 5, "dropout": 0.2, "sampling": 0.5, "schedule": "linear"}
+    paper: ClassVar = ("Sutskever et al.", 2014, "1409.3215")
+    small: ClassVar = {"hidden": 6, "embedding": 5, "dropout": 0.2, "sampling": 0.5, "sampling_schedule": "linear"}
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Seq2Seq(Translator):
         dropout: Fraction = 0.2,
         smoothing: Fraction = 0.0,
         sampling: Fraction = 0.0,
-        schedule: Schedule = "inverse_sigmoid",
+        sampling_schedule: Schedule = "inverse_sigmoid",
     ):
         super().__init__(x, source)
         H, E = hidden, embedding
         self.reverse, self.feed, self.dropout, self.smoothing = reverse, feed, dropout, smoothing
-        self.sampling, self.schedule = sampling, schedule
+        self.sampling, self.sampling_schedule = sampling, sampling_schedule
         self.source_embedding, self.embedding = nn.Embedding(source.vocabulary, E), nn.Embedding(x.vocabulary, E)
         self.encoder = Recurrent(E, H, cell, layers, bidirectional=bidirectional)
         C = self.encoder.outputs
@@ -107,10 +107,6 @@ class Seq2Seq(Translator):
         if "h_BKH" in self.bridges:
             memory["h_BKH"] = memory["h_BKH"].tanh()
         return memory | {"context_BC": last["h_BKH"][:, -1]} if self.feed else memory
-
-    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
-        """`h` (B, ...), some of it dropped in training."""
-        return h if noise is None else noise.dropout(h, self.dropout)
 
     # All tokens
 
@@ -154,7 +150,7 @@ class Seq2Seq(Translator):
             >>> [round(model.share(progress), 3) for progress in (0, 0.25, 0.46, 0.75, 1)]
             [0.005, 0.054, 0.249, 0.474, 0.498]
         """
-        if self.schedule == "linear":
+        if self.sampling_schedule == "linear":
             return self.sampling * progress
         return self.sampling * (1 - 100 / (100 + math.exp(10 * progress)))
 

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from pofx.game import Batch, Noise, Part
-from pofx.kinds import END, NOTHING, Fraction, Size, Tokens, Vector
+from pofx.game import Batch, Noise, Part, generator
+from pofx.kinds import NOTHING, Fraction, Size, Tokens, Vector
 from pofx.nn.recurrent import Cell, Recurrent
 from pofx.nn.tokens import Decoder, Memory, State, before, check_field
 
@@ -48,7 +49,7 @@ class SequenceAutoencoder(Decoder):
         (torch.Size([2, 3]), torch.Size([2, 5]))
     """
 
-    paper: ClassVar = ("Dai & Le", 2015, "arXiv 1511.01432")
+    paper: ClassVar = ("Dai & Le", 2015, "1511.01432")
     small: ClassVar = {"latent": 3, "hidden": 6, "embedding": 5, "dropout": 0.2, "forget": 0.2}
     without: ClassVar = {
         "sample": "an autoencoder has no distribution over its codes to draw from: train recurrent_lm",
@@ -91,25 +92,14 @@ class SequenceAutoencoder(Decoder):
         _, last = self.encoder(e_BLE, source != NOTHING, dropout=self.dropout, noise=noise)
         return {"z_BZ": self.code(torch.cat([part.flatten(1) for part in last.values()], 1))}
 
-    def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
-        """`h` (B, ...), some of it dropped in training."""
-        return h if noise is None else noise.dropout(h, self.dropout)
-
     # A code to x
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), NOTHING after an end mark."""
-        memory = {"z_BZ": z}
-        state, token_B = self.start(memory, len(z)), torch.full((len(z),), NOTHING, device=z.device)
-        x_BL, ended_B = token_B[:, None].repeat(1, self.tokens.length), token_B == END
-        for t in range(self.tokens.length):
-            logits_BV, state = self.step(token_B, state, memory)
-            token_B = (self.log_p(logits_BV).argmax(1) + self.first).masked_fill(ended_B, NOTHING)
-            x_BL[:, t], ended_B = token_B, ended_B | (token_B == END)
-            if ended_B.all():
-                break
-        return x_BL
+        likeliest = self.stream({"z_BZ": z}, len(z), temperature=0, generator=generator("likeliest", z.device))
+        x_BL = torch.stack(list(likeliest), 1)
+        return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=NOTHING)
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
         given_BL = before(x_BL)
@@ -119,6 +109,17 @@ class SequenceAutoencoder(Decoder):
         inputs_BLI = torch.cat([self.drop(self.embedding(given_BL), noise), z_BLZ], 2)
         h_BLH, _ = self.recurrent(inputs_BLI, state=self.start(memory, len(x_BL)), dropout=self.dropout, noise=noise)
         return self.out(self.drop(h_BLH, noise))
+
+    def gates(self, x: Tensor, layer: int = -1) -> dict[str, Tensor]:
+        """The gates of a layer of the decoder that predict each token of x (B, L), given its own code, by name, (B, L, H) each.
+
+        Args:
+            x: tokens
+            layer: which, from 0; -1: the last
+        """
+        memory = self.read(x)
+        z_BLZ = memory["z_BZ"][:, None].expand(-1, x.shape[1], -1)
+        return self.recurrent.gates(torch.cat([self.embedding(before(x)), z_BLZ], 2), self.start(memory, len(x)), layer)
 
     def start(self, memory: Memory, n: int) -> State:
         state = {part: bridge(memory["z_BZ"]).unflatten(1, (len(self.recurrent.layers), -1)) for part, bridge in self.bridges.items()}

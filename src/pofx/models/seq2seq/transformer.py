@@ -117,7 +117,7 @@ class Transformer(Translator):
         return F.linear(self.decoder.step(h_BD, t, state, self.sources(memory), memory["mask_BS"]), self.W()), state
 
     @torch.no_grad()
-    def attention(self, x: Tensor, given: Tensor | None = None) -> dict[str, Tensor]:
+    def attention(self, x: Tensor, *, given: Tensor | None = None) -> dict[str, Tensor]:
         """What each layer's heads look at, (B, N, ., .), rows that sum to 1.
 
         "encoder 1": the row of a token of the source, over the source; "self 1": the row of a token of x, over what stands before each;
@@ -132,14 +132,12 @@ class Transformer(Translator):
 
     def embedded(self, x_BL: Tensor, noise: Noise | None = None) -> Tensor:
         """What stands before each token of x, and where, (B, L, D)."""
-        h_BLD = self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1])
-        return h_BLD if noise is None else noise.dropout(h_BLD, self.dropout)
+        return self.drop(self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1]), noise)
 
     def embedded_source(self, source_BS: Tensor, noise: Noise | None = None) -> Tensor:
         """The tokens of the source, and where they stand, (B, S, D)."""
         embedding = self.embedding if self.source_embedding is None else self.source_embedding
-        h_BSD = self.scale * embedding(source_BS) + self.source_positions(source_BS.shape[1])
-        return h_BSD if noise is None else noise.dropout(h_BSD, self.dropout)
+        return self.drop(self.scale * embedding(source_BS) + self.source_positions(source_BS.shape[1]), noise)
 
     def sources(self, memory: Memory) -> list[Tensor]:
         """Of a memory, the source's keys and values for each layer."""
