@@ -257,6 +257,6 @@ RECIPES = {
         )
         for task in ALOUD
         for way in ("together", "apart", "apart_then_together")
-        for seed in range(3)
+        for seed in (0,)
     },
 }

@@ -111,6 +111,22 @@ def test_a_count_in_shared_cells_is_never_too_low():
     assert (found >= torch.tensor(list(truth.values()))[:, None]).all()
 
 
+def test_a_count_in_shared_cells_is_no_higher_than_that_of_its_own_end():
+    V, L = 40, 50
+    x_BL = text(5_000, V).view(-1, L)
+    model = counted(x_BL, Tokens(V, L, ends=False), order=4, cells=4_000)
+    context, tokens = x_BL[:30, 10:13], torch.arange(2, V)
+    p, lower, cut = torch.full((30, V - 2), 1 / (V - 2), dtype=torch.float64), torch.full((30, V - 2), torch.inf).double(), 0
+    for k in range(1, 5):
+        found = torch.stack([model.counts[model.cells(key.repeat(V - 2), tokens, k)].amin(1) for key in model.key(context, k)])
+        cut += int((found > lower).sum())
+        lower = found.minimum(lower)
+        total, types = lower.sum(1, keepdim=True), (lower > 0).sum(1, keepdim=True)
+        p = torch.where(total > 0, (lower + types * p) / (total + types), p)
+    assert cut > 100  # so crowded are the cells
+    assert_close(model.log_p_next(context).exp(), p)
+
+
 def test_hashes_spread():
     hashes = mixed(torch.arange(100_000))
     assert len(hashes.unique()) == 100_000
