@@ -112,14 +112,14 @@ class PictureReader(Translator):
     # Learning
 
     def stages(self) -> Sequence[Stage]:
-        together = super().stages()
+        together = Stage("together", [Player(self.title(), [self], self.loss)])
         if self.trained == "together":
-            return together
+            return [together]
         encoder = Player("encoder", [self.encoder], self.encoder_loss)
         decoder = Player("decoder", [self.decoder], self.decoder_loss)
         if self.trained == "apart":
             return [Stage("apart", [encoder, decoder])]
-        return [Stage("apart", [encoder, decoder], until=self.apart), *together]
+        return [Stage("apart", [encoder, decoder], until=self.apart), together]
 
     def encoder_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The encoder alone: cross-entropy of the code's bits, in nats, given the picture."""
