@@ -236,9 +236,9 @@ RECIPES = {
     ),
     "multi30k_de_en_attention": Recipe("attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "multi30k_en_fr_transformer": Recipe(
-        "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 452}
+        "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712}
     ),
-    "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 3}),
+    "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "gpu_shakespeare": Recipe(
         "transformer_lm",
         {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
