@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.game import Noise
-from pofx.kinds import NOTHING, Fraction, Size, Tokens
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
 from pofx.nn.attention import SCORES, Score
 from pofx.nn.recurrent import Cell, Recurrent
 from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
@@ -92,7 +92,7 @@ class RecurrentAttention(RecurrentTranslator):
         layers: Size = 1,
         bidirectional: bool = True,
         input_feeding: bool = False,
-        dropout: Fraction = 0.2,
+        dropout: Dropout = 0.2,
         smoothing: Fraction = 0.0,
         tie: bool = True,
     ):

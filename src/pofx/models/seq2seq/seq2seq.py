@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pofx.game import Noise
-from pofx.kinds import NOTHING, Fraction, Size, Tokens
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
 from pofx.nn.recurrent import Cell, Recurrent
 from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
 
@@ -78,7 +78,7 @@ class Seq2Seq(RecurrentTranslator):
         reverse: bool = True,
         bidirectional: bool = False,
         feed: bool = False,
-        dropout: Fraction = 0.2,
+        dropout: Dropout = 0.2,
         smoothing: Fraction = 0.0,
         sampling: Fraction = 0.0,
         sampling_schedule: Schedule = "inverse_sigmoid",
