@@ -159,6 +159,19 @@ def test_weight_decay_is_decoupled():
     assert_close(decayed.abs(), torch.full_like(before, 0.1), rtol=1e-3, atol=1e-4)  # Adam's first step is lr, whatever the gradient
 
 
+def test_weight_decay_of_matrices_leaves_biases_alone():
+    """Where the gradient is 0, Adam moves nothing, and what is left is the decay."""
+    t = trainer(game(lambda m: [Stage("s", [Player("p", [m], m.loss, Adam(0.1, weight_decay=0.3, decays="matrices"))])]), steps=1)
+    t._enter()
+    before = {name: p.detach().clone() for name, p in t.model.named_parameters()}
+    for p in t.model.parameters():
+        p.grad = torch.zeros_like(p)
+    t.optimizers["p"].step([p.grad for p in t.model.parameters()], 0.0)
+    assert {p.dim() for p in before.values()} == {1, 2}
+    for name, p in t.model.named_parameters():
+        assert_close(p.detach(), before[name] * (1 - 0.1 * 0.3 if p.dim() == 2 else 1), rtol=1e-7, atol=0)
+
+
 # Numbers
 
 

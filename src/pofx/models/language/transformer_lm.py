@@ -97,4 +97,5 @@ class TransformerLM(TokenModel):
         return super().depends().triu(-self.reach)
 
     def stages(self) -> list[Stage]:
-        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1))])]
+        adam = Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, decays="matrices")
+        return [Stage("train", [Player(self.title(), [self], self.loss, adam)])]
