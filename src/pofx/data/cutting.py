@@ -65,13 +65,15 @@ def cut(
             raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
-        splits["train"] = (part, np.sort(rows[:left]))
+
+        def of(drawn: np.ndarray) -> np.ndarray:
+            return np.flatnonzero(np.isin(things, drawn)) if things else np.sort(drawn)
+
+        splits["train"] = (part, of(rows[:left]))
         for name in ("valid", "test"):
             if sizes.get(name):
-                splits[name] = (part, np.sort(rows[left : left + sizes[name]]))
+                splits[name] = (part, of(rows[left : left + sizes[name]]))
                 left += sizes[name]
-        if things:
-            splits = {name: (part, np.flatnonzero(np.isin(things, chosen))) for name, (_, chosen) in splits.items()}
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 
