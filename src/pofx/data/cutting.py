@@ -60,19 +60,19 @@ def cut(
             raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            what = "thing shown" if things else "row"
+            what = "thing" if things else "row"
             few = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
             raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
 
-        def of(drawn: np.ndarray) -> np.ndarray:
+        def rows_of(drawn: np.ndarray) -> np.ndarray:
             return np.flatnonzero(np.isin(things, drawn)) if things else np.sort(drawn)
 
-        splits["train"] = (part, of(rows[:left]))
+        splits["train"] = (part, rows_of(rows[:left]))
         for name in ("valid", "test"):
             if sizes.get(name):
-                splits[name] = (part, of(rows[left : left + sizes[name]]))
+                splits[name] = (part, rows_of(rows[left : left + sizes[name]]))
                 left += sizes[name]
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
