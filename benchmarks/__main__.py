@@ -41,16 +41,19 @@ def main() -> int:
 
 
 def measure(name: str, measured: Callable[[], Iterable[tuple[str, float, dict[str, Any]]]], promised: list[rows.Row]) -> None:
-    """Run one benchmark, and keep its rows as they come. The seconds of a training that was continued are those of all its parts."""
+    """Run one benchmark, and keep its rows as they come; until then those stay that were measured before.
+
+    The seconds of a training that was continued are those of all its parts.
+    """
     declared = {row.what: row for row in promised}
-    kept = []
+    kept = rows.read(name)
     began = time.monotonic()
     for what, value, protocol in measured():
         seconds = time.monotonic() - began
         if "training_seconds" in protocol:
             seconds = protocol["training_seconds"] + protocol.get("evaluation_seconds", 0.0)
-        kept.append(declared[what].measured(value, protocol, seconds))
-        file = rows.write(name, kept)
+        kept[what] = declared[what].measured(value, protocol, seconds)
+        file = rows.write(name, [kept[what] for what in declared if what in kept])
         print(f"{what}: {value:.4f} {declared[what].unit} -> {file}", flush=True)
         began = time.monotonic()
 

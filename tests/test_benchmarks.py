@@ -7,6 +7,7 @@ import math
 import pytest
 
 from benchmarks import NAMES, rows
+from benchmarks.__main__ import measure
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from pofx import models
@@ -82,6 +83,14 @@ def test_what_a_benchmark_promises_is_well_formed(name):
     assert module.__doc__
     assert len({row.what for row in module.ROWS}) == len(module.ROWS) > 0
     assert all(row.reach is None or row.reach[0] in rows.HOLDS for row in module.ROWS)
+
+
+def test_rows_measured_before_stay_until_they_are_measured_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows.write, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(rows.read, "__defaults__", (tmp_path,))
+    rows.write("one", [LOSS.measured(91.0, {}, 1.0), SPEED.measured(1.2, {}, 1.0), SEEN.measured(3.0, {}, 1.0)])
+    measure("one", lambda: [("speed", 1.4, {})], [LOSS, SPEED])  # what is promised no more goes
+    assert [(what, row["value"]) for what, row in rows.read("one").items()] == [("loss", 91.0), ("speed", 1.4)]
 
 
 @pytest.mark.parametrize("name", NAMES)
