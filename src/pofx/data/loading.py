@@ -189,7 +189,7 @@ def load(
         **({"steps": steps} if steps else {}),
         **({"tokenizers": {name: tokenizer.sha256 for name, tokenizer in contents.tokenizers.items()}} if contents.tokenizers else {}),
     }
-    return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers)
+    return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers, contents.begins)
 
 
 OPTIONS = options(load, load.__doc__)
@@ -321,7 +321,7 @@ def read_text(files: dict[str, Path], root: Path, chosen: dict[str, Any]) -> Con
         return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.one_a_line(files))
     if chosen["length"]:
         raise UserError(f"{root}: examples of running text are --window {window} tokens long: leave --length out")
-    chosen["running"] = True  # it is the same for every window, so it is packed once
+    chosen["running"] = "with begins"  # it is the same for every window, so it is packed once; older packs do not say where parts begin
     return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.running(files, str(root), chosen))
 
 

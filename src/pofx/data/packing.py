@@ -117,6 +117,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "names": contents.names,
             "columns": contents.columns,
             "tokenizers": {name: tokenizer.to_json() for name, tokenizer in contents.tokenizers.items()},
+            "begins": contents.begins,
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
@@ -186,6 +187,7 @@ def opened(folder: Path) -> Contents:
         names=manifest["names"],
         columns=tuple(manifest.get("columns", ())),  # not in older packs, none of which is of a series; nor are the next, of text
         tokenizers={name: Tokenizer.from_json(text) for name, text in manifest.get("tokenizers", {}).items()},
+        begins={part: (line, character) for part, (line, character) in manifest.get("begins", {}).items()},
     )
 
 

@@ -33,7 +33,21 @@ CHUNK = 2**16  # characters of a long text that are tokenised at a time
 
 
 def normal(text: str) -> str:
-    """`text` in Unicode's form NFC, in which what looks the same is the same: 한 is one character, and not three."""
+    """`text` in Unicode's form NFC, in which what looks the same is the same: 한 is one character, and not three.
+
+    Raises:
+        UserError: a character of it is none (U+D800 to U+DFFF): JSON may spell such halves, and bytes that are not UTF-8 come as such
+
+    Example:
+        >>> normal("ᄒ" + "ᅡ" + "ᆫ")
+        '한'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        what = f"the byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"half a character (U+{code:04X})"
+        raise UserError(f"character {error.start + 1} is {what}, which is not text in UTF-8: write it anew, as UTF-8") from None
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
@@ -108,7 +122,7 @@ class Tokenizer:
         """The tokens of `text`, without an end mark.
 
         Raises:
-            UserError: a character is outside the vocabulary
+            UserError: a character is outside the vocabulary, or is none
         """
         return self.encode_all([text])[0].tolist()
 
