@@ -80,7 +80,8 @@ def load(
         window: rows of a table are steps in time, in order, and x is every so many of them in a row; a column of dates is no part of
             it. Likewise a text is running text, and x is every so many tokens of it in a row. Splits follow each other, and no window
             reaches from one into another
-        stride: steps from the beginning of one window to that of the next, 1 by default; of a running text that is not trained on, a window
+        stride: steps from the beginning of one window to that of the next, 1 by default; of a running text that is not trained on, or
+            that a model counts in one pass, a window
         stacked: so many grey pictures, drawn at random from the rows of their split, make the channels of one; its label is the number
             that their labels spell: 3 digits have 1000 modes
         source: what is given, of pairs of text: the ending of the files (de for train.de), the column of a .tsv by its number, or the
