@@ -88,14 +88,15 @@ class Aloud:
 
     def __init__(self, contents: Contents, language: Language, spec: str, tokenizers: Mapping[str, Tokenizer]):
         picture, label = contents.fields["x"], contents.fields.get("label")
-        digits = isinstance(label, Category) and label.classes == 10 and label.names in ((), tuple("0123456789"))
+        named = isinstance(label, Category) and label.names == tuple("0123456789")
+        digits = named or (isinstance(label, Category) and label.classes == 10 and not label.names)
         if not isinstance(picture, Image) or picture.channels != 1 or not digits:
             have = ", ".join(f"{name}: {kind}" for name, kind in contents.fields.items())
             raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are read aloud: leave --read out")
         name = Path(spec).name
         if name in hub.KNOWN and name not in SETS:
             raise UserError(f"{spec} has no pictures of digits, and only digits are read aloud: leave --read out")
-        if name not in SETS and not label.names:
+        if name not in SETS and not named:
             contents.problems.append("its labels have no names: 0 to 9 are taken for the digits that the pictures show")
         self.contents, self.language, self.spec = contents, language, spec
         readings = [hangul(number) for number in range(LOW, HIGH + 1)] if language == "hangul" else list(WORDS)

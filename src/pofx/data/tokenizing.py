@@ -143,6 +143,19 @@ class Tokenizer:
         ends = np.cumsum([0, *map(len, encoded)])
         return flat, ends[np.cumsum([0, *map(len, pieces)])]
 
+    def unknown(self, text: str) -> list[str]:
+        """The words of `text` that the vocabulary has not got, of which the tokens tell no more than that they are unknown.
+
+        Example:
+            >>> Tokenizer.train("words", ["a small dog"], 20).unknown("a big dog, and a small cat")
+            ['big', ',', 'and', 'cat']
+        """
+        if self.kind != "words":
+            return []
+        text, never = normal(text), self.rust.token_to_id(UNKNOWN)
+        found = self.rust.encode(text, add_special_tokens=False)
+        return [text[begin:end] for token, (begin, end) in zip(found.ids, found.offsets, strict=True) if token == never]
+
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of `tokens` up to the first end mark; what is no text, as half a character, is shown as U+FFFD."""
         kept = []
