@@ -36,7 +36,8 @@ def sample(
 
     Args:
         run: a run folder
-        n: how many: 64 by default, 8 of each where several classes are given; 8 texts, or one of a running text
+        n: how many: 64 by default, 8 of each where several classes are given; 8 texts, or one of a running text; with several sources,
+            one of each
         given: for a conditional model: classes, by name or number; each has its row in the picture. By default each equally likely
         out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder. Of text .txt, .jsonl, or
             .npy or .npz for the tokens; by default it is printed
