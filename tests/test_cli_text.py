@@ -6,6 +6,7 @@ import math
 import random
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pofx
 from pofx.cli import main
 from pofx.heat import escaped, fonts, heat
 from pofx.run import Run
+from pofx.verbs.lines import arriving
 
 OWN = f"{Path(__file__).parent}/texts.py"
 ENGLISH = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat"]
@@ -254,6 +256,7 @@ def test_a_terminal_is_answered_line_by_line(ask, folder, capsys, monkeypatch):
     stdin = io.TextIOWrapper(Typed(b"le chat\n\xff chien\nun zzz qqq\nun chien\n"))
     monkeypatch.setattr(stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr("pofx.verbs.progress.Counting", None)  # which would draw a bar
     assert main(["translate", str(folder / "pairs"), "--trust"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
@@ -262,11 +265,22 @@ def test_a_terminal_is_answered_line_by_line(ask, folder, capsys, monkeypatch):
         "one line at a time; Ctrl-D ends",
         "pofx: standard input: line 2: character 1 is the byte 0xff, which is not text in UTF-8: write it anew, as UTF-8",
         "note: 2 words are not known (line 3: zzz, qqq)",
-    ], "and no bar"
+    ]
+
+
+def test_lines_are_taken_as_they_arrive(monkeypatch):
+    pieces = [b"\xef\xbb\xbfone\r\ntw", b"o\nthree\nfour\n", b"fi", b"ve", b""]
+    left = iter(pieces)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=lambda most: next(left))))
+    lines = arriving(2)
+    assert next(lines) == ["one"]
+    assert next(lines) == ["two", "three"]
+    assert next(left) == b"fi", "nothing was read ahead"
+    assert list(lines) == [["four"], ["ve"]]
 
 
 def test_translations_come_as_they_are_done(ask, folder, tmp_path, monkeypatch):
-    """In the order of their sources, though the short ones of a block are translated first; a pipe is answered before its end."""
+    """In the order of their sources, though the short ones of a block are translated first; what is done is kept."""
     rows = (folder / "train.fr").read_text().splitlines()[:50]
     monkeypatch.setattr("pofx.verbs.translating.BLOCK", 20)
     whole = ask("translate", "pairs", stdin="\n".join(rows))
