@@ -6,6 +6,7 @@ import math
 import random
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pofx
 from pofx.cli import main
 from pofx.heat import escaped, fonts, heat
 from pofx.run import Run
+from pofx.verbs.lines import arriving
 
 OWN = f"{Path(__file__).parent}/texts.py"
 ENGLISH = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat"]
@@ -191,6 +193,19 @@ def test_lines_of_a_running_text_are_scored_after_each_other(ask, folder, tmp_pa
     assert json.loads(ask("score", "running", "--json"))["items"] > 100
 
 
+def test_lines_are_numbered_within_their_file(ask, folder):
+    lines = (folder / "lines.txt").read_text().splitlines()
+    report = json.loads(ask("score", "running", "--json", "--top", 300))
+    whole = [row for row in report["rows"] if row["whole"]]
+    assert all(lines[row["line"] - 1] == row["text"] for row in whole)
+    torn = [row for row in report["rows"] if not row["whole"]]
+    assert all(row["text"] in lines[row["line"] - 1] and row["rank"] is None for row in torn)
+    assert [row["split"] for row in torn][:3] == ["train", "valid", "valid"], "and of test, where more than a line's end is left"
+    assert sorted(row["rank"] for row in whole) == list(range(1, len(whole) + 1))
+    assert all(row["whole"] for row in report["most_unusual"])
+    assert json.loads(ask("score", "running", "--split", "test", "--json"))["rows"][-1]["line"] == 200
+
+
 def test_pairs_are_scored_given_their_source(ask):
     report = json.loads(ask("score", "pairs", "--split", "valid", "--json"))
     assert report["what"] == "exact log-likelihood of the tokens given source"
@@ -234,13 +249,99 @@ def test_lines_keep_their_order_and_blank_lines_stay_blank(ask, tmp_path):
 
 
 def test_a_terminal_is_answered_line_by_line(ask, folder, capsys, monkeypatch):
-    class Typed(io.StringIO):
-        def isatty(self):
-            return True
+    class Typed(io.BytesIO):
+        def read1(self, size=-1):
+            return self.readline()
 
-    monkeypatch.setattr(sys, "stdin", Typed("le chat\nun chien\n"))
+    stdin = io.TextIOWrapper(Typed(b"le chat\n\xff chien\nun zzz qqq\nun chien\n"))
+    monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr("pofx.verbs.progress.Counting", None)  # which would draw a bar
     assert main(["translate", str(folder / "pairs"), "--trust"]) == 0
-    assert capsys.readouterr().out == "the cat\na dog\n"
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert out.splitlines()[::2] == ["the cat", "a dog"]
+    assert err.splitlines() == [
+        "one line at a time; Ctrl-D ends",
+        "pofx: standard input: line 2: character 1 is the byte 0xff, which is not text in UTF-8: write it anew, as UTF-8",
+        "note: 2 words are not known (line 3: zzz, qqq)",
+    ]
+
+
+def test_lines_are_taken_as_they_arrive(monkeypatch):
+    pieces = [b"\xef\xbb\xbfone\r\ntw", b"o\nthree\nfour\n", b"fi", b"ve", b""]
+    left = iter(pieces)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=lambda most: next(left))))
+    lines = arriving(2)
+    assert next(lines) == ["one"]
+    assert next(lines) == ["two", "three"]
+    assert next(left) == b"fi", "nothing was read ahead"
+    assert list(lines) == [["four"], ["ve"]]
+
+
+def test_translations_come_as_they_are_done(ask, folder, tmp_path, monkeypatch):
+    """In the order of their sources, though the short ones of a block are translated first; what is done is kept."""
+    rows = (folder / "train.fr").read_text().splitlines()[:50]
+    monkeypatch.setattr("pofx.verbs.translating.BLOCK", 20)
+    whole = ask("translate", "pairs", stdin="\n".join(rows))
+    assert whole.splitlines() == [ask("translate", "pairs", "--text", row).rstrip("\n") for row in rows[:3]] + whole.splitlines()[3:]
+    assert len(whole.splitlines()) == 50
+    file = tmp_path / "x.jsonl"
+    source = tmp_path / "rows.fr"
+    source.write_text("\n".join(rows))
+    ask("translate", "pairs", "--data", source, "--out", file)
+    written = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["source"] for row in written] == rows
+    assert [row["x"] for row in written] == whole.splitlines()
+    assert json.loads(ask("translate", "pairs", "--data", source, "--json"))["translations"] == whole.splitlines()
+
+    from pofx.evaluate import text
+
+    translations, calls = text.translations, []
+
+    def stopped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return translations(*arguments)
+
+    monkeypatch.setattr(text, "translations", stopped)
+    assert main(["translate", str(folder / "pairs"), "--trust", "--data", str(source), "--out", str(file)]) == 130
+    assert len(file.read_text().splitlines()) == 20, "what was done is kept"
+
+
+def test_words_that_are_not_known_are_named(ask, folder, tmp_path, capsys):
+    file = tmp_path / "x.fr"
+    file.write_text("le chat\nzzz chat qqq\nun yyy\n")
+    assert main(["translate", str(folder / "pairs"), "--trust", "--data", str(file)]) == 0
+    assert capsys.readouterr().err == "note: 3 words are not known (line 2: zzz, qqq; line 3: yyy)\n"
+    assert main(["inspect", str(folder / "pairs"), "--trust", "--source", "le zzz", "--out", str(tmp_path / "x.png")]) == 0
+    assert capsys.readouterr().err == "note: 1 word is not known (zzz)\n"
+
+
+# Samples given a source
+
+
+def test_texts_are_drawn_given_a_source(ask, folder, tmp_path, monkeypatch):
+    assert ask("sample", "pairs", "--source", "le chat", "--temperature", 0, "--n", 2) == "the cat\nthe cat\n"
+    assert len(ask("sample", "pairs", "--source", "le chat", "--top-k", 3, "--top-p", 0.9).splitlines()) == 8
+    file = tmp_path / "x.fr"
+    file.write_text("le chat\n\nun chien couru\n")
+    assert ask("sample", "pairs", "--data", file, "--temperature", 0) == "the cat\na dog ran\n"
+    ask("sample", "pairs", "--data", file, "--temperature", 0, "--n", 2, "--out", tmp_path / "x.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [(row["source"], row["text"]) for row in rows] == [("le chat", "the cat")] * 2 + [("un chien couru", "a dog ran")] * 2
+    assert ask("sample", "pairs", "--source", "le chat", "--prompt", "a", "--temperature", 0, "--n", 1).startswith("a ")
+    assert ask("sample", "reader", "--source", folder / "pictures" / "two" / "two3.png", "--temperature", 0, "--n", 1) == "two\n"
+    assert len(ask("sample", "reader", "--data", folder / "pictures").splitlines()) == 16
+    terminal = Terminal()
+    expected = ask("sample", "pairs", "--source", "un chien couru", "--n", 2)
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["sample", str(folder / "pairs"), "--trust", "--source", "un chien couru", "--n", "2"]) == 0
+    assert terminal.getvalue() == expected
+    first = expected.splitlines()[0]
+    assert "".join(terminal.parts).startswith(first)
+    assert len(terminal.parts) > 3, "token by token"
 
 
 def test_pictures_are_read(ask, folder, tmp_path):
@@ -250,6 +351,24 @@ def test_pictures_are_read(ask, folder, tmp_path):
     assert set(ask("translate", "reader").split()) <= {"one", "two"}
     ask("translate", "reader", "--data", folder / "pictures", "--n", 2, "--out", tmp_path / "read.tsv")
     assert len((tmp_path / "read.tsv").read_text().splitlines()) == 2
+
+
+def test_pictures_are_made_like_those_of_the_model(ask, folder, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    light = Image.open(folder / "pictures" / "two" / "two1.png")
+    light.save(pictures / "a.png")
+    light.resize((24, 24)).save(pictures / "b.png")
+    light.convert("RGB").resize((16, 16)).save(pictures / "c.png")
+    assert main(["translate", str(folder / "reader"), "--trust", "--data", str(pictures)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "two\n" * 3
+    assert err.splitlines() == ["note: pictures of 24x24 (b.png), 16x16 (c.png) are made 8x8", "note: pictures that are rgb are made grey"]
+    assert ask("translate", "reader", "--data", pictures / "a.png") == "two\n"
+    ask("inspect", "reader", "--data", pictures, "--item", 2, "--out", tmp_path / "x.png")
+    light.resize((16, 8)).save(pictures / "d.png")
+    message = ask("translate", "reader", "--data", pictures, status=2)
+    assert "d.png is 16x8, and 8x8 is wanted, which is another shape: cut it to that shape" in message
 
 
 # Looking inside
@@ -315,10 +434,19 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("translate", "pairs", ["--text", "le " * 30], "--text has 31 tokens with its end mark"),
         ("translate", "pairs", ["--text", "le", "--data", "x"], "say --text or --data, not both"),
         ("translate", "lines", ["--text", "le"], "has no translate"),
+        ("translate", "pairs", ["--text", "le\nle\tchat", "--out", "x.tsv"], "line 2 has a tab, which is what parts the columns"),
+        ("translate", "pairs", ["--text", "\udcff abc"], "--text: character 1 is the byte 0xff"),
+        ("sample", "lines", ["--prompt", "caf\udce9"], "--prompt: character 4 is the byte 0xe9"),
+        ("sample", "pairs", ["--source", "le", "--prompt", "zzz"], "--prompt: 1 word is not known (zzz)"),
+        ("sample", "pairs", ["--source", "le", "--data", "x"], "say --source or --data, not both"),
+        ("sample", "reader", [], "say the source, as in --source PICTURE"),
+        ("sample", "lines", ["--source", "le"], "nothing is given, so leave --source out"),
+        ("interpolate", "coded", ["--between", "the cat", "the zzz"], "--between: 1 word is not known (line 2: zzz)"),
+        ("inspect", "pairs", ["--source", "le", "--text", "the zzz"], "--text: 1 word is not known (zzz)"),
         ("translate", "reader", ["--text", "one"], "say with --data where they are, not --text"),
-        ("translate", "reader", ["--data", "ring"], "but ring has Vector"),
+        ("translate", "reader", ["--data", "ring"], "levels=256): ring has Vector(dims=2), and pictures are wanted"),
         ("inspect", "reader", ["--item", "99"], "--item 99 is not there"),
-        ("sample", "pairs", [], "is a p(x | source), and no source is given: pofx translate"),
+        ("sample", "pairs", [], 'say the source, as in --source "..."; the likeliest x'),
         ("sample", "lines", ["--prompt", "7"], "--prompt: the character '7'"),
         ("sample", "lines", ["--prompt", "the " * 20], "say a longer --length"),
         ("sample", "lines", ["--given", "x"], "draws text, which has no given"),

@@ -204,6 +204,19 @@ def test_columns_that_are_none(tmp_path, line, options, message):
         load(path, **options)
 
 
+@pytest.mark.parametrize("options", [{"source": "de", "target": "en"}, {"source": "de"}, {"target": "en"}])
+def test_a_header_is_no_pair_where_it_names_the_columns(tmp_path, options):
+    rows = [f"{t}\t{s}" for s, t in zip(GERMAN, ENGLISH, strict=True)]
+    data = load(write(tmp_path / "x.tsv", ["en\tde", *rows]), **options)
+    assert sorted(pair for split in data.splits for pair in pairs(data, split)) == sorted(zip(GERMAN, ENGLISH, strict=True))
+
+
+def test_half_a_character_in_json_is_named(tmp_path):
+    path = write(tmp_path / "x.jsonl", ['{"en": "a b"}'] * 30 + ['{"en": "y \\ud800 y"}'])
+    with pytest.raises(UserError, match=r"line 31, 'en': character 3 is half a character \(U\+D800\)"):
+        load(path, target="en")
+
+
 def test_one_side_alone(tmp_path):
     path = write(tmp_path / "x.de", GERMAN)
     with pytest.raises(UserError, match="is one side of pairs: name the file of the sources with --data"):

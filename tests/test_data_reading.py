@@ -114,6 +114,20 @@ def test_reload_gives_the_same_rows():
         )
 
 
+def test_labels_without_names_are_taken_for_digits_and_that_is_said(tmp_path):
+    source = load("digits")
+    rows = source.splits["train"].read(range(200))
+    np.savez(tmp_path / "mine.npz", x=(rows["x"] * 255).byte().numpy(), label=rows["label"].numpy())
+    assert load(tmp_path / "mine.npz", read="english").problems == [
+        "its labels have no names: 0 to 9 are taken for the digits that the pictures show"
+    ]
+    assert load("digits", read="english").problems == []
+    (tmp_path / "fashion-mnist").mkdir()
+    (tmp_path / "mine.npz").rename(tmp_path / "fashion-mnist" / "x.npz")
+    with pytest.raises(UserError, match="fashion-mnist has no pictures of digits"):
+        load(tmp_path / "fashion-mnist", read="english")
+
+
 def test_what_cannot_be_read_aloud(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((30, 8, 8), np.uint8) + 9)
     for spec, options, message in [

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+import pofx
+from pofx import verbs
+from pofx.errors import UserError
 from pofx.game import generator
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.models.language.ngram import NGram, mixed
@@ -152,3 +155,17 @@ def test_it_learns_the_order_of_a_chain():
         nats.append(float(-model.log_prob(x_BL[300:]).mean() / 100))
     assert nats[2] + 0.3 < min(nats[0], nats[1])
     assert nats[2] < nats[3] < min(nats[0], nats[1])
+
+
+def test_running_text_is_counted_in_windows_that_do_not_overlap(tmp_path):
+    file = tmp_path / "x.txt"
+    file.write_text("the cat sat on the mat. a dog ran.\n" * 40)
+    verbs.train("ngram", data=str(file), window=16, order=2, cells=1000, out=str(tmp_path / "run"))
+    run = pofx.run.Run(tmp_path / "run")
+    assert run.config["data"]["stride"] == 16
+    windows = run.config["data"]["counts"]["train"]
+    assert run.model().counts.sum() == windows * (16 + 15), "tokens, and pairs of them"
+    for stride, times in ((None, 16), (1, 16), (5, 4)):
+        data = pofx.data.load(file, window=16, stride=stride)
+        with pytest.raises(UserError, match=f"a token would count up to {times} times. Load the text with stride=16"):
+            pofx.train.train(NGram(data.fields["x"], order=2, cells=1000), data, pofx.train.Training(), tmp_path / "again")

@@ -124,6 +124,12 @@ def test_what_the_user_must_mend():
     tokenizer = Tokenizer.train("characters", ["abc"])
     with pytest.raises(UserError, match=r"'é' \(U\+00E9 LATIN SMALL LETTER E WITH ACUTE\) is not among the 3"):
         tokenizer.encode("abé")
+    for kind, vocabulary in (("characters", None), ("words", 9), ("bpe", 270)):
+        taught = Tokenizer.train(kind, ["abc"], vocabulary)
+        with pytest.raises(UserError, match=r"character 4 is the byte 0xe9, which is not text in UTF-8"):
+            taught.encode("abc\udce9")
+        with pytest.raises(UserError, match=r"character 1 is half a character \(U\+D800\)"):
+            taught.encode_all(["abc", "\ud800 abc"])
     with pytest.raises(UserError, match="--vocabulary must be 259 or more for bpe"):
         Tokenizer.train("bpe", ["abc"], 258)
     with pytest.raises(UserError, match="--vocabulary must be 4 or more for words"):

@@ -33,6 +33,10 @@ class TooFewRows(UserError):
     """Data cannot be cut into splits: there are too few rows."""
 
 
+class Uneven(UserError):
+    """Pictures are of several sizes, or some are grey and some are not."""
+
+
 class Done(UserError):
     """A run that is to be resumed has nothing left to train."""
 

@@ -151,6 +151,11 @@ class ClosedForm:
 Optimizer = Adam | SGD | ClosedForm
 
 
+def solved(stages: Sequence[Stage]) -> bool:
+    """Whether every player of these stages is solved in closed form, so that one pass over the data is all."""
+    return all(isinstance(player.optimizer, ClosedForm) for stage in stages for player in stage.players)
+
+
 def no_loss(batch: Batch, noise: Noise) -> dict[str, Part]:
     """The loss of a player that has none, because its optimizer is a `ClosedForm`."""
     return {}

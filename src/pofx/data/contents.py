@@ -35,6 +35,7 @@ class Contents:
         columns: of a table, those that make x
         pack: the folder that the arrays are memory-mapped from, if they are packed
         tokenizers: field of text -> what made it into tokens
+        begins: part of running text -> the line of its file, and the character of that line, that it begins with, both from 1
     """
 
     fields: dict[str, Kind]
@@ -48,6 +49,7 @@ class Contents:
     things: list[int] = field(default_factory=list)
     columns: tuple[str, ...] = ()
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    begins: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
         """Adds a field, from its array in each part."""

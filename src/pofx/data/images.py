@@ -16,7 +16,7 @@ from PIL import ImageOps
 from pofx.data.contents import PARTS, Contents, category
 from pofx.data.lines import objects
 from pofx.data.packing import Store, progress
-from pofx.errors import UserError, nearest
+from pofx.errors import Uneven, UserError, nearest
 from pofx.kinds import Image, Kind
 
 PART_FOLDERS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -133,14 +133,15 @@ def decode(
     if size is None and len(sizes) > 1:
         small, large = min(sizes), max(sizes)
         between = f"from {small[0]}x{small[1]} ({sizes[small]}) to {large[0]}x{large[1]} ({sizes[large]})"
-        raise UserError(f"{source}: pictures of {len(sizes)} sizes, {between}; make them one size with --size, such as --size 64")
+        raise Uneven(f"{source}: pictures of {len(sizes)} sizes, {between}; make them one size with --size, such as --size 64")
     if channels is None and len(colours) > 1:
-        raise UserError(
+        raise Uneven(
             f"{source}: some pictures are grey ({colours['grey']}) and some rgb ({colours['rgb']}); "
             "make them one with --channels grey or --channels rgb"
         )
     colour = channels or next(iter(colours))
-    width, height = (size, size) if size else next(iter(sizes))
+    width, height = size if isinstance(size, tuple) else (size, size) if size else next(iter(sizes))
+    changed = made_like(sizes, set(colours), size, colour, source) if isinstance(size, tuple) else []
     kind = Image(1 if colour == "grey" else 3, height, width)
 
     arrays: dict[str, np.ndarray] = {}
@@ -172,14 +173,44 @@ def decode(
     for part in parts:
         if not kept[part]:
             raise UserError(f"{source}: {part} has no pictures that can be read ({_listed(bad)})")
-    problems = [f"{name}: left out, {reason}" for name, reason in bad.items()]
+    problems = [f"{name}: left out, {reason}" for name, reason in bad.items()] + changed
     if transparent:
         problems.append(f"{transparent} pictures are partly transparent: laid on white")
     return kind, arrays, kept, problems
 
 
-def pixels(picture: PIL.Image.Image, size: int | None, channels: str) -> np.ndarray:
-    """A picture as uint8 (c, h, w): upright, on white where it is transparent, grey or rgb, cut to its centre square of `size` pixels."""
+def made_like(sizes: dict[tuple[int, int], str], colours: set[str], size: tuple[int, int], colour: str, source: str) -> list[str]:
+    """What it says of pictures that they are brought to a size, width before height, and to a colour.
+
+    Args:
+        sizes: that there are, each with the name of a picture that has it
+        colours: likewise
+        size: that they are brought to
+        colour: likewise
+        source: for messages
+
+    Raises:
+        UserError: names a picture that is not of the same shape, so that it would have to be stretched or cut
+    """
+    for (width, height), name in sizes.items():
+        if width * size[1] != height * size[0]:
+            raise UserError(
+                f"{source}: {name} is {width}x{height}, and {size[0]}x{size[1]} is wanted, which is another shape: "
+                "cut it to that shape, or put a margin around it"
+            )
+    others = [f"{width}x{height} ({name})" for (width, height), name in sizes.items() if (width, height) != size]
+    said = [f"pictures of {', '.join(others[:5])}{', ...' if len(others) > 5 else ''} are made {size[0]}x{size[1]}"] if others else []
+    return said + [f"pictures that are {other} are made {colour}" for other in sorted(colours - {colour})]
+
+
+def pixels(picture: PIL.Image.Image, size: int | tuple[int, int] | None, channels: str) -> np.ndarray:
+    """A picture as uint8 (c, h, w): upright, on white where it is transparent, grey or rgb.
+
+    Args:
+        picture: of any mode
+        size: pixels a side, that it is resized and cut at its centre to; or width and height
+        channels: grey or rgb
+    """
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16"):
         picture = PIL.Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -189,7 +220,7 @@ def pixels(picture: PIL.Image.Image, size: int | None, channels: str) -> np.ndar
         picture = PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     picture = picture.convert("L" if channels == "grey" else "RGB")
     if size:
-        picture = ImageOps.fit(picture, (size, size), PIL.Image.Resampling.LANCZOS)
+        picture = ImageOps.fit(picture, size if isinstance(size, tuple) else (size, size), PIL.Image.Resampling.LANCZOS)
     array = np.asarray(picture)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
@@ -202,7 +233,11 @@ def fit(contents: Contents, source: str, chosen: dict[str, Any], create: Callabl
     if not isinstance(x, Image):
         raise UserError(f"{source} has x: {x}; --size and --channels are for pictures: leave them out")
     colour = channels or ("grey" if x.channels == 1 else "rgb")
-    kind = Image(1 if colour == "grey" else 3, size or x.height, size or x.width)
+    width, height = size if isinstance(size, tuple) else (size or x.width, size or x.height)
+    if isinstance(size, tuple):
+        own = "grey" if x.channels == 1 else "rgb"
+        contents.problems += made_like({(x.width, x.height): "all of them"}, {own}, size, colour, source)
+    kind = Image(1 if colour == "grey" else 3, height, width)
     contents.fields["x"] = kind
     for part, fields in contents.parts.items():
         stored = fields["x"]

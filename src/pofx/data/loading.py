@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pofx.data import arrays, hub, images, pairs, reading, series, synthetic, tables, text
 from pofx.data.contents import PARTS, Contents
@@ -18,7 +20,7 @@ from pofx.data.series import TimeSeries
 from pofx.data.split import Binarize, Column, Data, Split
 from pofx.data.tokenizing import Tokenizer
 from pofx.data.tokenizing import Tokens as TokenizerKind
-from pofx.errors import UserError, nearest
+from pofx.errors import Uneven, UserError, nearest
 from pofx.kinds import Binary, Category, Fraction, Image, Kind, Range, Seed, Series, Size, Tokens, check_value
 from pofx.options import options
 
@@ -80,7 +82,8 @@ def load(
         window: rows of a table are steps in time, in order, and x is every so many of them in a row; a column of dates is no part of
             it. Likewise a text is running text, and x is every so many tokens of it in a row. Splits follow each other, and no window
             reaches from one into another
-        stride: steps from the beginning of one window to that of the next, 1 by default; of a running text that is not trained on, a window
+        stride: steps from the beginning of one window to that of the next, 1 by default; of a running text that is not trained on, or
+            that a model counts in one pass, a window
         stacked: so many grey pictures, drawn at random from the rows of their split, make the channels of one; its label is the number
             that their labels spell: 3 digits have 1000 modes
         source: what is given, of pairs of text: the ending of the files (de for train.de), the column of a .tsv by its number, or the
@@ -190,7 +193,7 @@ def load(
         **({"things": max(contents.things) + 1} if contents.things else {}),
         **({"tokenizers": {name: tokenizer.sha256 for name, tokenizer in contents.tokenizers.items()}} if contents.tokenizers else {}),
     }
-    return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers)
+    return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers, contents.begins)
 
 
 OPTIONS = options(load, load.__doc__)
@@ -241,6 +244,37 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}}
     name, contents = find(str(spec), chosen)
     return TimeSeries.of(contents, name)
+
+
+def load_pictures(spec: str | Path, like: Image) -> tuple[Tensor, list[str], list[str]]:
+    """All pictures of a source, to be given to a model that was made for pictures of another kind.
+
+    Args:
+        spec: a name or a path; a picture too
+        like: what they are brought to: its height and width, where they have the same shape, and its colour
+
+    Returns:
+        the pictures, float32 (n, *like.shape), from 0 to 1; what each is called: its file, or its number; what was done to them
+
+    Raises:
+        UserError: the data is unknown or damaged, or has no pictures, or some of another shape
+    """
+    chosen = {option.name: option.default for option in OPTIONS} | {"uncut": True, "tokenizers": {}}
+    try:
+        _, contents = find(str(spec), chosen)
+        found = contents.fields["x"]
+        if not isinstance(found, Image):
+            raise UserError(f"{spec} has {found}, and pictures are wanted")
+        even = found.shape == like.shape
+    except Uneven:
+        even = False
+    if not even:
+        colour = "grey" if like.channels == 1 else "rgb"
+        _, contents = find(str(spec), chosen | {"size": (like.width, like.height), "channels": colour})
+    parts = [Column(contents.fields["x"], held["x"]) for held in contents.parts.values()]
+    x = torch.cat([column.numbers(torch.arange(len(column))) for column in parts])
+    names = [each for part in contents.parts for each in contents.names.get(part, [])]
+    return x, names or list(map(str, range(len(x)))), contents.problems
 
 
 def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
@@ -300,6 +334,9 @@ def read(path: Path, chosen: dict[str, Any]) -> Contents:
             return pairs.packed_text(spec, path, [path], chosen, lambda _: pairs.two_columns(path, chosen["source"], chosen["target"]))
         case ".wav" | ".flac":
             raise UserError(f"{path.name} is sound, which no model of pofx takes yet; it reads {FORMS}")
+    if chosen["uncut"] and images.is_picture(path):
+        chosen = take(chosen, spec, "size", "channels", "skip_bad")
+        return packed(spec, path, [path], chosen, lambda store: images.folder_of_pictures(path.parent, [path], chosen, store))
     if path.suffix != ".txt" and not text.is_text(path):
         raise UserError(f"{path.name} is of no form that pofx knows, nor text in UTF-8; it reads {FORMS}")
     if chosen["source"]:
@@ -324,7 +361,7 @@ def read_text(files: dict[str, Path], root: Path, chosen: dict[str, Any]) -> Con
         return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.one_a_line(files))
     if chosen["length"]:
         raise UserError(f"{root}: examples of running text are --window {window} tokens long: leave --length out")
-    chosen["running"] = True  # it is the same for every window, so it is packed once
+    chosen["running"] = "with begins"  # it is the same for every window, so it is packed once; older packs do not say where parts begin
     return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.running(files, str(root), chosen))
 
 

@@ -118,6 +118,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "things": contents.things,
             "columns": contents.columns,
             "tokenizers": {name: tokenizer.to_json() for name, tokenizer in contents.tokenizers.items()},
+            "begins": contents.begins,
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
@@ -188,6 +189,7 @@ def opened(folder: Path) -> Contents:
         things=manifest["things"],
         columns=tuple(manifest["columns"]),
         tokenizers={name: Tokenizer.from_json(text) for name, text in manifest["tokenizers"].items()},
+        begins={part: (line, character) for part, (line, character) in manifest["begins"].items()},
     )
 
 

@@ -11,6 +11,7 @@ from pofx.data.images import PICTURE_KEYS, Picture, decode, opener
 from pofx.data.lines import objects, read_lines
 from pofx.data.packing import Store, packed
 from pofx.data.text import Lines, left_out, tokenised
+from pofx.data.tokenizing import normal
 from pofx.errors import UserError, nearest
 
 Read = Contents | tuple[dict[str, dict[str, Lines]], list[str]]
@@ -42,11 +43,20 @@ def aligned(files: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, dict[str,
 
 
 def two_columns(path: Path, source: str | None, target: str | None) -> tuple[dict[str, dict[str, Lines]], list[str]]:
-    """The pairs of a file of columns between tabs: by default two, the source first."""
-    names = {"x": target or "2", "source": source or "1"}
+    """The pairs of a file of columns between tabs: by default two, the source first.
+
+    The file has no header, unless its first line is what `source` and `target` call the columns.
+    """
+    lines = read_lines(path)
+    header = next(line for line in lines if line.strip()).split("\t")
+    called = [name for name in (source, target) if name and not name.isdecimal()]
+    headed, both = bool(called) and set(called) <= set(header), bool(source and target)
+    if headed:
+        source, target = (str(header.index(name) + 1) if name in called else name for name in (source, target))
+    names = {"x": target or ("1" if source == "2" else "2"), "source": source or ("2" if target == "1" else "1")}
     parts, blank = {"x": Lines(path), "source": Lines(path)}, []
     width = 0
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             blank.append(number)
             continue
@@ -54,13 +64,17 @@ def two_columns(path: Path, source: str | None, target: str | None) -> tuple[dic
         width = width or len(cells)
         if len(cells) != width or width == 1:
             raise UserError(f"{path}: line {number} has {len(cells)} columns, and it must have {max(2, width)}, with a tab between any two")
-        if width > 2 and not (source and target):
+        if width > 2 and not both:
             raise UserError(f"{path} has {width} columns: say which two are paired, as in --source 1 --target 2")
+        if headed:
+            headed = False
+            continue
         for name, column in names.items():
             if not column.isdecimal() or not 1 <= int(column) <= width:
                 flag = "--target" if name == "x" else "--source"
                 raise UserError(
-                    f"{path} has {width} columns, which go by their numbers: say {flag} with one from 1 to {width}, not {column!r}"
+                    f"{path} has {width} columns, which go by their numbers, or by a first line that names them: "
+                    f"say {flag} with one from 1 to {width}, not {column!r}"
                 )
             if not cells[int(column) - 1].strip():
                 raise UserError(f"{path}: line {number} has nothing in column {column}; fill it in, or take the line out")
@@ -122,7 +136,10 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
             if name == "picture":
                 pictures.append(Picture(value, opener(path.parent / value)))
             else:
-                parts[name].add(value, number)
+                try:
+                    parts[name].add(normal(value), number)
+                except UserError as error:
+                    raise UserError(f"{path}: line {number}, {key!r}: {error}") from None
     if picture is None:
         return tokenised({"all": parts}, str(path), chosen, [])
     kind, x, kept, problems = decode({"all": pictures}, str(path), chosen, store, "source")

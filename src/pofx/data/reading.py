@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.data import hub
 from pofx.data.contents import Contents
 from pofx.data.sequences import Ragged, Sequences
 from pofx.data.split import Column
@@ -22,6 +24,7 @@ Language = Literal["english", "hangul"]
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = ("", "일", "이", "삼", "사", "오", "육", "칠", "팔", "구")
 PLACES = ("천", "백", "십", "")
+SETS = ("digits", "mnist", "svhn")  # well-known pictures of digits, whose labels are numbers and need no word about it
 LOW, HIGH, PLACES_READ = 10, 9999, 4
 BLANK = 10  # of a place's digits the eleventh: there is none
 
@@ -85,10 +88,16 @@ class Aloud:
 
     def __init__(self, contents: Contents, language: Language, spec: str, tokenizers: Mapping[str, Tokenizer]):
         picture, label = contents.fields["x"], contents.fields.get("label")
-        digits = isinstance(label, Category) and label.classes == 10 and label.names in ((), tuple("0123456789"))
+        named = isinstance(label, Category) and label.names == tuple("0123456789")
+        digits = named or (isinstance(label, Category) and label.classes == 10 and not label.names)
         if not isinstance(picture, Image) or picture.channels != 1 or not digits:
             have = ", ".join(f"{name}: {kind}" for name, kind in contents.fields.items())
             raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are read aloud: leave --read out")
+        name = Path(spec).name
+        if name in hub.KNOWN and name not in SETS:
+            raise UserError(f"{spec} has no pictures of digits, and only digits are read aloud: leave --read out")
+        if name not in SETS and not named:
+            contents.problems.append("its labels have no names: 0 to 9 are taken for the digits that the pictures show")
         self.contents, self.language, self.spec = contents, language, spec
         readings = [hangul(number) for number in range(LOW, HIGH + 1)] if language == "hangul" else list(WORDS)
         self.tokenizer = tokenizers.get("x") or Tokenizer.train("characters", readings)

@@ -219,6 +219,7 @@ class Data:
         problems: what is odd about the source, by file name
         pack: the folder of packed arrays that it is read from, if it is packed
         tokenizers: field of text -> what made it into tokens
+        begins: split of running text -> the line of its file, and the character of that line, that it begins with, both from 1
     """
 
     fields: dict[str, Kind]
@@ -227,6 +228,7 @@ class Data:
     problems: list[str] = field(default_factory=list)
     pack: Path | None = None
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    begins: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, str]:

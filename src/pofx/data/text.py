@@ -172,12 +172,13 @@ def running(files: Mapping[str, Path], source: str, chosen: dict[str, Any]) -> C
     contents = Contents({"x": Tokens(tokenizer.vocabulary, 1, ends=False, tokenizer=tokenizer.sha256)}, {})
     contents.tokenizers = {"x": tokenizer}
     for part, text in texts.items():
+        before = read_text(of[part])[: begins[part]] if begins[part] else ""
+        contents.begins[part] = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         try:
             flat = tokenizer.encode_all([text])[0]
         except UserError:
-            before = read_text(of[part])[: begins[part]].count("\n")
             lines = text.split("\n")
-            encoded(tokenizer, Lines(of[part], lines, [before + i + 1 for i in range(len(lines))]))  # the line that it is in
+            encoded(tokenizer, Lines(of[part], lines, [contents.begins[part][0] + i for i in range(len(lines))]))  # the line that it is in
             raise
         contents.parts[part] = {"x": flat.astype(np.uint16 if tokenizer.vocabulary <= 2**16 else np.int32)}
     return contents

@@ -33,7 +33,21 @@ CHUNK = 2**16  # characters of a long text that are tokenised at a time
 
 
 def normal(text: str) -> str:
-    """`text` in Unicode's form NFC, in which what looks the same is the same: 한 is one character, and not three."""
+    """`text` in Unicode's form NFC, in which what looks the same is the same: 한 is one character, and not three.
+
+    Raises:
+        UserError: a character of it is none (U+D800 to U+DFFF): JSON may spell such halves, and bytes that are not UTF-8 come as such
+
+    Example:
+        >>> normal("ᄒ" + "ᅡ" + "ᆫ")
+        '한'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        what = f"the byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"half a character (U+{code:04X})"
+        raise UserError(f"character {error.start + 1} is {what}, which is not text in UTF-8: write it anew, as UTF-8") from None
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
@@ -108,7 +122,7 @@ class Tokenizer:
         """The tokens of `text`, without an end mark.
 
         Raises:
-            UserError: a character is outside the vocabulary
+            UserError: a character is outside the vocabulary, or is none
         """
         return self.encode_all([text])[0].tolist()
 
@@ -128,6 +142,19 @@ class Tokenizer:
         flat = np.fromiter(chain.from_iterable(encoded), np.int64) + len(OWN)
         ends = np.cumsum([0, *map(len, encoded)])
         return flat, ends[np.cumsum([0, *map(len, pieces)])]
+
+    def unknown(self, text: str) -> list[str]:
+        """The words of `text` that the vocabulary has not got, of which the tokens tell no more than that they are unknown.
+
+        Example:
+            >>> Tokenizer.train("words", ["a small dog"], 20).unknown("a big dog, and a small cat")
+            ['big', ',', 'and', 'cat']
+        """
+        if self.kind != "words":
+            return []
+        text, never = normal(text), self.rust.token_to_id(UNKNOWN)
+        found = self.rust.encode(text, add_special_tokens=False)
+        return [text[begin:end] for token, (begin, end) in zip(found.ids, found.offsets, strict=True) if token == never]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of `tokens` up to the first end mark; what is no text, as half a character, is shown as U+FFFD."""

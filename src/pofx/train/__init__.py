@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pofx.errors import Done, Interrupted, UserError
-from pofx.game import ClosedForm
+from pofx.game import solved
 from pofx.kinds import Positive, Range, Seed, Size, check_value
 from pofx.run import Run, create, describe, explained, match_precision, naming, read_tensors, refuse_unknown, write_config
 
@@ -116,10 +116,16 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
 
     out = Path(out)
     trainer = Trainer(model, data, training, state=out / "state", report=report)
-    if all(isinstance(player.optimizer, ClosedForm) for stage in trainer.stages for player in stage.players):
+    if solved(trainer.stages):
         for name in ("lr", "schedule", "warmup", "clip", "ema", "average", "patience"):
             if getattr(training, name) != getattr(Training, name):
                 raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: leave --{name} out")
+        window, stride = data.record.get("window"), data.record.get("stride") or 1
+        if data.tokenizers and window and stride < window:
+            raise UserError(
+                f"{model.title()} counts each token of each window, and these overlap: a token would count up to {-(-window // stride)} "
+                f"times. Load the text with stride={window}, as long as the window: --stride {window}"
+            )
     if trainer.replicas.rank == 0:
         create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model, data.tokenizers)
         with explained(out):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pofx.errors import Diverged, UserError
-from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched
+from pofx.game import Batch, ClosedForm, Noise, Part, Player, Ratio, Watched, solved
 from pofx.model import Model
 from pofx.run import seeded, write_tensors
 from pofx.train.average import Recent, averageable, swapped
@@ -78,7 +78,7 @@ class Trainer:
                 if player.together > 1 and training.batch_size % multiple:
                     raise UserError(f"{player.name} takes {player.together} rows together: batch_size must be a multiple of {multiple}")
         self.examples = len(data.splits["train"])
-        self.total = training.total(self.examples, closed=all(isinstance(p.optimizer, ClosedForm) for s in self.stages for p in s.players))
+        self.total = training.total(self.examples, closed=solved(self.stages))
         if len(data.splits["valid"]) < self.replicas.world:
             raise UserError(f"{self.replicas.world} replicas need as many validation examples, and there are {len(data.splits['valid'])}")
         self.rate = rate(training.schedule, training.warmup)

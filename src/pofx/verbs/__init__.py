@@ -76,7 +76,7 @@ VERBS = {
     "data": Verb(data, look_flags, long=("splits", "record")),
     "train": Verb(train, train_flags),
     "resume": Verb(resume),
-    "sample": Verb(sample, sample_flags, long=("texts",), alone="texts"),
+    "sample": Verb(sample, sample_flags, long=("texts", "sources"), alone="texts"),
     "score": Verb(score, score_flags, long=("rows",)),
     "embed": Verb(embed, embed_flags),
     "reconstruct": Verb(reconstruct, reconstruct_flags, long=("texts",), alone="texts"),

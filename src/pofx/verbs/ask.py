@@ -26,6 +26,8 @@ def sample(
     seed: Seed = 0,
     columns: Size | None = None,
     prompt: str | None = None,
+    source: str | None = None,
+    data: str | None = None,
     stream: bool = True,
     trust: bool = False,
     **asked: Any,
@@ -34,7 +36,8 @@ def sample(
 
     Args:
         run: a run folder
-        n: how many: 64 by default, 8 of each where several classes are given; 8 texts, or one of a running text
+        n: how many: 64 by default, 8 of each where several classes are given; 8 texts, or one of a running text; with several sources,
+            one of each
         given: for a conditional model: classes, by name or number; each has its row in the picture. By default each equally likely
         out: .png for a grid, .npy or .npz for the numbers; by default samples/samples.png in the run folder. Of text .txt, .jsonl, or
             .npy or .npz for the tokens; by default it is printed
@@ -42,6 +45,8 @@ def sample(
         seed: the same seed gives the same samples
         columns: of the grid
         prompt: what a text begins with
+        source: of a model that translates or reads, what x is given: a text; or a picture, a folder of them, or a data set
+        data: likewise, a file of texts, one a line; or a folder of pictures, or a data set
         stream: print a text as it is drawn, where it goes to a terminal
         trust: execute the model file that the run carries
         asked: further arguments of the model's `sample`
@@ -62,7 +67,10 @@ def sample(
         for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
             if value is not None:
                 raise UserError(f"{model.title()} draws text, which has no {flag}: leave --{flag} out")
-        return sample_texts(found, model, n=n, prompt=prompt, out=out, seed=seed, stream=stream, options=own)
+        return sample_texts(found, model, n=n, prompt=prompt, out=out, seed=seed, stream=stream, options=own, source=source, data=data)
+    for flag, value in (("source", source), ("data", data)):
+        if value is not None:
+            raise UserError(f"--{flag} is for models that write a text for it, and {model.title()} draws {model.inputs['x']}: leave it out")
     if prompt is not None:
         raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {model.inputs['x']}: leave it out")
     file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))

@@ -1,9 +1,11 @@
-"""Files that verbs write: checked before the work, written whole or not at all."""
+"""Files that verbs write: checked before the work, written whole or not at all; texts that take long, as they come."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,24 @@ def write(file: Path, content: bytes) -> None:
     with explained(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, content)
+
+
+@contextmanager
+def growing(file: Path) -> Iterator[Callable[[str], None]]:
+    """What adds text to a file that is begun anew, making the folders above it: what is there is kept, should the work be stopped."""
+    from pofx.run import explained
+
+    with explained(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("w", encoding="utf-8", newline="")
+
+    def add(text: str) -> None:
+        with explained(file):
+            opened.write(text)
+            opened.flush()
+
+    with opened:
+        yield add
 
 
 def write_picture(file: Path, picture: Picture) -> None:

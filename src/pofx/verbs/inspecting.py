@@ -38,14 +38,14 @@ def inspect(
         run: a run folder
         text: x, the text that is read or written
         source: what x is given, if it is text
-        data: what x is given, if it is a picture: a folder of them, or a data set; by default the run's own test split
+        data: what x is given, if it is a picture: one, a folder of them, or a data set; by default the run's own test split
         item: which picture, from 0
         out: a .png; by default samples/inside.png in the run folder
         trust: execute the model file that the run carries
     """
     from pofx.evaluate.blocks import evaluating
     from pofx.run import Run
-    from pofx.verbs.translating import pictures
+    from pofx.verbs.sources import pictures
 
     found = Run(run)
     model = found.model(trust=trust)
@@ -153,7 +153,7 @@ def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
     flag = "--text" if field == "x" else f"--{field}"
     if not text:
         raise UserError(f"{flag} is empty: write what to read")
-    [row] = texts.encoded([text], run.tokenizer(field), kind, flag, of=str(run.path))
+    [row] = texts.encoded([text], run.tokenizer(field), kind, flag, of=str(run.path), known=field == "x")
     if len(row) > kind.length:
         raise UserError(f"{flag} has {len(row)} tokens, and {run.path} takes at most {kind.length} at once: shorten it")
     return texts.batch([row])

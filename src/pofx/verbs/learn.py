@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from pofx.verbs.flags import Flags, data_flags, sort, together, training_flags
 
 if TYPE_CHECKING:
     from pofx.run import Run
+
+PROBLEMS = 5  # of the data that are shown before training
 
 
 def train_flags(model: str | None = None) -> list[Flags]:
@@ -46,6 +49,7 @@ def train(
 
     from pofx import train as engine
     from pofx.data import load
+    from pofx.game import solved
     from pofx.model import bind
     from pofx.models import find
     from pofx.run import seeded
@@ -62,6 +66,13 @@ def train(
             raise UserError(f"--without {name}: {cls.title()} takes no field {name!r} that it can do without: {nearest(name, optional)}")
     with seeded(training.seed):
         built = cls(**bind(cls, fields), **hyper)
+    if loaded.tokenizers and "window" in loading and "stride" not in loading and solved(built.stages()):
+        loaded = load(data, **loading, stride=loading["window"])  # what is counted is to be counted once
+    if os.environ.get("RANK", "0") == "0":
+        for problem in loaded.problems[:PROBLEMS]:
+            print(f"note: {loaded.record['spec']}: {problem}", file=sys.stderr)
+        if len(loaded.problems) > PROBLEMS:
+            print(f"note: and {len(loaded.problems) - PROBLEMS} more: pofx data shows them all", file=sys.stderr)
     with _replicas():
         with TrainingProgress() as progress:
             run = engine.train(built, loaded, training, folder, report=progress)

@@ -13,6 +13,7 @@ from pofx.errors import UserError
 from pofx.kinds import Tokens
 from pofx.verbs.files import TABLES, destination, write_table
 from pofx.verbs.prepared import Part, Rows, prepared
+from pofx.verbs.sources import given
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,19 +28,31 @@ SHOWN = 200  # characters of an unusual text that are shown
 
 
 def sample_texts(
-    run: Run, model: Model, *, n: int | None, prompt: str | None, out: str | None, seed: int, stream: bool, options: dict[str, Any]
+    run: Run,
+    model: Model,
+    *,
+    n: int | None,
+    prompt: str | None,
+    out: str | None,
+    seed: int,
+    stream: bool,
+    options: dict[str, Any],
+    source: str | None = None,
+    data: str | None = None,
 ) -> dict[str, Any]:
     """New texts, as `pofx sample` gives them.
 
     Args:
         run: of the model
-        model: of x of kind `Tokens`, given nothing
-        n: how many; by default 8, or one of a running text
+        model: of x of kind `Tokens`
+        n: how many, of each source where there are sources; by default 8, one of a running text, and one of each of several sources
         prompt: that each begins with
         out: .txt, .jsonl, .npy or .npz with the tokens; by default they are in the report
         seed: the same seed gives the same texts
         stream: print the first as it is drawn, where standard output is a terminal and no file is asked for
         options: further arguments of the model's `sample`
+        source: what x is given: a text, or where pictures are
+        data: a file of such texts, or likewise
     """
     import torch
 
@@ -49,51 +62,66 @@ def sample_texts(
 
     kind = model.inputs["x"]
     assert isinstance(kind, Tokens)
-    if (source := model.inputs.get("source")) is not None:
-        how = '--text "..."' if isinstance(source, Tokens) else "--data FOLDER"
-        raise UserError(
-            f"{run.path} is a p(x | source), and no source is given: pofx translate {run.path} {how} writes the likeliest x for one"
-        )
     tokenizer, file = run.tokenizer("x"), destination(out, texts.FORMS) if out else None
     begin: dict[str, Any] = {}
     if prompt:
-        try:
-            begin["prompt"] = torch.tensor(tokenizer.encode(prompt))
-        except UserError as error:
-            raise UserError(f"--prompt: {error}") from None
-    n = n or (8 if kind.ends else 1)
-    noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and hasattr(model, "stream")
+        anything = Tokens(tokenizer.vocabulary, kind.length, ends=False)
+        begin["prompt"] = torch.tensor(texts.encoded([prompt], tokenizer, anything, "--prompt", of=str(run.path), known=True)[0])
+    told: dict[str, torch.Tensor] = {}
+    names: list[str] = []
+    if "source" in model.inputs:
+        sources, names = given(run, model, source, data)
+        n = n or (8 if len(names) == 1 else 1)
+        told, names = {"given": sources.repeat_interleave(n, 0)}, [name for name in names for _ in range(n)]
+    elif source is not None or data is not None:
+        raise UserError(f"{model.title()} is a p(x): nothing is given, so leave --{'source' if data is None else 'data'} out")
+    n = len(names) or n or (8 if kind.ends else 1)
+    noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and hasattr(model, "stream") and n <= BLOCK
     with evaluating(model):
         if live:
-            x = _streamed(model, tokenizer, n, noise, begin, options)
+            x = _streamed(model, tokenizer, n, noise, begin, told, options)
         else:
-            blocks = [model.sample(min(BLOCK, n - done), generator=noise, **begin, **options).cpu() for done in range(0, n, BLOCK)]
+            blocks = []
+            for done in range(0, n, BLOCK):
+                some = {name: tensor[done : done + BLOCK] for name, tensor in told.items()}
+                blocks.append(model.sample(min(BLOCK, n - done), generator=noise, **some, **begin, **options).cpu())
             x = torch.cat([padded(block, max(other.shape[1] for other in blocks)) for block in blocks])
     drawn = [tokenizer.decode(row) for row in x.tolist()]
     report = {"run": str(run.path), "samples": n, "seed": seed, **options, "prompt": prompt, "texts": drawn}
+    report |= {"sources": names} if names else {}
     if live:
         print("\n\n".join(["", *drawn[1:]]) if kind.ends is False else "\n".join(["", *drawn[1:]]))
         report["streamed"] = True
     if file is not None:
-        texts.write_texts(file, drawn, [{"text": text} for text in drawn], {"x": x.numpy()})
+        rows = [{"text": text} for text in drawn]
+        if names:
+            rows = [{"source": name, **row} for name, row in zip(names, rows, strict=True)]
+        texts.write_texts(file, drawn, rows, {"x": x.numpy()})
         report["out"] = str(file)
     return report
 
 
 def _streamed(
-    model: Model, tokenizer: Tokenizer, n: int, noise: torch.Generator, begin: dict[str, Any], options: dict[str, Any]
+    model: Model,
+    tokenizer: Tokenizer,
+    n: int,
+    noise: torch.Generator,
+    begin: dict[str, Any],
+    told: dict[str, torch.Tensor],
+    options: dict[str, Any],
 ) -> torch.Tensor:
     """n texts (n, L), the first of which is printed piece by piece as it is drawn."""
     import torch
 
     prompt = begin.get("prompt", torch.empty(0, dtype=torch.int64))
     shortest = min(options.get("length") or model.inputs["x"].size, len(prompt) + 1)
-    model.sample(1, generator=torch.Generator(noise.device), **begin, **{**options, "length": shortest})  # refuses what it must
+    one = {name: tensor[:1] for name, tensor in told.items()}
+    model.sample(1, generator=torch.Generator(noise.device), **one, **begin, **{**options, "length": shortest})  # refuses what it must
     drawn: list[torch.Tensor] = []
 
     def tokens() -> Iterator[int]:
         yield from prompt.tolist()
-        for token_B in model.stream(model.read(None), n, generator=noise, **begin, **options):
+        for token_B in model.stream(model.read(told.get("given")), n, generator=noise, **begin, **options):
             drawn.append(token_B.cpu())
             yield int(token_B[0])
 
@@ -139,11 +167,11 @@ def score_texts(
         items, values, counted, characters, about = _lines_scored(run, model, tokenizer, data, split, loading)
     each = -values / characters.clip(min=1)
     order = np.argsort(-each, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    items |= {
-        "log_p": values.tolist(), "tokens": counted.tolist(), "nats_per_character": each.tolist(), "rank": rank.tolist(),
-    }  # fmt: skip
+    order = order[np.array(items.get("whole", [True] * len(order)), bool)[order]]
+    rank: list[int | None] = [None] * len(each)
+    for place, i in enumerate(order.tolist(), 1):
+        rank[i] = place
+    items |= {"log_p": values.tolist(), "tokens": counted.tolist(), "nats_per_character": each.tolist(), "rank": rank}
     table = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
     nats = -float(values.sum())
     exact = tokenizer.kind == "characters" and model.density == "exact"
@@ -207,7 +235,10 @@ def _rows_scored(
 
 
 def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None, split: Part, loading: dict[str, Any]) -> Scored:
-    """Each line of a running text that is not blank, with its end, given what stands before it in the text."""
+    """Each line of a running text that is not blank, with its end, given what stands before it in the text.
+
+    A line that two splits share is in pieces, which are scored but are no whole lines.
+    """
     import numpy as np
 
     from pofx.evaluate.text import context_rule, running_log_probs, running_text
@@ -219,14 +250,16 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
             raise UserError(f"{data} is scored whole: leave --split out")
         lines, name = texts.given_lines(data, None)
         texts.encoded(lines, tokenizer, Tokens(tokenizer.vocabulary, window, ends=False), name)  # an error names the line
-        running, spec = {"all": np.array(tokenizer.encode("\n".join(lines)))}, data
+        running, spec, begins = {"all": np.array(tokenizer.encode("\n".join(lines)))}, data, {"all": (1, 1)}
     else:
         loaded = prepared(run, model, data, loading)
         names = list(loaded.splits) if split == "all" else [split]
         if split != "all" and split not in loaded.splits:
             raise UserError(f"{loaded.record['spec']} has no {split} split: it has {', '.join(loaded.splits)}, or say --split all")
         running, spec = {name: running_text(loaded.splits[name]) for name in names}, loaded.record["spec"]
-    items: dict[str, list[Any]] = {"line": [], "split": [], "text": []}
+        begins = {name: loaded.begins.get(name, (1, 1)) for name in loaded.splits}
+    torn = {line for line, character in begins.values() if character > 1}
+    items: dict[str, list[Any]] = {"line": [], "split": [], "whole": [], "text": []}
     values: list[float] = []
     counted: list[int] = []
     characters: list[int] = []  # with the line's end, where it has one
@@ -236,10 +269,13 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
             pieces = list(tokenizer.pieces(tokens.tolist()))
             ended = np.cumsum([0, *(piece.count("\n") for piece in pieces[:-1])])  # line that each token begins in
             sums, counts, long = np.bincount(ended, log_p), np.bincount(ended), np.bincount(ended, list(map(len, pieces)))
-            for number, line in enumerate("".join(pieces).split("\n")[: len(sums)]):
+            first = begins[part][0]
+            said = "".join(pieces).split("\n")
+            for number, line in enumerate(said[: len(sums)]):
                 if line.strip():
-                    items["line"].append(number + 1)
+                    items["line"].append(first + number)
                     items["split"].append(part)
+                    items["whole"].append(first + number not in torn or number not in (0, len(said) - 1))
                     items["text"].append(line)
                     values.append(float(sums[number]))
                     counted.append(int(counts[number]))
@@ -283,7 +319,7 @@ def interpolated_texts(
     if between is not None:
         if len(between) != 2:
             raise UserError(f'--between takes two texts, not {len(between)}: --between "one text" "another"')
-        x_BL = texts.batch(texts.encoded(list(between), tokenizer, kind, "--between", of=str(run.path)))
+        x_BL = texts.batch(texts.encoded(list(between), tokenizer, kind, "--between", of=str(run.path), known=True))
     else:
         assert rows is not None
         if 2 * pairs > len(rows):

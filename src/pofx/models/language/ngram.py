@@ -39,8 +39,8 @@ class NGram(TokenModel):
     end without the first token, so that a count is never too low and seldom too high. c(h) and T(h) are sums of the counts that are looked
     up: so p sums to 1 whatever cells are shared.
 
-    Every window counts each of its tokens once. With --stride 1, the same n-gram is counted in as many windows as it lies in; then c
-    outweighs T and nothing is smoothed: cut running text into windows that do not overlap.
+    Every window counts each of its tokens once. In windows that overlap, the same n-gram would be counted in each that it lies in; then c
+    would outweigh T and nothing be smoothed. So running text is cut into windows that do not overlap.
 
     References:
         A Mathematical Theory of Communication (Shannon, 1948), section 3
