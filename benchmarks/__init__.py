@@ -61,5 +61,6 @@ NAMES = (
     "decoding_gpt2",
     "attention_memory",
     "reading",
+    "captions",
     "gpu",
 )

@@ -1,4 +1,4 @@
-"""Where a GPU is at hand: training examples/s there, the conv VAE's best bound after 10 minutes, and games in full length."""
+"""Where a GPU is at hand: training examples/s, the conv VAE's best bound after 10 minutes; games and Transformers in full length."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import torch
 
 from benchmarks.recipes import RECIPES, Recipe
 from benchmarks.rows import Row
+from benchmarks.shakespeare import nats
 from benchmarks.stacked import SAMPLES, covered
 from benchmarks.training import bound, built, protocol_of, trained
+from benchmarks.translation import CASED, LOWER, NATS, translated
 from pofx.data import load, reload
 from pofx.errors import UserError
 from pofx.evaluate.clusters import clustering_accuracy, information
@@ -28,6 +30,8 @@ MODES = "stacked digits on a GPU, DCGAN with packing 2: modes of 1000 in 26k sam
 KL = "stacked digits on a GPU, DCGAN with packing 2: KL to uniform"
 KEPT = "InfoGAN on a GPU, 50,000 updates: L_I of the 10-way code"
 CLUSTERS = "InfoGAN on a GPU, 50,000 updates: accuracy of the 10 clusters, MNIST test"
+CHARACTERS = "tinyshakespeare on a GPU, last 10 %, Transformer, 6 layers, 6 heads, 384 wide, context 256, 5000 steps: nats per character"
+TRANSLATED = "Multi30k on a GPU, German to English, Transformer, 512 wide, bf16, validation"
 ROWS = [
     Row(RATE, "examples/s", optional=True),
     Row(BOUND, "nats", optional=True),
@@ -36,6 +40,10 @@ ROWS = [
     Row(KL, "nats", ("<=", 0.2), "0.06 (100k steps, Lin et al., 2018)", optional=True),
     Row(KEPT, "nats of 2.303", None, "2.30 (Chen 2016)", optional=True),
     Row(CLUSTERS, "%", None, "95 (Chen 2016)", optional=True),
+    Row(CHARACTERS, "nats", ("<=", 1.47), "1.4697 (nanoGPT on an A100, 200 random batches)", optional=True),
+    Row(f"{TRANSLATED}: {LOWER}", "", None, "36.5 (well-known tutorial, test, lowercased tokens)", optional=True),
+    Row(f"{TRANSLATED}: {CASED}", "", optional=True),
+    Row(f"{TRANSLATED}: {NATS}", "nats", optional=True),
 ]
 STEPS = 2000
 
@@ -63,6 +71,11 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield KEPT, information(model)["c1"].value, protocol_of(run) | device
     accuracy = clustering_accuracy(model, reload(run.config["data"]))
     yield CLUSTERS, 100 * accuracy.value, accuracy.protocol | protocol_of(run) | device
+
+    value, protocol = nats(trained("gpu_shakespeare"), device="cuda")
+    yield CHARACTERS, value, protocol | device
+    for what, value, protocol in translated(trained("gpu_multi30k"), device="cuda"):
+        yield f"{TRANSLATED}: {what}", value, protocol | device
 
 
 def examples_a_second(recipe: Recipe) -> tuple[float, dict[str, Any]]:

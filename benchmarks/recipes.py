@@ -259,4 +259,10 @@ RECIPES = {
         for way in ("together", "apart", "apart_then_together")
         for seed in (0,)
     },
+    "captions": Recipe(
+        "reader",
+        {"decoder": "transformer", "layers": 2, "dropout": 0.3, "shift": 2},
+        EMOJI | {"target": "caption", "tokens": "bpe", "vocabulary": 1000},
+        READING | {"batch_size": 50, "steps": 1800, "eval_every": 100},
+    ),
 }

@@ -39,15 +39,15 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield LSTM, *nats(trained("shakespeare_lstm"))
 
 
-def nats(run: Run) -> tuple[float, dict[str, Any]]:
+def nats(run: Run, device: str = "cpu") -> tuple[float, dict[str, Any]]:
     """Nats a character over the whole validation split, and how they were measured."""
-    scores = {score.what: score for score in text_scores(run.model(), reload(run.config["data"]), split="valid")}
+    scores = {score.what: score for score in text_scores(run.model().to(device), reload(run.config["data"]), split="valid")}
     score = scores["nats per token"]
-    closed = run.config["model"]["name"] == "ngram"
+    timed = device == "cpu" and run.config["model"]["name"] != "ngram"  # an n-gram has no steps, and a GPU's are not the processor's
     return score.value, {
         "split": "valid, the last tenth of the text, whole",
         "context": score.protocol["context"],
         "characters": score.protocol["tokens"],
-        **({} if closed else {"training_processor_seconds": processor_seconds(run)}),
+        **({"training_processor_seconds": processor_seconds(run)} if timed else {}),
         **protocol_of(run),
     }

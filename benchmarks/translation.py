@@ -14,6 +14,7 @@ from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.text import translation_scores
+from pofx.run import Run
 
 BEAM: dict[str, Any] = {"beam": 5, "length_penalty": 1.0, "length": 60}
 LANGUAGES = {"de_en": "German to English", "en_fr": "English to French"}
@@ -36,24 +37,24 @@ ROWS = [
     )
 ]
 # What the recipe does not tell
-RESUMED = {
-    "multi30k_de_en_transformer": "steps 1 to 1855 on a cosine over 3625 steps; then resumed, on one over 2712",
-    "multi30k_en_fr_transformer": "one epoch: steps 1 to 89 on a cosine over 1360 steps, to 341 on one over 904, the rest on one over 452",
-}
+RESUMED = {"multi30k_de_en_transformer": "steps 1 to 1855 on a cosine over 3625 steps; then resumed, on one over 2712"}
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     for key, name in RUNS.items():
-        run = trained(name)
-        data = reload(run.config["data"])
-        began = time.monotonic()
-        scores = {score.what: score for score in translation_scores(run.model(), data, split="valid", **BEAM)}
-        seconds = time.monotonic() - began
-        how = {"evaluation_seconds": round(seconds, 1), "training_processor_seconds": processor_seconds(run), **protocol_of(run)}
-        how |= {"learning rate": RESUMED[name]} if name in RESUMED else {}
-        for what, score in ((LOWER, scores["BLEU, lowercased"]), (CASED, scores["BLEU"])):
-            about = {"standard_error": score.standard_error, "interval_95": score.protocol["chosen"]["interval_95"]}
-            asked = {"signature": score.protocol["signature"], "decoding": score.protocol["sampling"], "rows": score.protocol["rows"]}
-            yield f"{TITLE[key]}: {what}", score.value, about | asked | how
-        best = how["checkpoint"]
-        yield f"{TITLE[key]}: {NATS}", next(value for name, value in best.items() if name.endswith(".nll")), how
+        for what, value, how in translated(trained(name)):
+            yield f"{TITLE[key]}: {what}", value, how
+
+
+def translated(run: Run, device: str = "cpu") -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """BLEU of the validation captions, lowercased and cased, and the nats that chose the weights; with how each was measured."""
+    data, began = reload(run.config["data"]), time.monotonic()
+    scores = {score.what: score for score in translation_scores(run.model().to(device), data, split="valid", **BEAM)}
+    how: dict[str, Any] = {"evaluation_seconds": round(time.monotonic() - began, 1)}
+    how |= {"training_processor_seconds": processor_seconds(run)} if device == "cpu" else {}
+    how |= protocol_of(run) | ({"learning rate": RESUMED[run.path.name]} if run.path.name in RESUMED else {})
+    for what, score in ((LOWER, scores["BLEU, lowercased"]), (CASED, scores["BLEU"])):
+        about = {"standard_error": score.standard_error, "interval_95": score.protocol["chosen"]["interval_95"]}
+        asked = {"signature": score.protocol["signature"], "decoding": score.protocol["sampling"], "rows": score.protocol["rows"]}
+        yield what, score.value, about | asked | how
+    yield NATS, next(value for name, value in how["checkpoint"].items() if name.endswith(".nll")), how

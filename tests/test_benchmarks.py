@@ -126,6 +126,8 @@ def test_a_recipe_makes_its_model_and_schedule(name):
         fields["x_labelled"] = x
     if "source" in recipe.data:
         fields["source"] = x
+    elif "target" in recipe.data:
+        fields["source"] = Image(3, recipe.data["size"], recipe.data["size"])
     if read := recipe.data.get("read"):
         places = 4 if read == "hangul" else 1
         context = Binary(places, 11) if read == "hangul" else Binary(10)

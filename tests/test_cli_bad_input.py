@@ -77,6 +77,7 @@ CASES = {
     "train vae --steps 5 --epochs 2": "steps or epochs, not both",
     "train vae --seed -1": "--seed must be between 0 and",
     "train vae --seed 9223372036854775808": "--seed must be between 0 and",
+    "train recurrent_lm --dropout 1": "--dropout must be between 0 and 0.99, not 1.0",
     "train vae --device gpu": "device must be auto, cpu",
     "models --jsn": "did you mean --json",
     # models

@@ -104,6 +104,47 @@ def test_pictures_with_captions(tmp_path):
     assert list(load(tmp_path / "emoji" / "one").fields) == ["x"], "without --target they are pictures"
 
 
+def styles(path, count: int = 20):
+    """The same things drawn in three folders, and captions of all; two things have one caption."""
+    rows = []
+    for i in range(count):
+        for style in ("blue", "ink", "oil"):
+            file = path / style / f"{i:02}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(np.full((4, 4), 4 * i, np.uint8)).save(file)
+            rows.append(json.dumps({"image": f"{style}/{i:02}.png", "caption": f"shade {max(1, i)}"}))
+    write(path / "captions.jsonl", rows)
+    return path
+
+
+def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
+    data = load(styles(tmp_path / "drawn"), target="caption", tokens="words")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 48, "valid": 6, "test": 6}
+    assert data.record["things"] == 20
+    where: dict[str, set[str]] = {}
+    for name, split in data.splits.items():
+        assert list(split.names) == sorted(split.names, key=lambda file: (file.split("/")[1], file)), "rows keep their order"
+        for file in split.names:
+            where.setdefault(file.split("/")[1], set()).add(name)
+    assert len(where) == 20
+    assert all(len(splits) == 1 for splits in where.values())
+    trained = {text for x in data.splits["train"].read(range(48))["x"] for text in data.tokenizers["x"].decode(x).split()}
+    assert trained == {"shade", *(str(max(1, int(file[:2]))) for file, (split,) in where.items() if split == "train")}
+    assert reload(json.loads(json.dumps(data.record))).record == data.record
+    with pytest.raises(UserError, match="was cut row by row, and now pictures of one thing stay in one split: train anew"):
+        reload({name: value for name, value in data.record.items() if name != "things"})
+    with pytest.raises(UserError, match="1 thing shown gives 0 for test, 1 for valid and 0 to train on"):
+        load(styles(tmp_path / "few", count=1), target="caption")
+
+
+def test_pictures_of_different_things_are_cut_as_other_rows_are(tmp_path):
+    folder = styles(tmp_path / "drawn") / "ink"
+    captioned, plain = load(folder, target="caption"), load(folder)
+    assert "things" not in captioned.record
+    for name, split in plain.splits.items():
+        assert captioned.splits[name].names == [f"ink/{file}" for file in split.names]
+
+
 def test_emoji_as_they_lie(pofx_data):
     data = load(pofx_data / "emoji" / "twitter", target="caption", size=8)
     assert data.fields["source"] == Image(3, 8, 8)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -112,12 +112,16 @@ def generator(key: object, device: torch.device | str = "cpu") -> torch.Generato
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba, 2014, arXiv 1412.6980); with `weight_decay`, decoupled from the gradient (AdamW)."""
+    """Adam (Kingma & Ba, 2014, arXiv 1412.6980); with `weight_decay`, decoupled from the gradient (AdamW).
+
+    Weights decay all alike, or `decays` matrices alone: not biases and gains, which have one dimension.
+    """
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decays: Literal["all", "matrices"] = "all"
 
 
 @dataclass(frozen=True)

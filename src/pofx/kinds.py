@@ -211,6 +211,7 @@ Count = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+Dropout = Annotated[float, Range(0, 0.99)]  # at 1 nothing would be left to learn from
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -12,7 +14,16 @@ CUSTOMARY = 0.1  # of a source that has no splits of its own, for each of valid 
 Rows = dict[str, tuple[str, np.ndarray | None]]  # split -> the part it comes from, its rows in order (None for all of them)
 
 
-def cut(parts: dict[str, int], valid: float | None, test: float | None, seed: int, spec: str, *, shuffled: bool = False) -> Rows:
+def cut(
+    parts: dict[str, int],
+    valid: float | None,
+    test: float | None,
+    seed: int,
+    spec: str,
+    *,
+    shuffled: bool = False,
+    things: Sequence[int] = (),
+) -> Rows:
     """The splits of a source whose parts have so many rows.
 
     Args:
@@ -22,6 +33,7 @@ def cut(parts: dict[str, int], valid: float | None, test: float | None, seed: in
         seed: of the draw of what is held out
         spec: for messages
         shuffled: whether the rows come in no particular order, so that nothing is drawn: the last ones are held out
+        things: what each row shows, numbered from 0, where several show one: those stay together, and fractions are of things
 
     Raises:
         TooFewRows: a split would have none
@@ -35,7 +47,7 @@ def cut(parts: dict[str, int], valid: float | None, test: float | None, seed: in
             raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: leave --{name} out")
     splits: Rows = {part: (part, None) for part in parts if part != "all"}
     part = "all" if "all" in parts else "train"
-    rows = np.arange(parts[part])
+    rows = np.arange(max(things) + 1 if things else parts[part])
     sizes = {}
     if "test" not in parts:
         sizes["test"] = round(len(rows) * (test if test is not None else CUSTOMARY if part == "all" else 0))
@@ -48,7 +60,8 @@ def cut(parts: dict[str, int], valid: float | None, test: float | None, seed: in
             raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            few = f"{len(rows)} {'row gives' if len(rows) == 1 else 'rows give'} {shown} and {max(left, 0)} to train on"
+            what = "thing shown" if things else "row"
+            few = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
             raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
@@ -57,6 +70,8 @@ def cut(parts: dict[str, int], valid: float | None, test: float | None, seed: in
             if sizes.get(name):
                 splits[name] = (part, np.sort(rows[left : left + sizes[name]]))
                 left += sizes[name]
+        if things:
+            splits = {name: (part, np.flatnonzero(np.isin(things, chosen))) for name, (_, chosen) in splits.items()}
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 

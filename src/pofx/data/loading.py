@@ -152,7 +152,7 @@ def load(
         rows_of = {"all": ("all", None)}
         if not (uncut and "all" in contents.parts):
             sizes = {part: len(held["x"]) for part, held in contents.parts.items()}
-            rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled)
+            rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled, things=contents.things)
     splits = {}
     for name, (part, rows) in rows_of.items():
         held: dict[str, Column] = {} if aloud is None else aloud.columns(part, rows, name, split_seed)
@@ -187,6 +187,7 @@ def load(
         "sha256": contents.sha256,
         "sha256_of": contents.sha256_of,
         **({"steps": steps} if steps else {}),
+        **({"things": max(contents.things) + 1} if contents.things else {}),
         **({"tokenizers": {name: tokenizer.sha256 for name, tokenizer in contents.tokenizers.items()}} if contents.tokenizers else {}),
     }
     return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers)
@@ -218,6 +219,8 @@ def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = 
     data = load(record["spec"], tokenizers=tokenizers, **options_of)
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
+    if data.record.get("things") != record.get("things"):
+        raise UserError(f"{record['spec']} was cut row by row, and now pictures of one thing stay in one split: train anew")
     if data.record.get("tokenizers") != record.get("tokenizers"):
         raise UserError(
             f"{record['spec']}: its tokenizers are not those of the record; give them, as the run folder has them in tokenizers/"

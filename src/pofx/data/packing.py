@@ -22,7 +22,7 @@ from pofx.data.tokenizing import Tokenizer
 from pofx.errors import UserError
 from pofx.kinds import Kind, Series, Vector
 
-VERSION = 2  # of the form; packs of another version are not read, but written anew
+VERSION = 3  # of the form; packs of another version are not read, but written anew
 T = TypeVar("T")
 
 
@@ -115,6 +115,7 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "shuffled": contents.shuffled,
             "problems": contents.problems,
             "names": contents.names,
+            "things": contents.things,
             "columns": contents.columns,
             "tokenizers": {name: tokenizer.to_json() for name, tokenizer in contents.tokenizers.items()},
         }
@@ -184,8 +185,9 @@ def opened(folder: Path) -> Contents:
         shuffled=manifest["shuffled"],
         pack=folder,
         names=manifest["names"],
-        columns=tuple(manifest.get("columns", ())),  # not in older packs, none of which is of a series; nor are the next, of text
-        tokenizers={name: Tokenizer.from_json(text) for name, text in manifest.get("tokenizers", {}).items()},
+        things=manifest["things"],
+        columns=tuple(manifest["columns"]),
+        tokenizers={name: Tokenizer.from_json(text) for name, text in manifest["tokenizers"].items()},
     )
 
 

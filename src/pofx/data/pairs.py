@@ -90,6 +90,8 @@ def pictures_named(path: Path, folder: Path, source: str | None) -> list[Path]:
 def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -> Contents:
     """The texts under the key `target` of each line; and the source beside it: the text under the key `source`, or else the line's picture.
 
+    Pictures in different folders that have one file name and one text show one thing, as an emoji in several styles.
+
     Args:
         path: a .jsonl file
         folder: only lines with a picture below this folder are taken, where they have pictures
@@ -128,7 +130,9 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
         problems.append(left_out(path, without, f"without {target}"))
     if len(kept["all"]) < len(pictures):
         parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in kept["all"]] for of in ("texts", "numbers")))}
-    contents = tokenised({"all": parts}, str(path), chosen, problems)
+    names, number = [pictures[row].name for row in kept["all"]], dict[tuple[str, str], int]()
+    things = [number.setdefault((Path(name).stem, text), len(number)) for name, text in zip(names, parts["x"].texts, strict=True)]
+    contents = tokenised({"all": parts}, str(path), chosen, problems, things if len(number) < len(things) else ())
     contents.add("source", kind, x)
-    contents.names = {"all": [pictures[row].name for row in kept["all"]]}
+    contents.names = {"all": names}
     return contents

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,9 @@ def left_out(path: Path, lines: list[int], why: str = "blank") -> str:
     return f"{path.name}: {len(lines)} {'line' if len(lines) == 1 else 'lines'} left out, {why} (line {shown})"
 
 
-def tokenised(parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str, Any], problems: list[str]) -> Contents:
+def tokenised(
+    parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str, Any], problems: list[str], things: Sequence[int] = ()
+) -> Contents:
     """Examples made into tokens.
 
     Args:
@@ -103,12 +105,15 @@ def tokenised(parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str,
         chosen: `OPTIONS`; tokenizers, to use instead of new ones; and how the splits are cut, for a tokenizer is learned from the
             text that is trained on (an alphabet from all there is)
         problems: that were met so far
+        things: as in `cut`
     """
     sizes = {part: len(fields["x"].texts) for part, fields in parts.items()}
     whole = chosen["uncut"] and "all" in sizes
-    trained, rows = ("all", None) if whole else cut(sizes, chosen["valid"], chosen["test"], chosen["split_seed"], source)["train"]
+    trained, rows = "all", None
+    if not whole:
+        trained, rows = cut(sizes, chosen["valid"], chosen["test"], chosen["split_seed"], source, things=things)["train"]
     names = list(parts[trained])
-    contents = Contents({}, {part: {} for part in parts}, problems=problems)
+    contents = Contents({}, {part: {} for part in parts}, problems=problems, things=list(things))
     if chosen["shared"] and len(names) == 1:
         raise UserError(f"{source}: --shared is for two sides of text, source and target: leave it out")
 

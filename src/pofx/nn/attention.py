@@ -7,6 +7,7 @@ E = D / N width of a head, C = 2: keys and values.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -30,9 +31,9 @@ class Attention(nn.Module):
         """What the score needs of the source alone, (B, S, ...)."""
         return memory_BSD
 
+    @abstractmethod
     def score(self, query_BLQ: Tensor, keys_BSK: Tensor) -> Tensor:
         """How well each key fits each query, (B, L, S)."""
-        raise NotImplementedError
 
     def forward(
         self, query_BLQ: Tensor, memory_BSD: Tensor, mask_BS: Tensor | None = None, keys_BSK: Tensor | None = None

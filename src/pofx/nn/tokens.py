@@ -18,6 +18,7 @@ from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Ratio
 from pofx.kinds import END, NOTHING, Image, Kind, NonNegative, Range, Size, Tokens, check_value
 from pofx.model import Model
+from pofx.nn.recurrent import Recurrent
 from pofx.options import annotations_of
 
 Memory = dict[str, Tensor]  # what a model keeps of its source, batch first
@@ -394,6 +395,30 @@ class Translator(TokenModel):
         check_options(self.translate, beam=beam, length_penalty=length_penalty, length=length)
         self.asked(source, len(source))
         return self.search(self.read(source), len(source), beam=beam, length_penalty=length_penalty, length=length)
+
+
+class RecurrentTranslator(Translator):
+    """A `Translator` whose decoder is `recurrent`, so that its gates can be looked at.
+
+    A subclass defines `cell_inputs`.
+    """
+
+    recurrent: Recurrent
+
+    @abstractmethod
+    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
+        """What the decoder's cells are given as they predict each token of x, (B, L, I)."""
+
+    def gates(self, x: Tensor, *, given: Tensor, layer: int = -1) -> dict[str, Tensor]:
+        """The gates of a layer of the decoder that predict each token of x (B, L), given sources (B, S), by name, (B, L, H) each.
+
+        Args:
+            x: tokens
+            given: sources
+            layer: which, from 0; -1: the last
+        """
+        memory = self.read(self.asked(given, len(x)))
+        return self.recurrent.gates(self.cell_inputs(x, memory), self.start(memory, len(x)), layer)
 
 
 def check_options(method: Callable[..., Any], **values: Any) -> None:

@@ -49,18 +49,24 @@ class FusedAdam:
 
     Args:
         parameters: of one dtype, on one device
-        kind: betas, eps and weight decay
+        kind: betas, eps, weight decay and what decays
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: Adam):
-        self.parameters, self.kind = parameters, kind
+        self.kind = kind
+        decayed = [p for p in parameters if kind.decays == "all" or p.dim() > 1]
+        self.groups = [(decayed, kind.weight_decay), ([p for p in parameters if kind.decays == "matrices" and p.dim() <= 1], 0.0)]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Move every parameter that has a gradient."""
-        moving: list[Tensor] = [p for p in self.parameters if p.grad is not None]
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        for parameters, decay in self.groups:
+            self._move(parameters, decay, lr)
+
+    def _move(self, parameters: Sequence[nn.Parameter], decay: float, lr: float) -> None:
+        moving: list[Tensor] = [p for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if not moving:
             return
         for p in moving:
@@ -73,10 +79,10 @@ class FusedAdam:
         steps, averages, squares = ([self.state[p][slot] for p in moving] for slot in ("step", "exp_avg", "exp_avg_sq"))
         torch._foreach_add_(steps, 1)
         beta1, beta2 = self.kind.betas
-        kernel = torch._fused_adamw_ if self.kind.weight_decay else torch._fused_adam_
+        kernel = torch._fused_adamw_ if decay else torch._fused_adam_
         kernel(
             moving, gradients, averages, squares, [], steps,
-            lr=lr, beta1=beta1, beta2=beta2, weight_decay=self.kind.weight_decay, eps=self.kind.eps, amsgrad=False, maximize=False,
+            lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay, eps=self.kind.eps, amsgrad=False, maximize=False,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Player, Stage, Watched
-from pofx.kinds import Binary, Category, Image, NonNegative, Range, Size, Vector
+from pofx.kinds import Binary, Category, Dropout, Image, NonNegative, Range, Size, Vector
 from pofx.model import Model
 from pofx.nn.noise import Corruption, Injector
 
@@ -68,7 +68,7 @@ class StackedDenoisingAutoEncoder(Model):
         level: NonNegative = 0.25,
         pretrain: Annotated[float, Range(0, 0.99)] = 0.5,
         tune_level: NonNegative = 0.0,
-        dropout: Annotated[float, Range(0, 0.99)] = 0.0,
+        dropout: Dropout = 0.0,
     ):
         super().__init__()
         if not hidden:

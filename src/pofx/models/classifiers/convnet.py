@@ -6,14 +6,14 @@ Shapes: B examples, C channels, H and W height and width, F features, K classes.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Watched
-from pofx.kinds import Binary, Category, Image, Range, Size, Vector
+from pofx.kinds import Binary, Category, Dropout, Image, Size, Vector
 from pofx.model import Model
 from pofx.nn.networks import ChannelsLast
 
@@ -57,7 +57,7 @@ class ConvNet(Model):
         *,
         channels: tuple[Size, ...] = (32, 64, 64),
         features: Size = 128,
-        dropout: Annotated[float, Range(0, 0.99)] = 0.5,
+        dropout: Dropout = 0.5,
     ):
         super().__init__()
         if len(x.shape) != 3:

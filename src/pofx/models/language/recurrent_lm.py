@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.game import Noise
-from pofx.kinds import Fraction, Size, Tokens
+from pofx.kinds import Dropout, Size, Tokens
 from pofx.nn.recurrent import Cell, Recurrent
 from pofx.nn.tokens import Memory, State, TokenModel, before
 
@@ -56,7 +56,7 @@ class RecurrentLM(TokenModel):
         hidden: Size = 256,
         layers: Size = 1,
         embedding: Size | None = None,
-        dropout: Fraction = 0.0,
+        dropout: Dropout = 0.0,
         tie: bool = False,
     ):
         super().__init__(x)

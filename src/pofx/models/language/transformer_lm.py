@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.game import Adam, Noise, Player, Stage
-from pofx.kinds import Fraction, Size, Tokens
+from pofx.kinds import Dropout, Size, Tokens
 from pofx.nn.tokens import Memory, State, TokenModel, before
 from pofx.nn.transformer import Activation, Positions, Stack, Where, place
 
@@ -62,7 +62,7 @@ class TransformerLM(TokenModel):
         positions: Where = "learned",
         activation: Activation = "gelu",
         window: Size | None = None,
-        dropout: Fraction = 0.0,
+        dropout: Dropout = 0.0,
     ):
         super().__init__(x)
         self.context, self.dropout, self.reach = x.length, dropout, x.length if window is None else layers * (window - 1) + 1
@@ -97,4 +97,5 @@ class TransformerLM(TokenModel):
         return super().depends().triu(-self.reach)
 
     def stages(self) -> list[Stage]:
-        return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1))])]
+        adam = Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, decays="matrices")
+        return [Stage("train", [Player(self.title(), [self], self.loss, adam)])]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.game import Noise
-from pofx.kinds import NOTHING, Fraction, Size, Tokens
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
 from pofx.nn.attention import SCORES, Score
 from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Memory, State, Translator, before
+from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
 
 FIRST = "first_"  # in the names of the memory's tensors: the decoder's state before its first token
 
@@ -29,7 +29,7 @@ class Decoded(NamedTuple):
     inputs_BLI: Tensor
 
 
-class RecurrentAttention(Translator):
+class RecurrentAttention(RecurrentTranslator):
     """Encoder-decoder with attention: at each token of x the decoder looks at the source again, and chooses where.
 
     The encoder reads the source m = (m_1 .. m_S) and hands its last state to the decoder. With e_t the embedding of x_{t-1}, a softmax over
@@ -92,7 +92,7 @@ class RecurrentAttention(Translator):
         layers: Size = 1,
         bidirectional: bool = True,
         input_feeding: bool = False,
-        dropout: Fraction = 0.2,
+        dropout: Dropout = 0.2,
         smoothing: Fraction = 0.0,
         tie: bool = True,
     ):
@@ -178,14 +178,5 @@ class RecurrentAttention(Translator):
         memory = self.read(self.asked(given, len(x)))
         return {"decoder": self.decoded(self.embedding(before(x)), memory).weights_BLS[:, None]}
 
-    def gates(self, x: Tensor, *, given: Tensor, layer: int = -1) -> dict[str, Tensor]:
-        """The gates of a layer of the decoder that predict each token of x (B, L), given sources (B, S), by name, (B, L, H) each.
-
-        Args:
-            x: tokens
-            given: sources
-            layer: which, from 0; -1: the last
-        """
-        memory = self.read(self.asked(given, len(x)))
-        inputs_BLI = self.decoded(self.embedding(before(x)), memory).inputs_BLI
-        return self.recurrent.gates(inputs_BLI, self.start(memory, len(x)), layer)
+    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
+        return self.decoded(self.embedding(before(x_BL)), memory).inputs_BLI

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Batch, Noise, Part, Player, Stage
-from pofx.kinds import Binary, Count, Image, Range, Size, Tokens
+from pofx.kinds import Binary, Count, Dropout, Image, Range, Size, Tokens
 from pofx.nn.attention import General
 from pofx.nn.networks import ChannelsLast
 from pofx.nn.recurrent import Recurrent
@@ -93,7 +93,7 @@ class PictureReader(Translator):
         hidden: Size = 128,
         layers: Size = 1,
         heads: Size = 4,
-        dropout: Annotated[float, Range(0, 0.99)] = 0.0,
+        dropout: Dropout = 0.0,
         shift: Count = 0,
     ):
         super().__init__(x, source)

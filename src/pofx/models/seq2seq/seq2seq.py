@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from pofx.game import Noise
-from pofx.kinds import NOTHING, Fraction, Size, Tokens
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
 from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Memory, State, Translator, before
+from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
 
 Schedule = Literal["inverse_sigmoid", "linear"]
 
 
-class Seq2Seq(Translator):
+class Seq2Seq(RecurrentTranslator):
     """Encoder-decoder: an encoder reads the source into one vector c, and a decoder that begins with it says x token by token.
 
     c = last state of the encoder;  h_0 = f(c);  h_t = cell(e_t, h_{t-1});  p(x_t | x_<t, source) = softmax(W h_t + b)
@@ -78,7 +78,7 @@ class Seq2Seq(Translator):
         reverse: bool = True,
         bidirectional: bool = False,
         feed: bool = False,
-        dropout: Fraction = 0.2,
+        dropout: Dropout = 0.2,
         smoothing: Fraction = 0.0,
         sampling: Fraction = 0.0,
         sampling_schedule: Schedule = "inverse_sigmoid",
@@ -169,17 +169,8 @@ class Seq2Seq(Translator):
 
     # To be looked at
 
-    def gates(self, x: Tensor, *, given: Tensor, layer: int = -1) -> dict[str, Tensor]:
-        """The gates of a layer of the decoder that predict each token of x (B, L), given sources (B, S), by name, (B, L, H) each.
-
-        Args:
-            x: tokens
-            given: sources
-            layer: which, from 0; -1: the last
-        """
-        memory = self.read(self.asked(given, len(x)))
-        inputs_BLI = self.with_context(self.embedding(before(x)), memory)
-        return self.recurrent.gates(inputs_BLI, self.start(memory, len(x)), layer)
+    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
+        return self.with_context(self.embedding(before(x_BL)), memory)
 
 
 def from_the_end(source_BS: Tensor, mask_BS: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.game import Batch, Noise, Part, generator
-from pofx.kinds import NOTHING, Fraction, Size, Tokens, Vector
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens, Vector
 from pofx.nn.recurrent import Cell, Recurrent
 from pofx.nn.tokens import Decoder, Memory, State, before, check_field
 
@@ -66,7 +66,7 @@ class SequenceAutoencoder(Decoder):
         embedding: Size = 128,
         layers: Size = 1,
         bidirectional: bool = True,
-        dropout: Fraction = 0.0,
+        dropout: Dropout = 0.0,
         forget: Fraction = 0.0,
     ):
         super().__init__(x)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Adam, Noise, Player, Stage
-from pofx.kinds import NOTHING, Fraction, Size, Tokens
+from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
 from pofx.nn.tokens import Memory, State, Translator, before
 from pofx.nn.transformer import Activation, Norm, Positions, Stack, Where, place
 
@@ -70,7 +70,7 @@ class Transformer(Translator):
         positions: Where = "sinusoidal",
         norm: Norm = "pre",
         activation: Activation = "relu",
-        dropout: Fraction = 0.1,
+        dropout: Dropout = 0.1,
         smoothing: Fraction = 0.1,
         tie: Literal["none", "output", "all"] = "output",
     ):
