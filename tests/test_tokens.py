@@ -110,6 +110,16 @@ def test_tokens_are_drawn_at_a_temperature_and_among_the_likeliest():
         assert_close(seen.double(), expected, atol=5 * math.sqrt(0.25 / n), rtol=0, msg=lambda m, o=options: f"{o}: {m}")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [1e-4, 1e-40, 1e-320])
+@pytest.mark.parametrize(("top_k", "top_p"), [(None, 1.0), (2, 1.0), (None, 0.5)])
+def test_a_small_temperature_takes_the_likeliest_and_is_a_number(dtype, temperature, top_k, top_p):
+    p = torch.tensor([[0.0, 0.3, 0.5, 0.2], [0.25, 0.25, 0.5, 0.0]], dtype=dtype)
+    assert restricted(p.log(), temperature, top_k, top_p).exp().tolist() == [[0, 0, 1, 0], [0, 0, 1, 0]]
+    x = Trigram(Tokens(V, 4)).sample(3, temperature=temperature, top_k=top_k, top_p=top_p)
+    assert torch.equal(x, Trigram(Tokens(V, 4)).sample(3, temperature=0))
+
+
 def test_top_p_keeps_the_fewest_tokens_that_reach_it():
     p = torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64)
     for top_p, kept in ((0.39, [1]), (0.41, [1, 3]), (0.71, [1, 2, 3]), (1.0, [0, 1, 2, 3])):

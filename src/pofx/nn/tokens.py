@@ -260,7 +260,8 @@ def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: f
     W = log_p_BW.shape[-1]
     if temperature == 0:
         top_k, temperature = 1, 1.0
-    log_p_BW = log_p_BW / temperature
+    log_p_BW = log_p_BW - log_p_BW.amax(-1, keepdim=True)  # so that the likeliest is divided into 0, however small what divides
+    log_p_BW = log_p_BW / max(temperature, torch.finfo(log_p_BW.dtype).tiny)
     if (top_k is None or top_k >= W) and top_p >= 1:
         return log_p_BW.log_softmax(-1)
     sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
