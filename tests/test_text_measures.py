@@ -98,6 +98,17 @@ def test_each_token_of_a_running_text_is_scored_once_and_from_half_a_window(wind
     assert max(map(len, seen.values())) <= 3, "and no more windows than that"
 
 
+def test_what_is_scored_at_once_is_bounded_by_the_vocabulary_too_and_changes_nothing(running, monkeypatch):
+    model, tokens = bigram(running.fields["x"]), running_text(running.splits["train"])
+    whole, sizes, conditionals = running_log_probs(model, tokens, 8), [], model.conditionals
+    monkeypatch.setattr(model, "conditionals", lambda x_BL: sizes.append(x_BL.numel()) or conditionals(x_BL))
+    for scores, most in ((100 * model.tokens.vocabulary, 100), (1, 8)):  # a window at least
+        sizes.clear()
+        monkeypatch.setattr("pofx.evaluate.text.SCORES", scores)
+        assert np.array_equal(running_log_probs(model, tokens, 8), whole)
+        assert most - 8 < max(sizes) <= most
+
+
 def test_a_running_text_is_scored_whole(running):
     model, split = bigram(running.fields["x"]), running.splits["test"]
     whole = running_text(split)

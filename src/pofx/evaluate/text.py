@@ -23,7 +23,7 @@ from pofx.model import Model, require
 if TYPE_CHECKING:
     from pofx.data.tokenizing import Tokenizer
 
-AT_ONCE = 2**14  # tokens of windows that are scored together
+AT_ONCE, SCORES = 2**14, 2**24  # tokens of windows that are scored together, and the numbers that a model says of them: one for each word
 RESAMPLED = 1000  # times, for the interval of a corpus score
 SENTENCES = 4  # words that a reference has on average, for n-grams of four to be counted
 MAKING = ("tokens", "vocabulary", "length", "shared", "tokenizers", "fields", "window", "stride")  # of data: how text became tokens
@@ -63,9 +63,10 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
     N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
     window = min(window, N)
     begins = [*range(0, N - window, max(1, window // 2)), N - window]
+    together = max(1, min(AT_ONCE, SCORES // model.inputs["x"].vocabulary) // window)
     log_p_N, done = np.zeros(N), 0
     with evaluating(model):
-        for some in torch.tensor(begins).split(max(1, AT_ONCE // window)):
+        for some in torch.tensor(begins).split(together):
             x_BL = torch.stack([text_N[begin : begin + window] for begin in some.tolist()]).to(device_of(model))
             for begin, log_p_L in zip(some.tolist(), model.conditionals(x_BL).double().cpu().numpy(), strict=True):
                 log_p_N[done : begin + window] = log_p_L[done - begin :]
