@@ -61,6 +61,16 @@ def test_together_the_loss_of_the_text_reaches_every_parameter(encoder, decoder,
     assert not deaf
 
 
+def test_what_is_between_layers_of_the_recurrent_decoder_is_dropped(monkeypatch):
+    dropped = []
+    monkeypatch.setattr(Noise, "dropout", lambda self, h, probability: dropped.append(probability) or h)
+    for layers in (1, 3):
+        model = made(layers=layers, dropout=0.3).train()
+        dropped.clear()
+        model.decoder.logits(batch()["x"], model.read(batch()["source"]), noise())
+        assert dropped == [0.3] * (layers + 1)
+
+
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])
 @pytest.mark.parametrize("code", [CODE, Binary(3)])
 def test_apart_neither_hears_of_the_other(decoder, code):

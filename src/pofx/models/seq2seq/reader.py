@@ -225,7 +225,9 @@ class RecurrentDecoder(nn.Module):
         return {"h_BKH": self.begin(memory["m_BSD"].flatten(1)).tanh().unflatten(1, (len(self.cells.layers), -1))}
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        s_BLD, _ = self.cells(self._dropped(self.embedding(before(x_BL)), noise), state=self.start(memory))
+        s_BLD, _ = self.cells(
+            self._dropped(self.embedding(before(x_BL)), noise), state=self.start(memory), dropout=self.dropout, noise=noise
+        )
         return self._say(s_BLD, memory, noise)
 
     def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
