@@ -121,7 +121,7 @@ class Recurrent(nn.Module):
         starts = [part.unflatten(1, (-1, self.hidden)).transpose(0, 1).contiguous() for part in first.values()]
         start = tuple(starts) if self.cell == "lstm" else starts[0]
         with torch.autocast("cpu", enabled=False):
-            if mask_BL is None:
+            if mask_BL is None or not len(x_BLD):  # torch packs no empty batch
                 h_BLH, last = layer(x_BLD, start)
             else:
                 lengths_B = mask_BL.sum(1).clamp(min=1).cpu()  # torch wants a step or more: a row without one reads what fills it
