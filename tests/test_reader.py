@@ -12,7 +12,7 @@ from pofx.models.seq2seq.reader import PictureReader
 from pofx.nn.attention import General
 from pofx.run import seeded
 from pofx.testing import check_model
-from pofx.train import Training
+from pofx.train import Training, train
 from pofx.train.trainer import Trainer
 
 X, PICTURE, CODE = Tokens(7, 5), Image(1, 6, 8), Binary(2, 3)
@@ -142,6 +142,19 @@ def test_each_way_learns_to_read(decoder, trained):
 
 
 # Where it looks
+
+
+def test_where_two_are_trained_apart_there_is_nothing_to_stop_by(tmp_path):
+    data = bars()
+    for trained in ("apart", "apart_then_together"):
+        model = made(data.fields["x"], data.fields["source"], data.fields["context"], sees="code", trained=trained)
+        training, out = Training(steps=2, batch_size=8, patience=3, device="cpu"), tmp_path / trained
+        if trained == "apart":
+            with pytest.raises(UserError, match="is trained by encoder, decoder, whose losses together say nothing .* leave --patience out"):
+                train(model, data, training, out)
+            assert not out.exists()
+        else:
+            train(model, data, training, out)
 
 
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])

@@ -39,7 +39,8 @@ class PictureReader(Translator):
 
     Through a code the two can be trained apart: the encoder from the picture to the code, by the cross-entropy of its bits, and the decoder
     from the true code to the text. Neither then hears of the other's errors, until they are trained together: the loss of the text,
-    through the code that the encoder gives.
+    through the code that the encoder gives. Trained apart, neither loss is that of the reader, so none is validated: the last weights are
+    kept.
 
     In training, a convolution's outputs are normalised over the batch (by batch statistics).
 
