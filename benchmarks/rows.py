@@ -95,8 +95,9 @@ def _processor_minutes(measured: dict[str, Any]) -> float:
 
 
 def table(promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
-    """Every promised row, measured or not, as a Markdown table."""
+    """Every promised row, measured or not, as a Markdown table; under it, where a training was stopped, how its learning rate went on."""
     lines = ["| benchmark | what | measured | to reach | reference | minutes |", "|---|---|---|---|---|---|"]
+    notes = []
     for name, rows in promised.items():
         kept = read(name, folder)
         for row in rows:
@@ -108,8 +109,10 @@ def table(promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
                 error = measured["protocol"].get("standard_error")
                 value = f"{measured['value']:.4g} {row.unit}".strip() + (f" (s.e. {error:.2g})" if error is not None else "")
                 minutes = f"{measured['seconds'] / 60:.1f}"
+                if stopped := measured["protocol"].get("learning rate"):
+                    notes.append(f"- {row.what.partition(': ')[0]}: learning rate in training: {stopped}.")
             reach = "reported" if row.reach is None else f"{row.reach[0]} {row.reach[1]:g}"
             if measured is not None and not row.reached(measured["value"]):
                 reach += " (not reached)"
             lines.append(f"| {name} | {row.what} | {value} | {reach} | {row.reference} | {minutes} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *([""] if notes else []), *dict.fromkeys(notes)])

@@ -77,6 +77,13 @@ def test_the_table_has_a_line_for_every_promise(tmp_path):
     assert all(line.count("|") == 7 for line in lines)
 
 
+def test_a_training_that_was_stopped_is_told_of_once_under_the_table(tmp_path):
+    scores = [rows.Row(f"pairs, validation: {what}", "") for what in ("BLEU", "nats")]
+    rows.write("one", [row.measured(1.0, {"learning rate": "steps 1 to 9; then resumed"}, 60.0) for row in scores], tmp_path)
+    *_, blank, told = rows.table({"one": scores}, tmp_path).splitlines()
+    assert (blank, told) == ("", "- pairs, validation: learning rate in training: steps 1 to 9; then resumed.")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_benchmark_promises_is_well_formed(name):
     module = importlib.import_module(f"benchmarks.{name}")

@@ -384,6 +384,40 @@ def test_attention_and_gates_are_drawn(ask, folder, tmp_path):
     assert height > width, "gates, and states under them"
 
 
+def test_layers_and_heads_are_drawn_one_by_one(folder, tmp_path, capsys):
+    pairs = ["--data", str(folder / "train.fr"), "--target", str(folder / "train.en"), "--tokens", "words"]
+    small = {
+        "transformer": [*pairs, "--layers", "2", "--heads", "2", "--width", "4"],
+        "attention": [*pairs, "--layers", "2", "--hidden", "4"],
+        "recurrent_lm": ["--data", str(folder / "lines.txt"), "--layers", "2", "--hidden", "4"],
+        "reader": ["--data", str(folder / "captions.jsonl"), "--target", "caption", "--hidden", "4"],
+    }
+    looks = {"transformer": ["--source", "le chat"], "attention": ["--source", "le chat"], "recurrent_lm": ["--text", "the cat"], "reader": []}
+    for name, flags in small.items():
+        assert main(["train", name, *flags, "--steps", "1", "--out", str(tmp_path / name)]) == 0
+
+    def drawn(name, *flags):
+        assert main(["inspect", str(tmp_path / name), *looks[name], *flags, "--out", str(tmp_path / "a.png")]) == 0
+        return (tmp_path / "a.png").read_bytes()
+
+    whole = ([], ["--head", "1"], ["--head", "2"], ["--layer", "1"], ["--layer", "2"], ["--layer", "2", "--head", "1"])
+    assert len({drawn("transformer", *flags) for flags in whole}) == 6
+    for name in ("attention", "recurrent_lm"):
+        assert drawn(name, "--layer", "1") != drawn(name) == drawn(name, "--layer", "2")
+    for name, *flags, message in (
+        ("transformer", "--layer", "3", "--layer 3 is not there: transformer has 2 to draw"),
+        ("transformer", "--head", "3", "--head 3 is not there: transformer has 2 to draw"),
+        ("attention", "--layer", "3", "--layer 3 is not there: attention has 2 to draw"),
+        ("recurrent_lm", "--layer", "3", "--layer 3 is not there: recurrent_lm has 2 to draw"),
+        ("recurrent_lm", "--head", "1", "recurrent_lm has no attention, and so no heads: leave --head out"),
+        ("reader", "--layer", "2", "--layer 2 is not there: reader has 1 to draw"),
+        ("transformer", "--head", "0", "--head must be 1 or more"),
+    ):
+        capsys.readouterr()
+        assert main(["inspect", str(tmp_path / name), *looks[name], *flags]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_cells_are_where_they_belong():
     matrix = np.zeros((2, 3))
     matrix[1, 2] = 1

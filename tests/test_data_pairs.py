@@ -43,10 +43,23 @@ def test_a_folder_of_both_languages(tmp_path):
     assert data.record["tokenizers"] == {name: data.fields[name].tokenizer for name in ("x", "source")}
     assert reload(json.loads(json.dumps(data.record))).record == data.record
     shared = load(tmp_path / "pairs", source="de", target="en", shared=True)
-    assert shared.fields["x"] == shared.fields["source"]
+    assert len({(kind.vocabulary, kind.tokenizer) for kind in shared.fields.values()}) == 1
     alone = load(tmp_path / "pairs", target="de")
     assert list(alone.fields) == ["x"]
     assert alone.tokenizers["x"].decode(alone.splits["train"].read([3])["x"][0]) == GERMAN[3]
+
+
+def test_each_side_has_its_own_length(tmp_path):
+    rows = [f"{'ab' * 100}\t{x}{y}" for x in "abcde" for y in "abcde"]
+    data = load(write(tmp_path / "x.tsv", rows))
+    assert {name: kind.length for name, kind in data.fields.items()} == {"source": 2 * 201, "x": 2 * 3}
+    again = reload(json.loads(json.dumps(data.record)))
+    assert (again.fields, again.record) == (data.fields, data.record)
+    shorter = load(write(tmp_path / "new.tsv", ["ab\tc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
+    assert shorter.fields == data.fields, "those of a trained model, whatever the new text has"
+    with pytest.raises(UserError, match="line 1 has 7 tokens with its end mark, more than --length 6: shorten it$"):
+        load(write(tmp_path / "long.tsv", ["ab\tabcabc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
+    assert {kind.length for kind in load(tmp_path / "x.tsv", length=300).fields.values()} == {300}
 
 
 def test_two_files_and_two_columns(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from pofx.models.seq2seq.reader import PictureReader
 from pofx.nn.attention import General
 from pofx.run import seeded
 from pofx.testing import check_model
-from pofx.train import Training
+from pofx.train import Training, train
 from pofx.train.trainer import Trainer
 
 X, PICTURE, CODE = Tokens(7, 5), Image(1, 6, 8), Binary(2, 3)
@@ -59,6 +59,16 @@ def test_together_the_loss_of_the_text_reaches_every_parameter(encoder, decoder,
     total(model.loss(batch(), noise())).backward()
     deaf = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-12]
     assert not deaf
+
+
+def test_what_is_between_layers_of_the_recurrent_decoder_is_dropped(monkeypatch):
+    dropped = []
+    monkeypatch.setattr(Noise, "dropout", lambda self, h, probability: dropped.append(probability) or h)
+    for layers in (1, 3):
+        model = made(layers=layers, dropout=0.3).train()
+        dropped.clear()
+        model.decoder.logits(batch()["x"], model.read(batch()["source"]), noise())
+        assert dropped == [0.3] * (layers + 1)
 
 
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])
@@ -132,6 +142,19 @@ def test_each_way_learns_to_read(decoder, trained):
 
 
 # Where it looks
+
+
+def test_where_two_are_trained_apart_there_is_nothing_to_stop_by(tmp_path):
+    data = bars()
+    for trained in ("apart", "apart_then_together"):
+        model = made(data.fields["x"], data.fields["source"], data.fields["context"], sees="code", trained=trained)
+        training, out = Training(steps=2, batch_size=8, patience=3, device="cpu"), tmp_path / trained
+        if trained == "apart":
+            with pytest.raises(UserError, match="is trained by encoder, decoder, whose losses together say nothing .* leave --patience out"):
+                train(model, data, training, out)
+            assert not out.exists()
+        else:
+            train(model, data, training, out)
 
 
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])

@@ -259,6 +259,15 @@ def test_steps_say_what_the_whole_pass_says(model):
     assert_close(model.log_prob(X[:1, :4], given=S[:1, :3]), model.log_prob(X, given=S)[:1])  # and what fills x and source says nothing
 
 
+@pytest.mark.parametrize("arguments", [{"score": "additive"}, {"score": "general"}, {"score": "general", "input_feeding": True}], ids=str)
+def test_what_is_between_layers_of_the_decoder_is_dropped(arguments):
+    for layers in (1, 2):
+        model = attention(layers=layers, dropout=0.5, **arguments)
+        memory, e_BLE = model.read(S), model.embedding(X)
+        whole, thinned = (model.decoded(e_BLE, memory, *some).r_BLE for some in ((), (noise(),)))
+        assert torch.equal(whole, thinned) == (layers == 1)
+
+
 @pytest.mark.parametrize("model", [
     lambda: attention(), lambda: attention(score="additive", cell="gru"), lambda: attention(input_feeding=True, cell="gru_cho"),
     lambda: seq2seq(), lambda: seq2seq(feed=True, bidirectional=True, cell="gru", layers=2),

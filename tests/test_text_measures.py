@@ -98,6 +98,17 @@ def test_each_token_of_a_running_text_is_scored_once_and_from_half_a_window(wind
     assert max(map(len, seen.values())) <= 3, "and no more windows than that"
 
 
+def test_what_is_scored_at_once_is_bounded_by_the_vocabulary_too_and_changes_nothing(running, monkeypatch):
+    model, tokens = bigram(running.fields["x"]), running_text(running.splits["train"])
+    whole, sizes, conditionals = running_log_probs(model, tokens, 8), [], model.conditionals
+    monkeypatch.setattr(model, "conditionals", lambda x_BL: sizes.append(x_BL.numel()) or conditionals(x_BL))
+    for scores, most in ((100 * model.tokens.vocabulary, 100), (1, 8)):  # a window at least
+        sizes.clear()
+        monkeypatch.setattr("pofx.evaluate.text.SCORES", scores)
+        assert np.array_equal(running_log_probs(model, tokens, 8), whole)
+        assert most - 8 < max(sizes) <= most
+
+
 def test_a_running_text_is_scored_whole(running):
     model, split = bigram(running.fields["x"]), running.splits["test"]
     whole = running_text(split)
@@ -184,14 +195,32 @@ def test_bleu_is_that_of_sacrebleu_with_its_interval(pairs):
     assert "words" in bleu.note
 
 
-def test_of_readings_only_exact_match_is_measured(tmp_path):
-    file = tmp_path / "readings.tsv"
-    file.write_text("\n".join(f"{n}\t{word}" for n, word in enumerate(["zero", "one", "two", "three"] * 6)))
+def of_lines(tmp_path, texts):
+    file = tmp_path / "pairs.tsv"
+    file.write_text("\n".join(f"{n}\t{texts[n % len(texts)]}" for n in range(24)))
     data = load(file)
-    scores = [score.what for score in evaluate(Spelling(data.fields["x"], data.fields["source"]).eval(), data, split="valid")]
-    assert "exact match" in scores
-    assert not [what for what in scores if "BLEU" in what]
-    assert "nats per token given source" in scores
+    return {score.what: score for score in translation_scores(Spelling(data.fields["x"], data.fields["source"]).eval(), data, split="valid")}
+
+
+def test_of_single_words_there_is_no_bleu_and_a_note_says_so(tmp_path):
+    scores = of_lines(tmp_path, ["zero", "one", "two", "three"])
+    assert list(scores) == ["exact match", "chrF2"]
+    assert scores["chrF2"].note == "no BLEU: the references have 1 tokens on average (13a), and BLEU counts n-grams of four"
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("我喜欢在公园里跑步。", "zh"), ("ねこがいえでねている", "char"), ("ผมชอบวิ่งในสวน", "char")])
+def test_of_a_language_without_spaces_bleu_counts_characters_and_says_so(text, tokens, tmp_path):
+    scores = of_lines(tmp_path, [text])
+    assert list(scores) == ["exact match", "BLEU", "BLEU, lowercased", "chrF2"]
+    assert f"tok:{tokens}|" in scores["BLEU"].protocol["signature"]
+    assert scores["BLEU"].note is None
+
+
+def test_of_readings_of_pictures_only_exact_match_is_measured():
+    data = load("digits", read="english")
+    [score] = translation_scores(Spelling(data.fields["x"], data.fields["source"]).eval(), data, rows=4)
+    assert score.what == "exact match"
+    assert score.note.startswith("neither BLEU nor chrF: the references have 1 tokens on average")
 
 
 def test_a_reconstruction_counts_texts_and_tokens_in_place(lines):

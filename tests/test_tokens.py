@@ -12,7 +12,9 @@ from torch.testing import assert_close
 from pofx.errors import UserError
 from pofx.game import Noise, generator
 from pofx.kinds import END, NOTHING, Image, Tokens
-from pofx.nn.tokens import Reader, TokenModel, Translator, before, penalty, restricted
+from pofx.models import files, find
+from pofx.nn.recurrent import Recurrent
+from pofx.nn.tokens import Decoder, Reader, TokenModel, Translator, before, penalty, restricted
 
 V = 5
 
@@ -108,6 +110,16 @@ def test_tokens_are_drawn_at_a_temperature_and_among_the_likeliest():
         drawn = model.sample(n, generator=generator(options), temperature=temperature, top_k=top_k, top_p=top_p)
         seen = torch.bincount(drawn[:, 0] - 2, minlength=3) / n
         assert_close(seen.double(), expected, atol=5 * math.sqrt(0.25 / n), rtol=0, msg=lambda m, o=options: f"{o}: {m}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [1e-4, 1e-40, 1e-320])
+@pytest.mark.parametrize(("top_k", "top_p"), [(None, 1.0), (2, 1.0), (None, 0.5)])
+def test_a_small_temperature_takes_the_likeliest_and_is_a_number(dtype, temperature, top_k, top_p):
+    p = torch.tensor([[0.0, 0.3, 0.5, 0.2], [0.25, 0.25, 0.5, 0.0]], dtype=dtype)
+    assert restricted(p.log(), temperature, top_k, top_p).exp().tolist() == [[0, 0, 1, 0], [0, 0, 1, 0]]
+    x = Trigram(Tokens(V, 4)).sample(3, temperature=temperature, top_k=top_k, top_p=top_p)
+    assert torch.equal(x, Trigram(Tokens(V, 4)).sample(3, temperature=0))
 
 
 def test_top_p_keeps_the_fewest_tokens_that_reach_it():
@@ -247,3 +259,66 @@ def test_bad_questions_are_answered_in_one_line(ask, message):
     with pytest.raises(UserError, match=message) as error:
         ask()
     assert "\n" not in str(error.value)
+
+
+ZOO = [name for name, path in files().items() if path.parent.name in ("language", "seq2seq") and issubclass(find(name), Decoder)]
+ASKED = ("log_prob", "conditionals", "sample", "translate", "attention", "gates", "encode", "decode")
+
+
+@pytest.fixture(params=ZOO)
+def of_zoo(request):
+    """A model of tokens, and what it is given: all its methods, with so many rows of so many tokens."""
+    cls = find(request.param)
+    source = {} if "source" not in cls.needs() else {"source": Image(1, 8, 8) if request.param == "reader" else Tokens(V, 3)}
+    model = cls(Tokens(V, 4), **source, **cls.small).eval()
+
+    def ask(rows, width, **options):
+        x = torch.full((rows, width), 2)
+        given = {"given": torch.rand(rows, 1, 8, 8) if "reader" in request.param else torch.full((rows, 3), 2)} if source else {}
+        methods = {
+            "sample": lambda: model.sample(rows, **given, **options),
+            "translate": lambda: model.translate(*given.values()),
+            "encode": lambda: model.encode(x),
+            "decode": lambda: model.decode(torch.zeros(rows, *model.codes.shape)),
+        }
+        return {name: methods.get(name, lambda name=name: getattr(model, name)(x, **given)) for name in ASKED if hasattr(model, name)}
+
+    return model, ask
+
+
+def test_no_rows_give_no_rows(of_zoo):
+    for name, asked in of_zoo[1](0, 3).items():
+        found = asked()
+        assert all(len(one) == 0 for one in (found.values() if isinstance(found, dict) else [found])), name
+
+
+def test_rows_that_no_model_of_tokens_takes(of_zoo):
+    model, ask = of_zoo
+    for name, asked in ask(2, 0).items():
+        if name in ("log_prob", "conditionals", "encode"):
+            with pytest.raises(UserError, match="x has no tokens"):
+                asked()
+    for name, asked in ask(2, 5).items():
+        if name in ("log_prob", "conditionals", "encode"):
+            with pytest.raises(UserError, match="was made for x of at most 4 tokens with their end mark, not 5"):
+                asked()
+    if isinstance(model.source, Tokens):
+        with pytest.raises(UserError, match="source has no tokens"):
+            model.translate(torch.full((2, 0), 2))
+    if hasattr(model, "sample"):
+        for prompt, message in ((torch.full((3, 2), 2), "the prompt has 3 rows for 2 examples"), (torch.full((2, 2, 2), 2), "prompt must be")):
+            with pytest.raises(UserError, match=message):
+                ask(2, 3, prompt=prompt)["sample"]()
+        assert len(ask(2, 3, prompt=torch.full((1, 2), 2))["sample"]()) == 2
+
+
+def test_a_text_that_ends_is_no_longer_than_the_model_s_and_running_text_is():
+    padded = torch.tensor([[2, 3, 2, END, NOTHING, NOTHING]])
+    assert_close(Trigram(Tokens(V, 4)).log_prob(padded), Trigram(Tokens(V, 4)).log_prob(padded[:, :4]))
+    assert Trigram(Tokens(V, 4, ends=False)).log_prob(torch.full((1, 50), 2)).isfinite().all()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_take_no_rows(bidirectional):
+    h_BLH, last = Recurrent(3, 4, bidirectional=bidirectional)(torch.empty(0, 5, 3), torch.ones(0, 5, dtype=torch.bool))
+    assert (h_BLH.shape[:2], len(last["h_BKH"])) == ((0, 5), 0)

@@ -29,6 +29,7 @@ def load(
     spec: str | Path,
     uncut: bool = False,
     tokenizers: Mapping[str, Tokenizer] | None = None,
+    lengths: Mapping[str, int] | None = None,
     *,
     binarize: Binarize = "none",
     size: Size | None = None,
@@ -73,6 +74,7 @@ def load(
         spec: a name or a path
         uncut: leave a source without splits whole, as one split `all`: to ask a trained model about, not to train on
         tokenizers: field -> what makes its text into tokens, as a trained run has it, instead of a new one
+        lengths: field -> most tokens of its text, likewise
         binarize: pictures to bits: threshold (1 where x >= 0.5), or dynamic (drawn with probability x, anew in every training
             batch; one fixed draw in evaluation)
         size: pictures are resized and cropped at the centre to this many pixels a side
@@ -92,7 +94,8 @@ def load(
         tokens: what text is cut into: characters (by default), words (marks of punctuation are words too, and rare words are one that
             is unknown), or bpe, byte pairs, of which each is a frequent piece of text
         vocabulary: how many different words or byte pairs there are at most, 8000 by default
-        length: most tokens of an example of text, its end mark counted; by default twice as many as the longest to train on has
+        length: most tokens of an example of text, its end mark counted; by default, of each field, twice as many as
+            the longest to train on has
         shared: source and target have one vocabulary
         read: labels of grey pictures of digits are read aloud: x is the reading, character by character, and source is what is read. In
             english a picture, "seven"; in hangul 2 to 4 pictures in a row, drawn at random from those of their split, "삼백사십칠"
@@ -114,14 +117,14 @@ def load(
         >>> data.fields["x"], {name: len(split) for name, split in data.splits.items()}
         (Binary(dims=(1, 8, 8)), {'train': 1437, 'valid': 180, 'test': 180})
     """
-    chosen = {name: value for name, value in locals().items() if name not in ("spec", "uncut", "tokenizers")}
+    chosen = {name: value for name, value in locals().items() if name not in ("spec", "uncut", "tokenizers", "lengths")}
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
     if stride is not None and window is None:
         raise UserError("--stride is for windows of a series or of text: say --window too, or leave it out")
     if target is not None and Path(target).suffix and (file := Path(target).expanduser()).is_file():
         chosen["target"] = str(file.resolve())
-    spec, contents = find(str(spec), chosen | {"uncut": uncut, "tokenizers": dict(tokenizers or {})})
+    spec, contents = find(str(spec), chosen | {"uncut": uncut, "tokenizers": dict(tokenizers or {}), "lengths": dict(lengths or {})})
     steps: dict[str, tuple[int, int]] = {}
     rows_of: Rows
     if window is not None and contents.tokenizers:
@@ -180,7 +183,7 @@ def load(
         contents.tokenizers = {"x": aloud.tokenizer}
     elif contents.tokenizers:
         assert isinstance(x, Tokens)
-        chosen |= {"tokens": contents.tokenizers["x"].kind, "length": x.length if x.ends else None}
+        chosen |= {"tokens": contents.tokenizers["x"].kind, "length": max(text_lengths(fields).values(), default=None)}
         chosen = text.resolved(chosen)
     record = {
         "spec": spec,
@@ -211,6 +214,16 @@ SOURCE_OPTIONS = (
 )  # what the source is read with, before it is split
 
 
+def text_lengths(fields: Mapping[str, Kind]) -> dict[str, int]:
+    """Most tokens of each field of text; of running text there are none.
+
+    Example:
+        >>> text_lengths({"x": Tokens(9, 5), "source": Tokens(9, 400), "label": Category(2)})
+        {'x': 5, 'source': 400}
+    """
+    return {name: kind.length for name, kind in fields.items() if isinstance(kind, Tokens) and kind.ends}
+
+
 def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = None) -> Data:
     """The data that `record` (of `Data.record`) was written about; a UserError if they have changed since.
 
@@ -219,7 +232,8 @@ def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = 
         tokenizers: of their text, where they were kept; otherwise they are learned again
     """
     options_of = {option.name: record[option.name] for option in OPTIONS if option.name in record}
-    data = load(record["spec"], tokenizers=tokenizers, **options_of)
+    fields = {name: Kind.from_json(kind) for name, kind in record["fields"].items()}
+    data = load(record["spec"], tokenizers=tokenizers, lengths=text_lengths(fields), **options_of)
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
     if data.record.get("things") != record.get("things"):
@@ -241,7 +255,7 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     Raises:
         UserError: the data is unknown or damaged, a number is missing, or the rows are not in the order of their dates
     """
-    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}}
+    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}, "lengths": {}}
     name, contents = find(str(spec), chosen)
     return TimeSeries.of(contents, name)
 
@@ -372,7 +386,7 @@ def as_text(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
         raise UserError(f"{spec}: --vocabulary is of words or byte pairs: say --tokens words or --tokens bpe, or leave it out")
     for tokenizer in chosen["tokenizers"].values():
         taken["tokens"] = tokenizer.kind
-    return text.resolved(taken) | {name: chosen[name] for name in ("valid", "test", "split_seed", "uncut", "tokenizers")}
+    return text.resolved(taken) | {name: chosen[name] for name in ("valid", "test", "split_seed", "uncut", "tokenizers", "lengths")}
 
 
 def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:

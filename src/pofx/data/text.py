@@ -102,7 +102,7 @@ def tokenised(
     Args:
         parts: part -> field -> its texts, as many of each field
         source: for messages
-        chosen: `OPTIONS`; tokenizers, to use instead of new ones; and how the splits are cut, for a tokenizer is learned from the
+        chosen: `OPTIONS`; tokenizers, to use instead of new ones, and lengths that they go with; and how the splits are cut, for a tokenizer is learned from the
             text that is trained on (an alphabet from all there is)
         problems: that were met so far
         things: as in `cut`
@@ -136,15 +136,17 @@ def tokenised(
             flat, offsets = encoded(tokenizer, fields[name])
             contents.parts[part][name] = Ragged.of(flat, offsets, tokenizer.vocabulary)
             lengths[part, name] = np.diff(offsets) + 1
-    own = [lengths[trained, name] if rows is None else lengths[trained, name][rows] for name in names]
-    length = chosen["length"] or int(max(2 * max(some.max() for some in own), *(some.max() for some in lengths.values())))
-    for (part, name), some in lengths.items():
-        if some.max() > length:
-            row = int((some > length).argmax())
-            what = f"{parts[part][name].where(row)} has {some[row]} tokens with its end mark, more than --length {length}"
-            longer = "" if name in chosen["tokenizers"] else f", or say --length {some.max()}"  # no longer one than a trained model takes
-            raise UserError(f"{what}: shorten it{longer}")
     for name, tokenizer in contents.tokenizers.items():
+        own = lengths[trained, name] if rows is None else lengths[trained, name][rows]
+        all_of_it = [lengths[part, name] for part in parts]
+        limits = [limit for limit in (chosen["length"], chosen["lengths"].get(name)) if limit]
+        length = min(limits) if limits else int(max(2 * own.max(), *(some.max() for some in all_of_it)))
+        for part, some in zip(parts, all_of_it, strict=True):
+            if some.max() > length:
+                row = int((some > length).argmax())
+                what = f"{parts[part][name].where(row)} has {some[row]} tokens with its end mark, more than --length {length}"
+                longer = "" if name in chosen["tokenizers"] else f", or say --length {some.max()}"  # a trained model takes no longer one
+                raise UserError(f"{what}: shorten it{longer}")
         contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256)
     return contents
 

@@ -6,6 +6,9 @@ Shapes: N tokens of a running text, W of them in a window, B windows or examples
 from __future__ import annotations
 
 import math
+import unicodedata
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +26,10 @@ from pofx.model import Model, require
 if TYPE_CHECKING:
     from pofx.data.tokenizing import Tokenizer
 
-AT_ONCE = 2**14  # tokens of windows that are scored together
+AT_ONCE, SCORES = 2**14, 2**24  # tokens of windows that are scored together, and the numbers that a model says of them: one for each word
 RESAMPLED = 1000  # times, for the interval of a corpus score
-SENTENCES = 4  # words that a reference has on average, for n-grams of four to be counted
+SENTENCES = 4  # tokens that a reference has on average, for BLEU, which counts n-grams of four
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")  # scripts without spaces between words
 MAKING = ("tokens", "vocabulary", "length", "shared", "tokenizers", "fields", "window", "stride")  # of data: how text became tokens
 
 
@@ -63,9 +67,10 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
     N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
     window = min(window, N)
     begins = [*range(0, N - window, max(1, window // 2)), N - window]
+    together = max(1, min(AT_ONCE, SCORES // model.inputs["x"].vocabulary) // window)
     log_p_N, done = np.zeros(N), 0
     with evaluating(model):
-        for some in torch.tensor(begins).split(max(1, AT_ONCE // window)):
+        for some in torch.tensor(begins).split(together):
             x_BL = torch.stack([text_N[begin : begin + window] for begin in some.tolist()]).to(device_of(model))
             for begin, log_p_L in zip(some.tolist(), model.conditionals(x_BL).double().cpu().numpy(), strict=True):
                 log_p_N[done : begin + window] = log_p_L[done - begin :]
@@ -216,9 +221,10 @@ def translation_scores(
     progress: Progress | None = None,
     **asked: Any,
 ) -> list[Score]:
-    """Translations beside their references: exact match; and of sentences BLEU and chrF as sacrebleu computes them, with its signature.
+    """Translations beside their references: exact match; chrF, and of sentences BLEU, as sacrebleu computes them, with its signature.
 
-    BLEU is of whole texts as they are decoded, tokenised by sacrebleu's 13a, cased and lowercased. Its standard error is that of 1000
+    Both are of whole texts as they are decoded; BLEU is cased and lowercased, and `bleu_tokenizer` says by what. Where the references have
+    fewer than four tokens on average it is left out, and a note says so; so is chrF, of pictures. The standard errors are those of 1000
     resamples of the sentences, whose 95 % interval is in the protocol.
 
     Args:
@@ -237,6 +243,10 @@ def translation_scores(
     """
     from sacrebleu.metrics import BLEU, CHRF
 
+    class ChrF(CHRF):
+        def _compute_f_score(self, statistics: list[int]) -> float:
+            return float(super()._compute_f_score(statistics))  # 0.0 or float32 there, of which sacrebleu cannot take the mean
+
     tokenizer, rows_of, options = data.tokenizers["x"], data.splits[split], translating_options(model, asked)
     chosen = chosen_rows(rows_of, rows)
     found = [tokenizer.decode(x_L) for x_L in translations(model, rows_of, chosen, options, progress)]
@@ -244,18 +254,36 @@ def translation_scores(
     protocol = untokenised({**(about or {}), **rows_record(chosen), "sampling": options, **environment(model)}, tokenizer)
     same = np.array([one == other for one, other in zip(found, wanted, strict=True)], dtype=np.float64)
     scores = [mean_score("exact match", same, "share of examples", protocol)]
-    if sum(len(text.split()) for text in wanted) < SENTENCES * len(wanted):
-        return scores
-    note = None
+    tokenize = bleu_tokenizer(wanted)
+    bleu: dict[str, Any] = {"BLEU": BLEU(tokenize=tokenize), "BLEU, lowercased": BLEU(tokenize=tokenize, lowercase=True)}
+    each = sum(len(bleu["BLEU"].tokenizer(text).split()) for text in wanted) / len(wanted)
+    notes = []
+    if each < SENTENCES:
+        left_out = "no BLEU" if isinstance(model.inputs["source"], Tokens) else "neither BLEU nor chrF"
+        notes = [f"{left_out}: the references have {each:.2g} tokens on average ({tokenize}), and BLEU counts n-grams of four"]
+        if not isinstance(model.inputs["source"], Tokens):  # readings of labels
+            return [replace(scores[0], note=notes[0])]
     if tokenizer.kind == "words":
-        note = "the references are decoded from words: what is rare is <unknown> in them, and spaces are put where they usually are"
-    measures: dict[str, Any] = {"BLEU": BLEU(), "BLEU, lowercased": BLEU(lowercase=True), "chrF2": CHRF()}
+        notes.append("the references are decoded from words: what is rare is <unknown> in them, and spaces are put where they usually are")
+    measures, note = {**(bleu if each >= SENTENCES else {}), "chrF2": ChrF()}, "; ".join(notes) or None
     for name, measure in measures.items():
         score = measure.corpus_score(found, [wanted], n_bootstrap=RESAMPLED)
         middle, half = float(score._mean), float(score._ci)  # sacrebleu shows them in no other way than as text
         with_it = {**protocol, "signature": str(measure.get_signature()), "chosen": {"interval_95": [middle - half, middle + half]}}
         scores.append(Score(name, score.score, "of 100", half / 1.96, with_it, note))
     return scores
+
+
+def bleu_tokenizer(texts: list[str]) -> str:
+    """What sacrebleu makes tokens by: 13a; in scripts without spaces zh, of which each Chinese character is one, or char.
+
+    Example:
+        >>> [bleu_tokenizer([text]) for text in ("A red bike.", "红色的自行车。", "赤いじてんしゃ")]
+        ['13a', 'zh', 'char']
+    """
+    scripts = Counter(unicodedata.name(character, "").split(" ")[0] for text in texts for character in text if character.isalpha())
+    unspaced = sum(scripts[script] for script in UNSPACED)
+    return "13a" if 2 * unspaced <= scripts.total() else "zh" if unspaced == scripts["CJK"] else "char"
 
 
 def reconstruction_match(

@@ -121,7 +121,7 @@ class Recurrent(nn.Module):
         starts = [part.unflatten(1, (-1, self.hidden)).transpose(0, 1).contiguous() for part in first.values()]
         start = tuple(starts) if self.cell == "lstm" else starts[0]
         with torch.autocast("cpu", enabled=False):
-            if mask_BL is None:
+            if mask_BL is None or not len(x_BLD):  # torch packs no empty batch
                 h_BLH, last = layer(x_BLD, start)
             else:
                 lengths_B = mask_BL.sum(1).clamp(min=1).cpu()  # torch wants a step or more: a row without one reads what fills it
@@ -177,11 +177,13 @@ class Recurrent(nn.Module):
         W, U, b, b_hidden = (getattr(self.layers[k], name + end) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         return W, U, b, b_hidden
 
-    def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step further: h_BH of the last layer, and the state. Equal to the same step of the whole pass."""
+    def step(self, x_BD: Tensor, state: State, *, dropout: float = 0.0, noise: Noise | None = None) -> tuple[Tensor, State]:
+        """One step further: h_BH of the last layer, and the state. Equal to the same step of the whole pass, but for what is dropped."""
         self._reads_forward("step")
         h_BH, after = x_BD, []
         for k in range(len(self.layers)):
+            if k and noise is not None:
+                h_BH = noise.dropout(h_BH, dropout)
             weights, first = self._weights(k), [state[part][:, k] for part in self.parts]
             last = torch.lstm_cell(h_BH, first, *weights) if self.cell == "lstm" else [self._one(h_BH, first[0], weights)]
             h_BH = last[0]

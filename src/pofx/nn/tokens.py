@@ -155,6 +155,8 @@ class Decoder(Model):
         """
         like, V, first = self._like(), self.tokens.vocabulary, self.first
         length = self.tokens.length if length is None else length
+        if not n:
+            return torch.empty(0, 1, dtype=torch.int64, device=like.device)
         if not self.tokens.ends:
             raise UserError(f"{self.title()} was made for running text, which has no ends to search for: sample instead")
         if self.context is not None and length > self.context:
@@ -197,7 +199,7 @@ class Decoder(Model):
             if len(left_b) < len(rows_B):
                 memory = {name: tensor.unflatten(0, (-1, K))[left_b].flatten(0, 1) for name, tensor in memory.items()}
                 rows_B = rows_B[left_b]
-        return found_BL[:, : max(1, int((found_BL != NOTHING).sum(1).max()))] if n else found_BL
+        return found_BL[:, : max(1, int((found_BL != NOTHING).sum(1).max()))]
 
     def _like(self) -> Tensor:
         """A tensor on the device and of the precision of the model."""
@@ -260,7 +262,8 @@ def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: f
     W = log_p_BW.shape[-1]
     if temperature == 0:
         top_k, temperature = 1, 1.0
-    log_p_BW = log_p_BW / temperature
+    log_p_BW = log_p_BW - log_p_BW.amax(-1, keepdim=True)  # so that the likeliest is divided into 0, however small what divides
+    log_p_BW = log_p_BW / max(temperature, torch.finfo(log_p_BW.dtype).tiny)
     if (top_k is None or top_k >= W) and top_p >= 1:
         return log_p_BW.log_softmax(-1)
     sorted_BW, order_BW = log_p_BW.log_softmax(-1).sort(dim=-1, descending=True, stable=True)
@@ -341,8 +344,10 @@ class TokenModel(Decoder):
         check_options(self.sample, temperature=temperature, top_k=top_k, top_p=top_p, length=length, sampler=sampler)
         beginning = torch.empty(n, 0, dtype=torch.int64)
         if prompt is not None:
+            check_field(self, "prompt", prompt if prompt.dim() > 1 else prompt[None])
+            if prompt.dim() > 1 and len(prompt) not in (1, n):
+                raise UserError(f"the prompt has {len(prompt)} rows for {n} examples: give as many, or one for all")
             beginning = prompt.expand(n, -1)
-            check_field(self, "prompt", beginning)
             if (beginning <= END).any():
                 raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without an end mark or nothing")
             if beginning.shape[1] >= (length or self.tokens.length):
@@ -445,8 +450,12 @@ def check_field(model: Model, name: str, values: Tensor) -> None:
         return
     if values.dtype != torch.int64 or values.dim() != 2:
         raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {values.dtype} of shape {tuple(values.shape)}")
+    if name != "prompt" and not values.shape[1]:
+        raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is an end mark (1), and nothing is 0")
     if name == "source" and values.shape[1] > kind.length:
         raise UserError(f"{title} was made for a source of at most {kind.length} tokens, not {values.shape[1]}: shorten it")
+    if name == "x" and kind.ends and len(values) and (longest := int((values != NOTHING).sum(1).max())) > kind.length:
+        raise UserError(f"{title} was made for x of at most {kind.length} tokens with their end mark, not {longest}: shorten it")
     if not ((values >= 0) & (values < kind.vocabulary)).all():
         bad = values[(values < 0) | (values >= kind.vocabulary)][0]
         raise UserError(f"{name} has token {bad}, outside the vocabulary of {kind.vocabulary}: they are 0 to {kind.vocabulary - 1}")

@@ -148,7 +148,7 @@ class Block(nn.Module):
     def _rest(self, h: Tensor, source_BCNSE: Tensor | None, mask_BS: Tensor | None, noise: Noise | None = None) -> Tensor:
         look = self.source
         if look is not None and self.source_norm is not None and source_BCNSE is not None:
-            h = self._add(h, self.source_norm, lambda h: look(h.view(len(h), -1, h.shape[-1]), source_BCNSE, mask_BS).view_as(h), noise)
+            h = self._add(h, self.source_norm, lambda h: look(h if h.dim() == 3 else h[:, None], source_BCNSE, mask_BS).view_as(h), noise)
         return self._add(h, self.feed_norm, lambda h: self.down(self.active(self.up(h))), noise)
 
     def _add(self, h: Tensor, norm: nn.LayerNorm, sublayer: Callable[[Tensor], Tensor], noise: Noise | None = None) -> Tensor:

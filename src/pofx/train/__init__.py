@@ -43,7 +43,7 @@ class Training:
         ema: decay of a moving average of the weights, such as 0.999; the average is validated and kept
         average: keep the mean of the weights at the last so many validations, such as 5, which is what is validated
         keep: weights to keep: best on the validation split (where one player plays), or last
-        patience: stop after this many validations in a row without improvement
+        patience: stop after this many validations in a row without improvement (where one player plays)
         log_every: steps between rows of metrics
         eval_every: steps between validations; a fiftieth of all steps by default
         checkpoint_every: steps between saved states; by default at a validation when 30 seconds have passed since the last
@@ -126,6 +126,9 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
                 f"{model.title()} counts each token of each window, and these overlap: a token would count up to {-(-window // stride)} "
                 f"times. Load the text with stride={window}, as long as the window: --stride {window}"
             )
+    if training.patience is not None and len(playing := trainer.stages[-1].players) > 1:
+        names = ", ".join(player.name for player in playing)
+        raise UserError(f"{model.title()} is trained by {names}, whose losses together say nothing of when to stop: leave --patience out")
     if trainer.replicas.rank == 0:
         create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model, data.tokenizers)
         with explained(out):

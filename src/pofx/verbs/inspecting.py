@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pofx.verbs.lines as texts
 from pofx.errors import UserError
-from pofx.kinds import Count, Tokens
+from pofx.kinds import Count, Size, Tokens
 from pofx.verbs.files import destination, write_picture
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def inspect(
     source: str | None = None,
     data: str | None = None,
     item: Count = 0,
+    layer: Size | None = None,
+    head: Size | None = None,
     out: str | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def inspect(
         source: what x is given, if it is text
         data: what x is given, if it is a picture: one, a folder of them, or a data set; by default the run's own test split
         item: which picture, from 0
+        layer: whose attention and gates are drawn, from 1; by default the attention of all, and the gates of the last
+        head: which of an attention's heads, from 1; by default the mean over them
         out: a .png; by default samples/inside.png in the run folder
         trust: execute the model file that the run carries
     """
@@ -74,11 +78,13 @@ def inspect(
     else:
         raise UserError("say with --text what to read")
     drawn, notes = [], []
+    if head is not None and not hasattr(model, "attention"):
+        raise UserError(f"{model.title()} has no attention, and so no heads: leave --head out")
     if hasattr(model, "attention"):
-        picture, note = attention_picture(found, model, x_1L, given)
+        picture, note = attention_picture(found, model, x_1L, given, layer=layer, head=head)
         drawn, notes = [picture], [note]
     if hasattr(model, "gates"):
-        for picture, note in gate_pictures(found, model, x_1L, given):
+        for picture, note in gate_pictures(found, model, x_1L, given, layer=layer):
             drawn.append(picture)
             notes.append(note)
     from pofx.pictures import stacked
@@ -88,16 +94,27 @@ def inspect(
     return report | ({"note": said[0]} if (said := [note for note in notes if note]) else {})
 
 
-def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None, *, inner: bool = True) -> tuple[Picture, str | None]:
-    """Where the model looks as it reads or writes one text, the mean over heads: a panel for each attention that it has.
+def attention_picture(
+    run: Run,
+    model: Model,
+    x_1L: Tensor,
+    given: Tensor | None,
+    *,
+    inner: bool = True,
+    layer: int | None = None,
+    head: int | None = None,
+) -> tuple[Picture, str | None]:
+    """Where the model looks as it reads or writes one text: a panel for each attention that it has.
 
     Args:
         run: whose tokenizers name the tokens
         model: that has `attention(x, given=...)`: weights (B, N, L, S) by name. What is called "self ..." looks at what stands before
-            each token of x, "encoder ..." from the source at the source, any other from x at the source
+            each token of x, "encoder ..." from the source at the source, any other from x at the source; "... 2" is of the second layer
         x_1L: one text
         given: its source
         inner: also what does not look from x at the source
+        layer: only that of this one, from 1, where the model's layers have attention of their own; None: of all
+        head: which, from 1; None: the mean over them
     """
     from pofx.evaluate.blocks import evaluating
     from pofx.heat import heat
@@ -107,30 +124,45 @@ def attention_picture(run: Run, model: Model, x_1L: Tensor, given: Tensor | None
     names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
     if given is not None and not inner:
         names = [name for name in names if not name.startswith(("encoder", "self"))] or names
+    layers = {name.rpartition(" ")[2] for name in names if name[-1].isdigit()}
+    if layer is not None and (layers or not hasattr(model, "gates")):
+        if str(layer) not in (layers or {"1"}):
+            raise _not_there("layer", layer, model, len(layers) or 1)
+        names = [name for name in names if name.endswith(f" {layer}")] or names
+    if head is not None and head > (of := min(weights[name].shape[1] for name in names)):
+        raise _not_there("head", head, model, of)
     written = _names(run, "x", x_1L)
     read = _names(run, "source", given) if given is not None and isinstance(model.inputs["source"], Tokens) else []
     panels, rows, columns = {}, {}, {}
     for name in names:
-        panels[name] = weights[name][0].float().mean(0).cpu().numpy()
+        of_heads_NLS = weights[name][0].float()
+        panels[name] = (of_heads_NLS.mean(0) if head is None else of_heads_NLS[head - 1]).cpu().numpy()
         rows[name] = read if name.startswith("encoder") else written
         columns[name] = ["", *written[:-1]] if name.startswith("self") or given is None else read
-    return heat(panels, rows, columns, title="attention: where each token (row) looks")
+    return heat(panels, rows, columns, title=f"attention{'' if head is None else f' of head {head}'}: where each token (row) looks")
 
 
-def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) -> list[tuple[Picture, str | None]]:
+def gate_pictures(
+    run: Run, model: Model, x_1L: Tensor, given: Tensor | None, *, layer: int | None = None
+) -> list[tuple[Picture, str | None]]:
     """What the gates of a recurrent layer do at each token of one text: those between 0 and 1, and what is between -1 and 1.
 
     Args:
         run: whose tokenizer names the tokens
-        model: that has `gates(x)`: numbers (B, L, H) by name
+        model: that has `gates(x)`: numbers (B, L, H) by name; with a `layer`, from 0, where it has several
         x_1L: one text
         given: its source
+        layer: which, from 1; None: the last
     """
     from pofx.evaluate.blocks import evaluating
     from pofx.heat import heat
 
     with evaluating(model):
-        found = model.gates(x_1L) if given is None else model.gates(x_1L, given=given)
+        layers = len(model.recurrent.layers) if hasattr(model, "recurrent") else 1
+        if layer is not None and layer > layers:
+            raise _not_there("layer", layer, model, layers)
+        asked = {} if given is None else {"given": given}
+        found = model.gates(x_1L, **asked, **({"layer": layer - 1} if layer is not None and layers > 1 else {}))
     before = ["", *_names(run, "x", x_1L)[:-1]]
     pictures = []
     units = None
@@ -147,6 +179,10 @@ def gate_pictures(run: Run, model: Model, x_1L: Tensor, given: Tensor | None) ->
         what = "states" if signed else "gates"
         pictures.append(heat(panels, rows, dict.fromkeys(panels, before), title=f"{what} of units (rows) after each token", signed=signed))
     return pictures
+
+
+def _not_there(what: str, asked: int, model: Model, of: int) -> UserError:
+    return UserError(f"--{what} {asked} is not there: {model.title()} has {of} to draw, counted from 1")
 
 
 def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:

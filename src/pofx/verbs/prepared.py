@@ -36,6 +36,7 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
         UserError: the data are not of the kinds that the model was made for; both are named
     """
     from pofx.data import load
+    from pofx.data.loading import text_lengths
     from pofx.options import options
 
     wanted = {name: kind for name, kind in model.inputs.items() if name in ("x", *also)}
@@ -50,14 +51,15 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
     if not own and os.path.isabs(stored.get("target") or ""):
         del stored["target"]  # the file of the targets of others
     spec, tokenizers = record["spec"] if spec is None else spec, run.tokenizers()
+    lengths = text_lengths(wanted)
     try:
-        data = load(spec, tokenizers=tokenizers, **{**stored, **given})
+        data = load(spec, tokenizers=tokenizers, lengths=lengths, **{**stored, **given})
     except TooFewRows:
-        data = load(spec, True, tokenizers, **{**stored, **given})  # whoever only asks needs no splits
+        data = load(spec, True, tokenizers, lengths, **{**stored, **given})  # whoever only asks needs no splits
     except UserError:
         stored = {name: value for name, value in stored.items() if name not in PERHAPS_DONE}
         with suppress(UserError):
-            data = load(spec, tokenizers=tokenizers, **{**stored, **given})
+            data = load(spec, tokenizers=tokenizers, lengths=lengths, **{**stored, **given})
             if all(data.fields.get(name) == kind for name, kind in wanted.items()):
                 return data
         raise

@@ -20,7 +20,7 @@ from pofx.nn.tokens import Memory, State, TokenModel
 HASHES = 4  # cells that an n-gram is counted in where it has none of its own
 ABSENT = -1  # in a context: nothing was read there
 MIX = -7046029254386353131  # 2^64 / the golden ratio, as int64: it spreads what it multiplies over the high bits
-AT_ONCE = 2**22  # counts that are looked up at once, which bounds the memory that scoring needs
+AT_ONCE = 2**20  # counts that are looked up at once, which bounds the memory that scoring needs
 
 
 class NGram(TokenModel):
@@ -128,8 +128,11 @@ class NGram(TokenModel):
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
         context_NC = self.contexts(x_BL).flatten(0, 1)
-        parts = [self.log_p_next(part_NC) for part_NC in context_NC.split(max(1, AT_ONCE // self.tokens.vocabulary))]
-        return self.scores(torch.cat(parts)).unflatten(0, x_BL.shape)
+        logits_NV = self.counts.new_full((len(context_NC), self.tokens.vocabulary), -torch.inf)  # once: parts are put in their place
+        at_once = max(1, AT_ONCE // self.tokens.vocabulary)
+        for part_NV, part_NC in zip(logits_NV.split(at_once), context_NC.split(at_once), strict=True):
+            part_NV[:, self.first :] = self.log_p_next(part_NC)
+        return logits_NV.unflatten(0, x_BL.shape)
 
     def start(self, memory: Memory, n: int) -> State:
         none_BC = torch.full((n, self.order - 1), ABSENT, device=self.counts.device)

@@ -65,7 +65,7 @@ class RecurrentAttention(RecurrentTranslator):
         layers: of encoder and decoder
         bidirectional: half of the encoder's units read the source from its end
         input_feeding: the decoder's cells see the readout of the token before (Luong); additive has its own way to
-        dropout: share of the embeddings, of what the encoder makes, and of the readouts that is dropped in training
+        dropout: share of the embeddings, of the outputs of layers, and of the readouts that is dropped in training
         smoothing: share of the target that label smoothing gives to all tokens alike
         tie: one matrix is both the embedding of x and U
 
@@ -131,18 +131,18 @@ class RecurrentAttention(RecurrentTranslator):
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
         e_BLE = self.drop(self.embedding(before(x_BL)), noise)
-        return self.out(self.drop(self.decoded(e_BLE, memory).r_BLE, noise))
+        return self.out(self.drop(self.decoded(e_BLE, memory, noise).r_BLE, noise))
 
-    def decoded(self, e_BLE: Tensor, memory: Memory) -> Decoded:
+    def decoded(self, e_BLE: Tensor, memory: Memory, noise: Noise | None = None) -> Decoded:
         """What the decoder makes of embeddings."""
         state = self.start(memory, len(e_BLE))
         if self.looks_first or self.feeds:
             steps = []
             for e_BE in e_BLE.unbind(1):
-                *step, state = self.further(e_BE, state, memory)
+                *step, state = self.further(e_BE, state, memory, noise)
                 steps.append(step)
             return Decoded(*(torch.stack(parts, 1) for parts in zip(*steps, strict=True)))
-        h_BLH, _ = self.recurrent(e_BLE, state=state)
+        h_BLH, _ = self.recurrent(e_BLE, state=state, dropout=self.dropout, noise=noise)
         c_BLH, weights_BLS = self.look(h_BLH, memory)
         return Decoded(self.readout(torch.cat([h_BLH, c_BLH], 2)).tanh(), weights_BLS, e_BLE)
 
@@ -156,16 +156,16 @@ class RecurrentAttention(RecurrentTranslator):
         r_BE, _, _, state = self.further(self.embedding(token_B), state, memory)
         return self.out(r_BE), state
 
-    def further(self, e_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, State]:
+    def further(self, e_BE: Tensor, state: State, memory: Memory, noise: Noise | None = None) -> tuple[Tensor, Tensor, Tensor, State]:
         """The readout (B, E), weights (B, S), inputs of the cells (B, I) and state of one token more."""
         if self.looks_first:
             c_B1H, weights_B1S = self.look(state["h_BKH"][:, -1:], memory)
             inputs_BI = torch.cat([e_BE, c_B1H[:, 0]], 1)
-            h_BH, state = self.recurrent.step(inputs_BI, state)
+            h_BH, state = self.recurrent.step(inputs_BI, state, dropout=self.dropout, noise=noise)
             parts = [h_BH, c_B1H[:, 0], e_BE]
         else:
             inputs_BI = torch.cat([e_BE, state["r_BE"]], 1) if self.feeds else e_BE
-            h_BH, state = self.recurrent.step(inputs_BI, state)
+            h_BH, state = self.recurrent.step(inputs_BI, state, dropout=self.dropout, noise=noise)
             c_B1H, weights_B1S = self.look(h_BH[:, None], memory)
             parts = [h_BH, c_B1H[:, 0]]
         r_BE = self.readout(torch.cat(parts, 1)).tanh()

@@ -39,7 +39,8 @@ class PictureReader(Translator):
 
     Through a code the two can be trained apart: the encoder from the picture to the code, by the cross-entropy of its bits, and the decoder
     from the true code to the text. Neither then hears of the other's errors, until they are trained together: the loss of the text,
-    through the code that the encoder gives.
+    through the code that the encoder gives. Trained apart, neither loss is that of the reader, so none is validated: the last weights are
+    kept.
 
     In training, a convolution's outputs are normalised over the batch (by batch statistics).
 
@@ -225,7 +226,9 @@ class RecurrentDecoder(nn.Module):
         return {"h_BKH": self.begin(memory["m_BSD"].flatten(1)).tanh().unflatten(1, (len(self.cells.layers), -1))}
 
     def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        s_BLD, _ = self.cells(self._dropped(self.embedding(before(x_BL)), noise), state=self.start(memory))
+        s_BLD, _ = self.cells(
+            self._dropped(self.embedding(before(x_BL)), noise), state=self.start(memory), dropout=self.dropout, noise=noise
+        )
         return self._say(s_BLD, memory, noise)
 
     def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
