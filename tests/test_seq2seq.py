@@ -235,12 +235,12 @@ def test_luongs_equations_written_out():
 
 
 def test_where_attention_drops():
-    """Both embeddings, what is between the encoder's layers and what they make, and the readouts."""
+    """Both embeddings, what is between the encoder's layers and what they make, and the readouts; of the decoder's layers, see below."""
     model, source, x = attention(layers=2, dropout=0.2), row_of(S, 0), row_of(X, 0)
     m_BSH, _ = through(model.encoder.layers, 2 * model.source_embedding(source), times=2)
     memory = model.read(source, doubled())
     assert_close(memory["m_BSH"], 2 * m_BSH)
-    r_BLE = model.decoded(2 * model.embedding(shifted(x)), memory).r_BLE
+    r_BLE = model.decoded(2 * model.embedding(shifted(x)), memory, doubled()).r_BLE
     assert_close(model.logits(x, memory, doubled()), model.out(2 * r_BLE))
 
 
