@@ -45,6 +45,21 @@ def noise(progress: float = 1.0, key: object = 0) -> Noise:
     return Noise(("test", key), slice(0, 3), 3, dtype=torch.float64, progress=progress)
 
 
+class Times(Noise):
+    """Where a share is dropped, each number is doubled instead: an equation shows where that is."""
+
+    def dropout(self, h: Tensor, probability: float) -> Tensor:
+        return 2 * h if probability else h
+
+
+def doubled() -> Times:
+    return Times(("doubled",), slice(0, 1), 1, dtype=torch.float64)
+
+
+def log_p_of(logits_BLV: Tensor, x: Tensor) -> Tensor:
+    return logits_BLV[..., END:].log_softmax(-1).gather(2, x[..., None] - END).sum()
+
+
 def nats(model, x: Tensor = X, source: Tensor = S, **arguments) -> Tensor:
     return model.train().loss({"x": x, "source": source}, noise(**arguments))["nll"].total
 
@@ -52,22 +67,57 @@ def nats(model, x: Tensor = X, source: Tensor = S, **arguments) -> Tensor:
 # One vector
 
 
+def row_of(rows: Tensor, row: int) -> Tensor:
+    """A row without what fills it, (1, L)."""
+    return rows[row : row + 1, : int((rows[row] != NOTHING).sum())]
+
+
+def shifted(x: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)
+
+
+def through(layers, h: Tensor, states=(None, None), times: int = 1) -> tuple[Tensor, list]:
+    """Two of torch's layers, one after the other: what comes out, and the state of each after the last step."""
+    after = []
+    for k, (layer, state) in enumerate(zip(layers, states, strict=True)):
+        h, last = layer(times * h if k else h, state)
+        after.append(last)
+    return h, after
+
+
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_the_decoder_begins_with_what_the_encoder_ended_with(cell):
-    """Sutskever's, written with torch's layers: the source from its end, row by row without any filling."""
-    model = seq2seq(cell=cell, layers=2)
+def test_the_decoder_begins_with_what_the_encoder_ended_with(cell, times):
+    """Sutskever's, written with torch's layers: the source from its end, row by row without any filling; and where dropout is."""
+    model = seq2seq(cell=cell, layers=2, dropout=0.2)
     for row in range(3):
-        source, x = S[row : row + 1, : int((S[row] != NOTHING).sum())], X[row : row + 1, : int((X[row] != NOTHING).sum())]
-        h, states = model.source_embedding(source.flip(1)), []
-        for layer in model.encoder.layers:
-            h, state = layer(h)
-            states.append(state)
-        h = model.embedding(torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1))
-        for layer, state in zip(model.recurrent.layers, states, strict=True):
-            h, _ = layer(h, state)
-        log_p = model.out(h)[..., END:].log_softmax(-1).gather(2, x[..., None] - END)
-        assert_close(model.log_prob(x, given=source)[0], log_p.sum())
-        assert_close(model.log_prob(X, given=S)[row], log_p.sum())  # also where the row is filled
+        source, x = row_of(S, row), row_of(X, row)
+        _, states = through(model.encoder.layers, times * model.source_embedding(source.flip(1)), times=times)
+        h, _ = through(model.recurrent.layers, times * model.embedding(shifted(x)), states, times)
+        log_p = log_p_of(model.out(times * h), x)
+        if times == 2:
+            assert_close(log_p_of(model.logits(x, model.read(source, doubled()), doubled()), x), log_p)
+        else:
+            assert_close(model.log_prob(x, given=source)[0], log_p)
+            assert_close(model.log_prob(X, given=S)[row], log_p)  # also where the row is filled
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_chos_equations_written_out(cell):
+    """c is the last state of the last layer; each layer begins with its own bridge; every step and every readout sees c."""
+    model, source, x = seq2seq(cell=cell, layers=2, feed=True), row_of(S, 0), row_of(X, 0)
+    _, states = through(model.encoder.layers, model.source_embedding(source.flip(1)))
+    bridge = model.bridges
+    if cell == "lstm":
+        first = [(bridge["h_BKH"](h).tanh(), bridge["c_BKH"](c)) for h, c in states]
+    else:
+        first = [bridge["h_BKH"](h).tanh() for h in states]
+    c_B1C = (states[-1][0] if cell == "lstm" else states[-1]).transpose(0, 1)
+    e_BLE = model.embedding(shifted(x))
+    c_BLC = c_B1C.expand(-1, e_BLE.shape[1], -1)
+    h_BLH, _ = through(model.recurrent.layers, torch.cat([e_BLE, c_BLC], 2), first)
+    one_BLE, other_BLE = model.readout(torch.cat([h_BLH, e_BLE, c_BLC], 2)).chunk(2, 2)
+    assert_close(model.log_prob(x, given=source)[0], log_p_of(model.out(torch.maximum(one_BLE, other_BLE)), x))
 
 
 def test_the_context_is_seen_at_every_step_where_it_is_fed():
@@ -120,12 +170,12 @@ def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says()
     expected[6 - END] += 0.5
     seen = torch.bincount(found[:, 1] - END, minlength=V - END) / n
     assert_close(seen.double(), expected, rtol=0, atol=4 * 0.5 / n**0.5)
-    # where every token is its own, it goes on from what it drew: pairs are drawn as it says them
-    pairs_WL, W = torch.tensor([[first, 2] for first in range(END, V)]), V - END
-    p_WW = p_W[:, None] * model.log_p(model.logits(pairs_WL, {name: h[:W] for name, h in memory.items()}))[:, 1].exp()
-    always = seq2seq(sampling=1.0, sampling_schedule="linear").sometimes_its_own(given_BL, memory, many) - END
-    seen_WW = torch.bincount(always[:, 1] * W + always[:, 2], minlength=W * W).view(W, W) / n
-    assert_close(seen_WW.double(), p_WW, rtol=0, atol=4 * 0.5 / n**0.5)
+    # where every token is its own, it goes on from what it drew: a whole pass over that says the same under the same uniform numbers
+    many, again = (Noise(("always",), slice(0, n), n, dtype=torch.float64) for _ in range(2))
+    always = seq2seq(sampling=1.0, sampling_schedule="linear").sometimes_its_own(given_BL, memory, many)
+    _, u_BL = again.uniform(4), again.uniform(4)
+    cdf_BLW = model.log_p(model.logits(torch.cat([always[:, 1:], always[:, :1]], 1), memory)).exp().cumsum(2)
+    assert torch.equal(always[:, 1:], (cdf_BLW[:, :-1] <= u_BL[:, 1:, None]).sum(2) + END)
     filled = model.sometimes_its_own(torch.tensor([NOTHING, 6, NOTHING]).expand(n, -1), memory, many)
     assert (filled[:, 2] == NOTHING).all()
 
@@ -148,16 +198,21 @@ def test_attention_is_a_mean_over_the_source_and_never_looks_at_what_fills_it(sc
     assert (weights[(S != NOTHING)[:, None, None].expand_as(weights)] > 0).all()
 
 
-def test_bahdanaus_equations_written_out():
-    model = attention(score="additive", cell="gru", bidirectional=False)
-    layer, memory = model.recurrent.layers[0], model.read(S[:1, :3])
-    m_SH, h_H = memory["m_BSH"][0], memory["first_h_BKH"][0, 0]
+@pytest.mark.parametrize("layers", [1, 2])
+def test_bahdanaus_equations_written_out(layers):
+    """With several layers it is the last that looks."""
+    model = attention(score="additive", cell="gru", bidirectional=False, layers=layers)
+    memory = model.read(S[:1, :3])
+    m_SH, h_KH = memory["m_BSH"][0], list(memory["first_h_BKH"][0])
     W, U, v = model.score.W.weight, model.score.U.weight, model.score.v.weight[0]
-    log_p = torch.zeros((), dtype=torch.float64)
-    for x, newest in zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True):
-        a_S = torch.stack([v @ torch.tanh(W @ h_H + U @ m_H) for m_H in m_SH]).softmax(0)
+    log_p, looked_LS = torch.zeros((), dtype=torch.float64), model.attention(X[:1, :4], given=S[:1, :3])["decoder"][0, 0]
+    for t, (x, newest) in enumerate(zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True)):
+        a_S = torch.stack([v @ torch.tanh(W @ h_KH[-1] + U @ m_H) for m_H in m_SH]).softmax(0)
+        assert_close(looked_LS[t], a_S)
         c_H, e_E = sum(a * m_H for a, m_H in zip(a_S, m_SH, strict=True)), model.embedding.weight[newest]
-        h_H = layer(torch.cat([e_E, c_H])[None, None], h_H[None, None])[1][0, 0]
+        h_H = torch.cat([e_E, c_H])
+        for k, layer in enumerate(model.recurrent.layers):
+            h_H = h_KH[k] = layer(h_H[None, None], h_KH[k][None, None])[1][0, 0]
         r_E = torch.tanh(model.readout.weight @ torch.cat([h_H, c_H, e_E]) + model.readout.bias)
         log_p += (model.embedding.weight @ r_E + model.out.bias)[END:].log_softmax(0)[x - END]
     assert_close(model.log_prob(X[:1, :4], given=S[:1, :3])[0], log_p)
@@ -179,11 +234,22 @@ def test_luongs_equations_written_out():
     assert_close(model.log_prob(X[:1, :4], given=S[:1, :3])[0], log_p)
 
 
-@pytest.mark.parametrize("arguments", [
-    {"score": "additive"}, {"score": "concat", "input_feeding": True, "cell": "gru"}, {"score": "dot", "layers": 2, "cell": "relu"},
+def test_where_attention_drops():
+    """Both embeddings, what is between the encoder's layers and what they make, and the readouts."""
+    model, source, x = attention(layers=2, dropout=0.2), row_of(S, 0), row_of(X, 0)
+    m_BSH, _ = through(model.encoder.layers, 2 * model.source_embedding(source), times=2)
+    memory = model.read(source, doubled())
+    assert_close(memory["m_BSH"], 2 * m_BSH)
+    r_BLE = model.decoded(2 * model.embedding(shifted(x)), memory).r_BLE
+    assert_close(model.logits(x, memory, doubled()), model.out(2 * r_BLE))
+
+
+@pytest.mark.parametrize("model", [
+    lambda: attention(score="additive"), lambda: attention(score="concat", input_feeding=True, cell="gru"),
+    lambda: attention(score="dot", layers=2, cell="relu"), lambda: seq2seq(layers=2), lambda: seq2seq(feed=True, cell="gru"),
 ])  # fmt: skip
-def test_steps_say_what_the_whole_pass_says(arguments):
-    model = attention(**arguments)
+def test_steps_say_what_the_whole_pass_says(model):
+    model = model()
     memory = model.read(S)
     whole, state, token = model.logits(X, memory), model.start(memory, 3), torch.full((3,), NOTHING)
     for t in range(X.shape[1]):
@@ -210,7 +276,7 @@ def test_gates_are_those_that_the_scores_come_from(model):
     model = model()
     gates, memory = model.gates(X, given=S), model.read(S)
     if isinstance(model, Seq2Seq):
-        e_BLE = model.embedding(torch.cat([torch.zeros_like(X[:, :1]), X[:, :-1]], 1))
+        e_BLE = model.embedding(shifted(X))
         assert_close(model.scores(gates["hidden"], e_BLE, memory), model.logits(X, memory))
     else:
         state, token = model.start(memory, 3), torch.full((3,), NOTHING)
@@ -228,6 +294,15 @@ def test_half_of_the_encoder_reads_from_the_end():
 
 
 # All of them
+
+
+@pytest.mark.parametrize("build_model", [attention, seq2seq], ids=["attention", "seq2seq"])
+def test_label_smoothing_is_a_share_of_the_target_for_all_tokens(build_model):
+    model = build_model(smoothing=0.3, dropout=0.0)
+    log_p_BLW = model.log_p(model.logits(X, model.read(S)))
+    uniform_B = -(log_p_BLW.mean(2) * (X != NOTHING)).sum(1)
+    parts = model.train().loss({"x": X, "source": S}, noise())
+    assert_close(parts["smoothing"].total, 0.3 * (uniform_B - parts["nll"].total))
 
 
 @pytest.mark.parametrize("build_model", [attention, seq2seq], ids=["attention", "seq2seq"])
@@ -253,6 +328,32 @@ def train(model, kinds, rows, *, steps: int, precision: str = "fp32") -> None:
     Trainer(model, data, Training(steps=steps, batch_size=n, lr=0.01, precision=precision, device="cpu", eval_every=steps)).run()
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_sequence_autoencoder_written_out(cell, times):
+    """The code is a map of every last state, cells too; the decoder begins with it and sees it at each step; and where dropout is."""
+    model, x = build(SequenceAutoencoder, KIND, latent=3, cell=cell, layers=2, dropout=0.2), row_of(X, 0)
+    _, last = through(model.encoder.layers, times * model.embedding(x), times=times)
+    parts = zip(*last, strict=True) if cell == "lstm" else [last]
+    z_BZ = model.code(torch.cat([torch.cat([chain for h in part for chain in h.unbind(0)], 1) for part in parts], 1))
+    memory = model.read(x, doubled() if times == 2 else None)
+    assert_close(memory["z_BZ"], z_BZ)
+    begin = {part: bridge(z_BZ).chunk(2, 1) for part, bridge in model.bridges.items()}
+    first = [h[None].tanh() for h in begin["h_BKH"]]
+    if cell == "lstm":
+        first = [(h, c[None]) for h, c in zip(first, begin["c_BKH"], strict=True)]
+    inputs_BLI = torch.cat([times * model.embedding(shifted(x)), z_BZ[:, None].expand(-1, x.shape[1], -1)], 2)
+    h_BLH, _ = through(model.recurrent.layers, inputs_BLI, first, times)
+    assert_close(model.logits(x, memory, doubled() if times == 2 else None), model.out(times * h_BLH))
+    state, token = model.start(memory, 1), torch.full((1,), NOTHING)
+    for t in range(x.shape[1] if times == 1 else 0):
+        logits, state = model.step(token, state, memory)
+        assert_close(logits, model.out(h_BLH)[:, t])
+        token = x[:, t]
+    said = row_of(model.decode(z_BZ), 0)
+    assert torch.equal(model.log_p(model.logits(said, {"z_BZ": z_BZ})).argmax(2) + END, said)
+
+
 def test_a_sequence_is_restored_from_its_code_and_codes_between_two_are_sequences():
     x = torch.cat([torch.cartesian_prod(*[torch.arange(2, 5)] * 3), torch.full((27, 1), END)], 1)
     model = build(SequenceAutoencoder, KIND, latent=8, hidden=32, embedding=16).float()
@@ -273,6 +374,7 @@ def test_a_code_does_not_depend_on_what_fills_the_row_and_forgotten_tokens_leave
     forgot = model.train().loss(batch, noise())["nll"].total
     again = model.nll(X, model.read(X), None)["nll"].total
     assert not torch.allclose(forgot, again)
+    assert torch.equal(model.eval().loss(batch, noise())["nll"].total, again)  # what is validated forgets nothing
     steps = [model.logits(torch.full_like(X, token), model.read(X), noise()) for token in (2, 5)]
     assert torch.equal(*steps)  # nothing of x is given to the decoder
     hidden_BLH = model.eval().gates(X)["hidden"]

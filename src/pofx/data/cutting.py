@@ -60,18 +60,20 @@ def cut(
             raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            what = "thing shown" if things else "row"
+            what = "thing" if things else "row"
             few = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
             raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
-        splits["train"] = (part, np.sort(rows[:left]))
+
+        def rows_of(drawn: np.ndarray) -> np.ndarray:
+            return np.flatnonzero(np.isin(things, drawn)) if things else np.sort(drawn)
+
+        splits["train"] = (part, rows_of(rows[:left]))
         for name in ("valid", "test"):
             if sizes.get(name):
-                splits[name] = (part, np.sort(rows[left : left + sizes[name]]))
+                splits[name] = (part, rows_of(rows[left : left + sizes[name]]))
                 left += sizes[name]
-        if things:
-            splits = {name: (part, np.flatnonzero(np.isin(things, chosen))) for name, (_, chosen) in splits.items()}
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 

@@ -130,9 +130,9 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
         problems.append(left_out(path, without, f"without {target}"))
     if len(kept["all"]) < len(pictures):
         parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in kept["all"]] for of in ("texts", "numbers")))}
-    names, number = [pictures[row].name for row in kept["all"]], dict[tuple[str, str], int]()
-    things = [number.setdefault((Path(name).stem, text), len(number)) for name, text in zip(names, parts["x"].texts, strict=True)]
-    contents = tokenised({"all": parts}, str(path), chosen, problems, things if len(number) < len(things) else ())
+    names, known = [pictures[row].name for row in kept["all"]], dict[tuple[str, str], int]()
+    things = [known.setdefault((Path(name).stem, text), len(known)) for name, text in zip(names, parts["x"].texts, strict=True)]
+    contents = tokenised({"all": parts}, str(path), chosen, problems, things if len(known) < len(things) else ())
     contents.add("source", kind, x)
     contents.names = {"all": names}
     return contents
