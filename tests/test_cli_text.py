@@ -392,7 +392,8 @@ def test_layers_and_heads_are_drawn_one_by_one(folder, tmp_path, capsys):
         "recurrent_lm": ["--data", str(folder / "lines.txt"), "--layers", "2", "--hidden", "4"],
         "reader": ["--data", str(folder / "captions.jsonl"), "--target", "caption", "--hidden", "4"],
     }
-    looks = {"transformer": ["--source", "le chat"], "attention": ["--source", "le chat"], "recurrent_lm": ["--text", "the cat"], "reader": []}
+    given = ["--source", "le chat"]
+    looks = {"transformer": given, "attention": given, "recurrent_lm": ["--text", "the cat"], "reader": []}
     for name, flags in small.items():
         assert main(["train", name, *flags, "--steps", "1", "--out", str(tmp_path / name)]) == 0
 

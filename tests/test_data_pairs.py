@@ -57,7 +57,7 @@ def test_each_side_has_its_own_length(tmp_path):
     assert (again.fields, again.record) == (data.fields, data.record)
     shorter = load(write(tmp_path / "new.tsv", ["ab\tc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
     assert shorter.fields == data.fields, "those of a trained model, whatever the new text has"
-    with pytest.raises(UserError, match="line 1 has 7 tokens with its end mark, more than --length 6: shorten it$"):
+    with pytest.raises(UserError, match=r"line 1 has 7 tokens with its end mark, more than --length 6: shorten it$"):
         load(write(tmp_path / "long.tsv", ["ab\tabcabc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
     assert {kind.length for kind in load(tmp_path / "x.tsv", length=300).fields.values()} == {300}
 

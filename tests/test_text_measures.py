@@ -101,7 +101,12 @@ def test_each_token_of_a_running_text_is_scored_once_and_from_half_a_window(wind
 def test_what_is_scored_at_once_is_bounded_by_the_vocabulary_too_and_changes_nothing(running, monkeypatch):
     model, tokens = bigram(running.fields["x"]), running_text(running.splits["train"])
     whole, sizes, conditionals = running_log_probs(model, tokens, 8), [], model.conditionals
-    monkeypatch.setattr(model, "conditionals", lambda x_BL: sizes.append(x_BL.numel()) or conditionals(x_BL))
+
+    def measured(x_BL):
+        sizes.append(x_BL.numel())
+        return conditionals(x_BL)
+
+    monkeypatch.setattr(model, "conditionals", measured)
     for scores, most in ((100 * model.tokens.vocabulary, 100), (1, 8)):  # a window at least
         sizes.clear()
         monkeypatch.setattr("pofx.evaluate.text.SCORES", scores)
@@ -199,7 +204,8 @@ def of_lines(tmp_path, texts):
     file = tmp_path / "pairs.tsv"
     file.write_text("\n".join(f"{n}\t{texts[n % len(texts)]}" for n in range(24)))
     data = load(file)
-    return {score.what: score for score in translation_scores(Spelling(data.fields["x"], data.fields["source"]).eval(), data, split="valid")}
+    model = Spelling(data.fields["x"], data.fields["source"]).eval()
+    return {score.what: score for score in translation_scores(model, data, split="valid")}
 
 
 def test_of_single_words_there_is_no_bleu_and_a_note_says_so(tmp_path):

@@ -306,9 +306,9 @@ def test_rows_that_no_model_of_tokens_takes(of_zoo):
         with pytest.raises(UserError, match="source has no tokens"):
             model.translate(torch.full((2, 0), 2))
     if hasattr(model, "sample"):
-        for prompt, message in ((torch.full((3, 2), 2), "the prompt has 3 rows for 2 examples"), (torch.full((2, 2, 2), 2), "prompt must be")):
+        for shape, message in (((3, 2), "the prompt has 3 rows for 2 examples"), ((2, 2, 2), "prompt must be")):
             with pytest.raises(UserError, match=message):
-                ask(2, 3, prompt=prompt)["sample"]()
+                ask(2, 3, prompt=torch.full(shape, 2))["sample"]()
         assert len(ask(2, 3, prompt=torch.full((1, 2), 2))["sample"]()) == 2
 
 

@@ -255,7 +255,8 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     Raises:
         UserError: the data is unknown or damaged, a number is missing, or the rows are not in the order of their dates
     """
-    chosen = {option.name: option.default for option in OPTIONS} | {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}, "lengths": {}}
+    own: dict[str, Any] = {"columns": columns, "window": 1, "uncut": True, "tokenizers": {}, "lengths": {}}
+    chosen = {option.name: option.default for option in OPTIONS} | own
     name, contents = find(str(spec), chosen)
     return TimeSeries.of(contents, name)
 

@@ -102,8 +102,8 @@ def tokenised(
     Args:
         parts: part -> field -> its texts, as many of each field
         source: for messages
-        chosen: `OPTIONS`; tokenizers, to use instead of new ones, and lengths that they go with; and how the splits are cut, for a tokenizer is learned from the
-            text that is trained on (an alphabet from all there is)
+        chosen: `OPTIONS`; tokenizers, to use instead of new ones, and lengths that they go with; and how the splits are cut, for a
+            tokenizer is learned from the text that is trained on (an alphabet from all there is)
         problems: that were met so far
         things: as in `cut`
     """

@@ -67,7 +67,9 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
     N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
     window = min(window, N)
     begins = [*range(0, N - window, max(1, window // 2)), N - window]
-    together = max(1, min(AT_ONCE, SCORES // model.inputs["x"].vocabulary) // window)
+    kind = model.inputs["x"]
+    assert isinstance(kind, Tokens)
+    together = max(1, min(AT_ONCE, SCORES // kind.vocabulary) // window)
     log_p_N, done = np.zeros(N), 0
     with evaluating(model):
         for some in torch.tensor(begins).split(together):
