@@ -58,7 +58,7 @@ PLANE: dict[str, Any] = {"latent": 2, "hidden": (128,) * 4, "critic_hidden": (12
 REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
-PARZEN_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 32, "ema": 0.999, "lr": 1e-3, "schedule": "linear"}
+PARZEN_TRAINING: dict[str, Any] = {"steps": 8000, "batch_size": 100, "ema": 0.999, "precision": "bf16", "lr": 1e-3, "schedule": "linear"}
 ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("english", "hangul")}
 READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
 READ: dict[str, dict[str, Any]] = {
@@ -263,6 +263,6 @@ RECIPES = {
         "reader",
         {"decoder": "transformer", "layers": 2, "dropout": 0.3, "shift": 2},
         EMOJI | {"target": "caption", "tokens": "bpe", "vocabulary": 1000},
-        READING | {"batch_size": 50, "steps": 1800, "eval_every": 100},
+        READING | {"batch_size": 50, "lr": 1e-3, "steps": 500, "eval_every": 50},
     ),
 }
