@@ -63,7 +63,7 @@ ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("e
 READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
 READ: dict[str, dict[str, Any]] = {
     "english": READING | {"steps": 1000, "eval_every": 500},
-    "hangul": READING | {"batch_size": 50, "steps": 800, "eval_every": 400},
+    "hangul": READING | {"batch_size": 50, "steps": 1600, "eval_every": 400},
 }
 
 # as wide as the paper's networks, with smaller critics
