@@ -28,6 +28,7 @@ def test_blocks_are_run_or_said_to_be_text(page: Path) -> None:
     assert page.read_text().count("```") == 2 * len(refresh.blocks(page)), "a fence that the examples' reader does not see"
 
 
+@pytest.mark.timeout(1200)  # the README trains a model of each kind
 @pytest.mark.parametrize(
     "page", [page for page in refresh.PAGES if {"python", "sh"} & {b.language for b in refresh.blocks(page)}], ids=name
 )
