@@ -235,12 +235,14 @@ def test_luongs_equations_written_out():
 
 
 def test_where_attention_drops():
-    """Both embeddings, what is between the encoder's layers and what they make, and the readouts; of the decoder's layers, see below."""
+    """Both embeddings, what is between the layers of both sides, what the encoder makes, and the readouts."""
     model, source, x = attention(layers=2, dropout=0.2), row_of(S, 0), row_of(X, 0)
     m_BSH, _ = through(model.encoder.layers, 2 * model.source_embedding(source), times=2)
     memory = model.read(source, doubled())
     assert_close(memory["m_BSH"], 2 * m_BSH)
-    r_BLE = model.decoded(2 * model.embedding(shifted(x)), memory, doubled()).r_BLE
+    states = list(zip(*(memory[f"first_{part}_BKH"].transpose(0, 1)[:, None] for part in "hc"), strict=True))
+    h_BLH, _ = through(model.recurrent.layers, 2 * model.embedding(shifted(x)), states, times=2)
+    r_BLE = torch.tanh(model.readout(torch.cat([h_BLH, model.look(h_BLH, memory)[0]], 2)))
     assert_close(model.logits(x, memory, doubled()), model.out(2 * r_BLE))
 
 
