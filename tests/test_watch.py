@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pofx.card import card
-from pofx.data import Column, Data, Split, load
+from pofx.data import load
 from pofx.errors import Diverged
 from pofx.evaluate.manifold import prdc
 from pofx.evaluate.sliced import sliced_wasserstein
@@ -24,14 +24,7 @@ from pofx.train import Training
 from pofx.train.metrics import losses
 from pofx.train.trainer import Trainer
 from pofx.train.watch import PICTURES, Real
-
-D, B = 3, 4
-
-
-def numbers(rows=10, valid=5):
-    source = np.random.default_rng(0)
-    columns = {n: Column(Vector(D), source.standard_normal((k, D)).astype(np.float32)) for n, k in (("train", rows), ("valid", valid))}
-    return Data({"x": Vector(D)}, {name: Split({"x": column}) for name, column in columns.items()}, {"spec": "numbers", "sha256": ""})
+from tests.two_layers import B, D, numbers
 
 
 class Normalised(Model):
