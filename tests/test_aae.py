@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pofx.kinds import Binary, Category, Image, Vector
 from pofx.models.autoencoders.aae import AAE
 from pofx.models.autoencoders.aae_clustering import ClusteringAAE
 from pofx.models.autoencoders.aae_semi_supervised import SemiSupervisedAAE
+from pofx.nn.pose import distorted, posed
 from pofx.nn.priors import Joint
 from pofx.run import seeded
 from pofx.train import Training
@@ -194,6 +196,78 @@ def test_a_label_is_a_point_of_the_simplex_and_the_classifier_is_the_encoder() -
     torch.testing.assert_close(y, model.classify(x).softmax(1))
 
 
+def clustering(**arguments: Any) -> ClusteringAAE:
+    with seeded(0):
+        return ClusteringAAE(X, clusters=3, latent=6, hidden=(8,), critic_hidden=(6,), **arguments).double()
+
+
+def test_a_drawn_label_is_each_class_as_often_as_the_softmax_says() -> None:
+    """The largest number of a concrete draw is class k with probability softmax_k, at any temperature; near 0 the draw is one-hot."""
+    x = numbers(1, 1, 4, 4).expand(20_000, 1, 4, 4)
+    for temperature in (2.0, 1e-3):
+        model = clustering(temperature=temperature)
+        with torch.no_grad():
+            y = model.q(x, noise(20_000))[:, :3]
+            expected = model.memberships(x[:1])[0]
+        assert expected.max() < 0.9  # something to be told apart
+        torch.testing.assert_close(y.sum(1), torch.ones(20_000, dtype=torch.float64))
+        torch.testing.assert_close(F.one_hot(y.argmax(1), 3).double().mean(0), expected, atol=0.015, rtol=0)
+        assert (y.max(1).values.mean() > 0.999) == (temperature < 1)
+
+
+def test_a_concrete_draw_is_the_softmax_of_logits_and_gumbel_noise_over_the_temperature() -> None:
+    model, x = clustering(temperature=0.5), numbers(5, 1, 4, 4)
+    u = noise(5).uniform(3)
+    logits, _ = model.encoder.logits(x)
+    torch.testing.assert_close(model.q(x, noise(5))[:, :3], ((logits - (-(1 - u).log()).log()) / 0.5).softmax(1))
+
+
+def test_what_is_drawn_in_training_is_not_drawn_when_the_model_is_used() -> None:
+    """Poses of x, noise on it and draws of y: in training they change the codes, in use they do not, though noise is at hand."""
+    x = numbers(5, 1, 4, 4)
+    for option in ({"distortion": 1.0}, {"input_noise": 1.0}, {"temperature": 1.0}):
+        model = clustering(**option)
+        assert not torch.allclose(model.q(x, noise(5)), model.q(x, noise(5, "other"))), option
+        model.eval()
+        assert torch.equal(model.q(x, noise(5)), model.encode(x)), option
+
+
+def test_the_encoder_sees_x_in_another_pose_and_the_decoder_restores_x_itself() -> None:
+    model, x = clustering(distortion=0.7), numbers(5, 1, 4, 4)
+    drawn = noise(5)
+    z = clustering().q(distorted(x, 0.7, drawn), drawn)  # the same weights
+    torch.testing.assert_close(model.q(x, noise(5)), z)
+    expected = F.binary_cross_entropy_with_logits(model.decoder(z).view_as(x), x, reduction="none").flatten(1).sum(1)
+    torch.testing.assert_close(model.reconstruction_loss({"x": x}, noise(5))["bernoulli"], expected)
+
+
+def test_the_first_six_numbers_of_a_style_are_a_pose() -> None:
+    """Where only they differ, what is decoded is the same picture in another pose, before the squashing to [0, 1]."""
+    with seeded(0):
+        few = SemiSupervisedAAE(X, X, Category(3), latent=8, pose=True, hidden=(8,), critic_hidden=(6,)).double().eval()
+    for model in (few, clustering(pose=True).eval()):
+        z = model.prior.sample(4, torch.zeros(1, dtype=torch.float64), generator("pose"))
+        straight = z.clone()
+        straight[:, 3:9] = 0
+        torch.testing.assert_close(model.decode(z), posed(model.decode(straight).logit(), z[:, 3:9]).sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("x", "arguments", "words"),
+    [
+        (Vector(16), {"latent": 6, "pose": True}, "pose turns and moves pictures"),
+        (Vector(16), {"distortion": 0.4}, "distortion turns and moves pictures"),
+        (X, {"latent": 5, "pose": True}, "latent must be 6 or more, not 5"),
+        (X, {"dimensions": 6, "pose": True}, "leave out one of them"),
+    ],
+)
+def test_poses_where_there_can_be_none(x: Image | Vector, arguments: dict, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        ClusteringAAE(x, hidden=(8,), critic_hidden=(6,), **arguments)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_each_critic_sees_its_own_part_of_the_code() -> None:
     """The score of z has no slope in y, and the other way round."""
     model = semi_supervised()
@@ -300,7 +374,18 @@ def test_bfloat16_leaves_losses_codes_and_samples_in_float32_and_near_those_with
     loss = "wasserstein" if penalty == "wgan_gp" else "non_saturating"
     with seeded(0):
         model = SemiSupervisedAAE(
-            X, X, Category(3), latent=2, hidden=(8,), critic_hidden=(6,), loss=loss, penalty=penalty, spectral_norm=True, penalty_weight=1.0
+            X,
+            X,
+            Category(3),
+            latent=7,
+            pose=True,
+            distortion=0.5,
+            hidden=(8,),
+            critic_hidden=(6,),
+            loss=loss,
+            penalty=penalty,
+            spectral_norm=True,
+            penalty_weight=1.0,
         )
     batch = {"x": numbers(6, 1, 4, 4).float(), "x_labelled": numbers(6, 1, 4, 4, seed=1).float(), "label": torch.arange(6) % 3}
     model.eval()  # in training a forward pass moves the estimate of the largest singular value

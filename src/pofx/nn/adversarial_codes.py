@@ -19,6 +19,7 @@ from pofx.kinds import Kind, Vector
 from pofx.model import Model
 from pofx.nn.adversarial import LOSSES, Rules, judgement, normalise, steepness
 from pofx.nn.networks import decoder, encoder
+from pofx.nn.pose import NUMBERS, Posed, distorted, require_pictures
 from pofx.nn.priors import Joint, Prior
 
 Reconstruction = Literal["mse", "bernoulli"]
@@ -153,8 +154,14 @@ class AdversarialAutoEncoder(Model):
         return self.generate(self.prior.sample(n, next(self.parameters()), generator))
 
 
-def mirrored(x: Kind, body: Body, hidden: tuple[int, ...] | None, inputs: int) -> nn.Module:
-    """The decoder that mirrors such an encoder, of `inputs` numbers."""
+def mirrored(x: Kind, body: Body, hidden: tuple[int, ...] | None, inputs: int, *, pose: slice | None = None) -> nn.Module:
+    """The decoder that mirrors such an encoder, of `inputs` numbers; those at `pose` put in a pose what it makes of the others.
+
+    Raises:
+        UserError: body conv or a pose where x is no picture
+    """
+    if pose is not None:
+        return Posed(x, pose, mirrored(x, body, hidden, inputs - NUMBERS))
     return decoder(x, body, inputs, hidden=hidden) if body == "conv" else perceptron(inputs, *(hidden or UNITS)[::-1], x.size)
 
 
@@ -183,16 +190,33 @@ class LabelAndStyle(nn.Module):
         batch_norm: normalises over the batch what goes into each rectifier of an mlp, and the logits of y. Without the latter all x may
             fall into a few clusters at once, where the softmax is flat and no gradient leads out
         input_noise: standard deviation of the noise that is added to x in training
+        distortion: standard deviation of the pose that x is put in then
+        temperature: in training y is drawn from the concrete distribution of this temperature; None: y is the softmax itself
 
     Raises:
-        UserError: body conv where x is no picture
+        UserError: body conv or a distortion where x is no picture
+
+    References:
+        The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
     """
 
     def __init__(
-        self, x: Kind, body: Body, hidden: tuple[int, ...] | None, classes: int, latent: int, *, batch_norm: bool, input_noise: float
+        self,
+        x: Kind,
+        body: Body,
+        hidden: tuple[int, ...] | None,
+        classes: int,
+        latent: int,
+        *,
+        batch_norm: bool,
+        input_noise: float,
+        distortion: float,
+        temperature: float | None,
     ):
         super().__init__()
-        self.sizes, self.input_noise = [classes, latent], input_noise
+        self.sizes, self.input_noise, self.distortion, self.temperature = [classes, latent], input_noise, distortion, temperature
+        if distortion:
+            require_pictures(x, "distortion")
         if body == "conv":
             self.network = encoder(x, body, classes + latent, hidden=hidden)
         else:
@@ -200,13 +224,24 @@ class LabelAndStyle(nn.Module):
         self.normalised = nn.BatchNorm1d(classes) if batch_norm else nn.Identity()
 
     def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of y (B, classes), and z (B, latent). Noise is added to x where there is some."""
-        if noise is not None and self.training and self.input_noise:
-            x = x + self.input_noise * noise.normal(*x.shape[1:])
+        """Logits of y (B, classes), and z (B, latent). In training x is put in another pose and noise is added to it, where asked for."""
+        if noise is not None and self.training:
+            if self.distortion:
+                x = distorted(x, self.distortion, noise)
+            if self.input_noise:
+                x = x + self.input_noise * noise.normal(*x.shape[1:])
         l_BC, z_BZ = self.network(x).to(x.dtype).split(self.sizes, dim=1)
         return self.normalised(l_BC), z_BZ
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """y and z, one after another, (B, classes + latent)."""
+        """y and z, one after another, (B, classes + latent). In training y is drawn, where asked for."""
         l_BC, z_BZ = self.logits(x, noise)
+        if noise is not None and self.training and self.temperature is not None:
+            l_BC = (l_BC + gumbel(noise, l_BC.shape[1])) / self.temperature
         return torch.cat([l_BC.softmax(1), z_BZ], dim=1)
+
+
+def gumbel(noise: Noise, classes: int) -> Tensor:
+    """Standard Gumbel noise (B, classes): the largest of logits plus it is class k with the probability softmax_k."""
+    exponential = -torch.log1p(-noise.uniform(classes))  # of a uniform number in [0, 1), which may be 0
+    return -exponential.clamp_min(torch.finfo(noise.dtype).tiny).log()

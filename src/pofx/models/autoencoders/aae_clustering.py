@@ -16,6 +16,7 @@ from pofx.game import Batch, Noise, Part, Player
 from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
 from pofx.nn.adversarial import LossName, PenaltyName
 from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
+from pofx.nn.pose import place
 from pofx.nn.priors import Categorical, Gaussian, Joint
 
 
@@ -46,6 +47,9 @@ class ClusteringAAE(AdversarialAutoEncoder):
         critic_hidden: units of each layer of each critic
         batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
+        pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
+        distortion: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
         penalty: on the critics' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
@@ -83,6 +87,9 @@ class ClusteringAAE(AdversarialAutoEncoder):
         critic_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.0,
+        pose: bool = False,
+        distortion: NonNegative = 0.0,
+        temperature: Positive | None = None,
         reconstruction: Reconstruction | None = None,
         loss: LossName = "non_saturating",
         penalty: PenaltyName = "none",
@@ -97,9 +104,15 @@ class ClusteringAAE(AdversarialAutoEncoder):
         super().__init__()
         if dimensions is not None and latent not in (None, dimensions):
             raise UserError(f"{self.title()}: with dimensions {dimensions} the style has as many numbers: leave latent out, not {latent}")
+        if dimensions is not None and pose:
+            raise UserError(
+                f"{self.title()}: with dimensions, cluster and style are added up, and no number is a pose's: leave out one of them"
+            )
         K, Z, self.clusters, self.separation = clusters, dimensions or latent or 10, clusters, separation
-        encoder = LabelAndStyle(x, body, hidden, K, Z, batch_norm=batch_norm, input_noise=input_noise)
-        decoder = mirrored(x, body, hidden, Z if dimensions else K + Z)
+        encoder = LabelAndStyle(
+            x, body, hidden, K, Z, batch_norm=batch_norm, input_noise=input_noise, distortion=distortion, temperature=temperature
+        )
+        decoder = mirrored(x, body, hidden, Z if dimensions else K + Z, pose=place(K, Z) if pose else None)
         critics = {"y": perceptron(K, *critic_hidden, 1), "z": perceptron(Z, *critic_hidden, 1)}
         self.play(x, Joint({"y": Categorical(K), "z": Gaussian(Z)}), encoder, decoder, critics, codes=dimensions)
         self.heads = nn.Linear(K, Z, bias=False) if dimensions else None

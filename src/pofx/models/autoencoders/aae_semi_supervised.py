@@ -16,6 +16,7 @@ from pofx.game import Adam, Batch, Noise, Part, Player, Watched
 from pofx.kinds import Binary, Category, Fraction, Image, NonNegative, Positive, Size, Vector
 from pofx.nn.adversarial import LossName, PenaltyName
 from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
+from pofx.nn.pose import place
 from pofx.nn.priors import Categorical, Gaussian, Joint
 
 
@@ -42,6 +43,9 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         critic_hidden: units of each layer of each critic
         batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
+        pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
+        distortion: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
         penalty: on the critics' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
@@ -79,6 +83,9 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         critic_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.3,
+        pose: bool = False,
+        distortion: NonNegative = 0.0,
+        temperature: Positive | None = None,
         reconstruction: Reconstruction | None = None,
         loss: LossName = "non_saturating",
         penalty: PenaltyName = "none",
@@ -95,8 +102,10 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         if x_labelled != x:
             raise UserError(f"{self.title()}: x_labelled must be of the same kind as x, {x}, not {x_labelled}")
         C = label.classes
-        encoder = LabelAndStyle(x, body, hidden, C, latent, batch_norm=batch_norm, input_noise=input_noise)
-        decoder = mirrored(x, body, hidden, C + latent)
+        encoder = LabelAndStyle(
+            x, body, hidden, C, latent, batch_norm=batch_norm, input_noise=input_noise, distortion=distortion, temperature=temperature
+        )
+        decoder = mirrored(x, body, hidden, C + latent, pose=place(C, latent) if pose else None)
         critics = {"y": perceptron(C, *critic_hidden, 1), "z": perceptron(latent, *critic_hidden, 1)}
         self.play(x, Joint({"y": Categorical(C), "z": Gaussian(latent)}), encoder, decoder, critics)
 
