@@ -198,7 +198,7 @@ def test_a_label_is_a_point_of_the_simplex_and_the_classifier_is_the_encoder() -
 
 def clustering(**arguments: Any) -> ClusteringAAE:
     with seeded(0):
-        return ClusteringAAE(X, clusters=3, latent=6, hidden=(8,), critic_hidden=(6,), **arguments).double()
+        return ClusteringAAE(X, clusters=3, latent=8, hidden=(8,), critic_hidden=(6,), **arguments).double()
 
 
 def test_a_drawn_label_is_each_class_as_often_as_the_softmax_says() -> None:
@@ -225,7 +225,7 @@ def test_a_concrete_draw_is_the_softmax_of_logits_and_gumbel_noise_over_the_temp
 def test_what_is_drawn_in_training_is_not_drawn_when_the_model_is_used() -> None:
     """Poses of x, noise on it and draws of y: in training they change the codes, in use they do not, though noise is at hand."""
     x = numbers(5, 1, 4, 4)
-    for option in ({"distortion": 1.0}, {"input_noise": 1.0}, {"temperature": 1.0}):
+    for option in ({"distortion": 1.0}, {"input_noise": 1.0}, {"style_noise": 1.0}, {"temperature": 1.0}):
         model = clustering(**option)
         assert not torch.allclose(model.q(x, noise(5)), model.q(x, noise(5, "other"))), option
         model.eval()
@@ -250,6 +250,17 @@ def test_the_first_six_numbers_of_a_style_are_a_pose() -> None:
         straight = z.clone()
         straight[:, 3:9] = 0
         torch.testing.assert_close(model.decode(z), posed(model.decode(straight).logit(), z[:, 3:9]).sigmoid())
+
+
+@pytest.mark.parametrize("pose", [False, True])
+def test_noise_is_added_to_the_style_but_to_no_pose(pose: bool) -> None:
+    model, x = clustering(style_noise=0.5, pose=pose), numbers(1, 1, 4, 4).expand(20_000, 1, 4, 4)
+    with torch.no_grad():
+        z, expected = model.q(x, noise(20_000)), model.encode(x)
+    std = torch.full((11,), 0.5, dtype=torch.float64)
+    std[: 9 if pose else 3] = 0  # of y, and of the pose
+    torch.testing.assert_close((z - expected).std(0), std, atol=0.01, rtol=0)
+    torch.testing.assert_close(z.mean(0), expected[0], atol=0.015, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,8 @@ class LabelAndStyle(nn.Module):
             fall into a few clusters at once, where the softmax is flat and no gradient leads out
         input_noise: standard deviation of the noise that is added to x in training
         distortion: standard deviation of the pose that x is put in then
+        pose: whether the first numbers of z are a pose
+        style_noise: standard deviation of the noise that is added in training to all other numbers of z
         temperature: in training y is drawn from the concrete distribution of this temperature; None: y is the softmax itself
 
     Raises:
@@ -211,10 +213,13 @@ class LabelAndStyle(nn.Module):
         batch_norm: bool,
         input_noise: float,
         distortion: float,
+        pose: bool,
+        style_noise: float,
         temperature: float | None,
     ):
         super().__init__()
-        self.sizes, self.input_noise, self.distortion, self.temperature = [classes, latent], input_noise, distortion, temperature
+        self.sizes, self.input_noise, self.distortion = [classes, latent], input_noise, distortion
+        self.exact, self.style_noise, self.temperature = NUMBERS if pose else 0, style_noise, temperature
         if distortion:
             require_pictures(x, "distortion")
         if body == "conv":
@@ -234,10 +239,14 @@ class LabelAndStyle(nn.Module):
         return self.normalised(l_BC), z_BZ
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """y and z, one after another, (B, classes + latent). In training y is drawn, where asked for."""
+        """y and z, one after another, (B, classes + latent). In training y is drawn and noise is added to z, where asked for."""
         l_BC, z_BZ = self.logits(x, noise)
-        if noise is not None and self.training and self.temperature is not None:
-            l_BC = (l_BC + gumbel(noise, l_BC.shape[1])) / self.temperature
+        if noise is not None and self.training:
+            if self.temperature is not None:
+                l_BC = (l_BC + gumbel(noise, l_BC.shape[1])) / self.temperature
+            if self.style_noise:
+                e_BS = noise.normal(z_BZ.shape[1] - self.exact)
+                z_BZ = z_BZ + self.style_noise * F.pad(e_BS, (self.exact, 0))
         return torch.cat([l_BC.softmax(1), z_BZ], dim=1)
 
 

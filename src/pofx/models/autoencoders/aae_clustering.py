@@ -49,6 +49,7 @@ class ClusteringAAE(AdversarialAutoEncoder):
         input_noise: standard deviation of the noise that is added to what is encoded in training
         pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
         distortion: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        style_noise: standard deviation of the noise that is added in training to z, its pose excepted
         temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
         loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
@@ -89,6 +90,7 @@ class ClusteringAAE(AdversarialAutoEncoder):
         input_noise: NonNegative = 0.0,
         pose: bool = False,
         distortion: NonNegative = 0.0,
+        style_noise: NonNegative = 0.0,
         temperature: Positive | None = None,
         reconstruction: Reconstruction | None = None,
         loss: LossName = "non_saturating",
@@ -110,7 +112,17 @@ class ClusteringAAE(AdversarialAutoEncoder):
             )
         K, Z, self.clusters, self.separation = clusters, dimensions or latent or 10, clusters, separation
         encoder = LabelAndStyle(
-            x, body, hidden, K, Z, batch_norm=batch_norm, input_noise=input_noise, distortion=distortion, temperature=temperature
+            x,
+            body,
+            hidden,
+            K,
+            Z,
+            batch_norm=batch_norm,
+            input_noise=input_noise,
+            distortion=distortion,
+            pose=pose,
+            style_noise=style_noise,
+            temperature=temperature,
         )
         decoder = mirrored(x, body, hidden, Z if dimensions else K + Z, pose=place(K, Z) if pose else None)
         critics = {"y": perceptron(K, *critic_hidden, 1), "z": perceptron(Z, *critic_hidden, 1)}
