@@ -75,9 +75,9 @@ CLUSTERING: dict[str, Any] = {
     "distortion": 0.4,
     "style_noise": 0.5,
     "temperature": 1.0,
-    "hidden": (500, 500),
-    "lr_regularisation": 3e-4,
-    "lr_critic": 3e-4,
+    "hidden": (400, 400),
+    "lr_regularisation": 1.5e-4,
+    "lr_critic": 1.5e-4,
 }
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
@@ -187,7 +187,7 @@ RECIPES = {
     },
     **{
         f"aae_clusters_{clusters}_{seed}": Recipe(
-            "aae_clustering", AAE | CLUSTERING | {"clusters": clusters}, PLAIN, COSINE | {"steps": 4000, "seed": seed, "eval_every": 1000}
+            "aae_clustering", AAE | CLUSTERING | {"clusters": clusters}, PLAIN, COSINE | {"steps": 2500, "seed": seed, "eval_every": 1250}
         )
         for clusters in (16, 30)
         for seed in range(3)
