@@ -13,7 +13,7 @@ from pofx.evaluate.clusters import clustering_accuracy
 SEEDS = (0, 1, 2)
 ROW = {
     clusters: Row(
-        f"AAE clustering, MNIST, {clusters} clusters: test accuracy, median of three seeds",
+        f"AAE clustering with poses, MNIST, {clusters} clusters: test accuracy, median of three seeds",
         "%",
         (">=", reach),
         f"{reference} (Makhzani 2015, 1,500 epochs){stretch}",
