@@ -34,6 +34,8 @@ class ClusteringAAE(AdversarialAutoEncoder):
 
     References:
         Adversarial Autoencoders (Makhzani, Shlens, Jaitly, Goodfellow & Frey, 2015), arXiv 1511.05644, sections 6 and 7
+        pose: Spatial Transformer Networks (Jaderberg, Simonyan, Zisserman & Kavukcuoglu, 2015), arXiv 1506.02025
+        temperature: The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
 
     Args:
         x: pictures, bits or vectors

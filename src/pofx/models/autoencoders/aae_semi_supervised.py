@@ -31,6 +31,8 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
 
     References:
         Adversarial Autoencoders (Makhzani, Shlens, Jaitly, Goodfellow & Frey, 2015), arXiv 1511.05644, section 5
+        pose: Spatial Transformer Networks (Jaderberg, Simonyan, Zisserman & Kavukcuoglu, 2015), arXiv 1506.02025
+        temperature: The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
 
     Args:
         x: pictures, bits or vectors
