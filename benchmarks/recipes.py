@@ -68,8 +68,8 @@ READ: dict[str, dict[str, Any]] = {
 
 # as wide as the paper's networks, with smaller critics
 AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
-# What is no style is left to the cluster: poses are known to the decoder, and the encoder's y and z are noisy in training
-CLUSTERING: dict[str, Any] = {
+# What is pose or style is to be no part of a cluster: the decoder knows poses, and the y and z that it gets are noisy in training
+POSED: dict[str, Any] = {
     "latent": 9,
     "pose": True,
     "distortion": 0.4,
@@ -187,7 +187,7 @@ RECIPES = {
     },
     **{
         f"aae_clusters_{clusters}_{seed}": Recipe(
-            "aae_clustering", AAE | CLUSTERING | {"clusters": clusters}, PLAIN, COSINE | {"steps": 2500, "seed": seed, "eval_every": 1250}
+            "aae_clustering", AAE | POSED | {"clusters": clusters}, PLAIN, COSINE | {"steps": 2500, "seed": seed, "eval_every": 1250}
         )
         for clusters in (16, 30)
         for seed in range(3)
