@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
+from pofx.models.adversarial.gan import GAN
 from pofx.nn.adversarial import Adversarial, MinibatchStd, pack, packed
+from pofx.nn.pose import distorted
 from pofx.nn.priors import Gaussian
 from tests.three_numbers import DOUBLE, Half, game, rows
 
@@ -94,6 +97,38 @@ def test_a_packed_score_depends_on_the_partner_and_is_shared_with_it():
     assert len(scores.unique()) == 3
     parts = together.critic_loss({"x": x}, rows(1))
     assert all(torch.equal(parts[name][::2], parts[name][1::2]) for name in ("real", "fake"))
+
+
+# Poses
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+def test_the_critic_sees_real_and_generated_pictures_in_poses_drawn_anew(packing):
+    """Each picture has its own, in both players' losses and where the slope is penalised; x itself and samples stay as they are."""
+    pictures = GAN(Image(1, 4, 4), latent=2, hidden=(4,), distortion=0.7, packing=packing, penalty="r1").double()
+    pictures.critic = Half()
+    noise, x = rows(0), rows(1).uniform(1, 4, 4)
+
+    def score(at, drawn):
+        return (distorted(at, 0.7, drawn).square().flatten(1).sum(1) / 2).view(-1, packing).sum(1).repeat_interleave(packing)
+
+    torch.testing.assert_close(pictures.scores(x, rows(2)), score(x, rows(2)))
+    one, other = noise, rows(0)
+    parts, fake = pictures.critic_loss({"x": x}, one), pictures.generate(pictures.prior.draw(other))
+    torch.testing.assert_close(parts["real"], softplus(-score(x, other)))
+    torch.testing.assert_close(parts["fake"], softplus(score(fake, other)))
+    at = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(score(at, other).sum() / packing, at)
+    square = slope.flatten(1).square().sum(1).view(-1, packing).sum(1).repeat_interleave(packing)
+    torch.testing.assert_close(parts["penalty"], 10 * square / 2)
+    one, other = rows(0), rows(0)
+    found = pictures.generator_loss({"x": x}, one)["fooling"]
+    torch.testing.assert_close(found, softplus(-score(pictures.generate(pictures.prior.draw(other)), other)))
+
+
+def test_only_pictures_have_poses():
+    with pytest.raises(UserError, match=r"distortion turns and moves pictures .*: leave it out"):
+        GAN(Vector(3), distortion=0.4)
 
 
 # Normalisation, and the batch's own spread

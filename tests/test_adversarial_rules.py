@@ -18,7 +18,7 @@ DEFAULTS = Rules()  # what a model plays by unless it says otherwise
 
 
 def test_nothing_is_on_unless_asked_for():
-    off = {"critic_steps": 1, "penalty": "none", "spectral_norm": False, "packing": 1, "smoothing": 0.0, "pool": 0}
+    off = {"critic_steps": 1, "penalty": "none", "spectral_norm": False, "packing": 1, "distortion": 0.0, "smoothing": 0.0, "pool": 0}
     assert {name: getattr(DEFAULTS, name) for name in off} == off
     assert DEFAULTS.lr_generator == DEFAULTS.lr_critic
     assert GAN(Vector(2)).rules == DEFAULTS, "the GAN's own defaults are the game's"
@@ -42,6 +42,7 @@ def test_a_model_plays_by_the_rules_that_it_takes_and_no_others():
         ({"beta1": 1.0}, "beta1 must be below 1"),
         ({"loss": "minmax"}, "did you mean minimax"),
         ({"penalty": "gp"}, "penalty must be one of none, wgan_gp, r1"),
+        ({"distortion": -0.1}, "distortion must be 0 or more"),
         ({"pool": -1}, "pool must be 0 or more"),
         ({"prior": "cauchy"}, "prior must be one of gaussian, uniform"),
     ],

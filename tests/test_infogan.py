@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.game import Noise, Watched, generator
 from pofx.kinds import Binary, Image
 from pofx.models.adversarial.infogan import InfoGAN, entropy
 from pofx.nn.adversarial import LOSSES, judgement
+from pofx.nn.pose import distorted
 from pofx.nn.priors import Categorical, Gaussian, Uniform
 
 SMALL = {"categorical": (3, 2), "uniform": 1, "gaussian": 1, "latent": 4, "hidden": (2, 3), "dense": 6, "recognition": 5}
@@ -124,6 +126,27 @@ def test_both_players_lower_the_same_information_and_log_it_beside_its_entropy()
         assert isinstance(maker[f"L_I_{name}"], Watched)
         torch.testing.assert_close(maker[f"L_I_{name}"].values, L)
         assert maker[f"H_{name}"].values.eq(entropy(model.c[name])).all()
+
+
+def test_q_tells_codes_of_generated_pictures_in_other_poses_and_those_of_x_as_it_is():
+    model, level = small(distortion=0.7), 0.7
+    x, noise = torch.rand(6, 1, 8, 8, dtype=torch.float64), Noise(("a",), slice(0, 6), 6, dtype=torch.float64)
+    other = Noise(("a",), slice(0, 6), 6, dtype=torch.float64)
+    with torch.no_grad():
+        critic = model.critic_loss({"x": x}, noise)
+        z = model.prior.draw(other)
+        real = model.critic(distorted(x, level, other)).squeeze(1)
+        fake, q = model.critic.judge(distorted(model.generator(z), level, other), x.dtype)
+        torch.testing.assert_close(critic["real"], F.softplus(-real))
+        torch.testing.assert_close(critic["fake"], F.softplus(fake))
+        torch.testing.assert_close(critic["information"], -model.weighted(model.kept(z, q)))
+        maker = model.generator_loss({"x": x}, noise)
+        z = model.prior.draw(other)
+        fake, q = model.critic.judge(distorted(model.generator(z), level, other), x.dtype)
+        torch.testing.assert_close(maker["fooling"], F.softplus(-fake))
+        torch.testing.assert_close(maker["information"], -model.weighted(model.kept(z, q)))
+        model.eval()
+        torch.testing.assert_close(model.encode(x)[:, :3], model.told(model.critic.judge(x, x.dtype)[1])["c1"].softmax(1))
 
 
 def test_codes_of_x_are_probabilities_and_means():

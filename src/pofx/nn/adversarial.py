@@ -18,6 +18,7 @@ from pofx.errors import UserError
 from pofx.game import Adam, Batch, Noise, Part, Player, Stage, Watched
 from pofx.kinds import Binary, Image, Kind, Vector
 from pofx.model import Model
+from pofx.nn.pose import distorted, require_pictures
 from pofx.nn.priors import Prior
 
 LossName = Literal["minimax", "non_saturating", "hinge", "least_squares", "wasserstein"]
@@ -69,6 +70,7 @@ class Rules:
         penalty_weight: of the penalty
         spectral_norm: divides each of the critic's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
         packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
+        distortion: standard deviation of the pose in which the critic sees each x, real or generated (Zhao et al., 2020, arXiv 2006.10738)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
         pool: so many generated x are kept, and up to half of those that the critic sees are old ones from there (Shrivastava et al.,
             2017, arXiv 1612.07828); for training in one process
@@ -83,6 +85,7 @@ class Rules:
     penalty_weight: float = 10.0
     spectral_norm: bool = False
     packing: int = 1
+    distortion: float = 0.0
     smoothing: float = 0.0
     pool: int = 0
     lr_generator: float = 2e-4
@@ -126,6 +129,8 @@ class Adversarial(Model):
             critic: packed x, of kind `packed(x, packing)`, to scores (B / packing, 1)
         """
         self.rules = Rules.of(self)
+        if self.rules.distortion:
+            require_pictures(x, "distortion")
         self.shape, self.prior, self.generator, self.critic = x.shape, prior, generator, critic
         if self.rules.spectral_norm:
             normalise(*self.bounded())
@@ -148,7 +153,11 @@ class Adversarial(Model):
     def scores(self, x: Tensor, noise: Noise) -> Tensor:
         """The critic's score of each x, (B,); x that are packed together share theirs."""
         m = self.rules.packing
-        return self.judged(pack(x, m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
+        return self.judged(pack(self.seen(x, noise), m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
+
+    def seen(self, x: Tensor, noise: Noise) -> Tensor:
+        """What the critic is shown of x (B, *shape), real or generated, in training."""
+        return distorted(x, self.rules.distortion, noise) if self.rules.distortion else x
 
     def judged(self, x: Tensor, noise: Noise) -> Tensor:
         """The critic's scores of packed x, (B / packing, 1)."""

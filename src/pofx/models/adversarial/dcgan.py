@@ -53,6 +53,7 @@ class DCGAN(Adversarial):
         spectral_norm: divides each of the critic's affine maps by its largest singular value
         minibatch_std: shows the critic how much the examples of a batch differ
         packing: so many x are judged together, by one score
+        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
         smoothing: real x count as real with 1 - smoothing only
         pool: so many generated x are kept, and half of those that the critic sees are old ones
         lr_generator: learning rate of the generator
@@ -88,6 +89,7 @@ class DCGAN(Adversarial):
         spectral_norm: bool = False,
         minibatch_std: bool = False,
         packing: Size = 1,
+        distortion: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         pool: Count = 0,
         lr_generator: Positive = 2e-4,

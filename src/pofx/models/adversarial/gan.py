@@ -45,6 +45,7 @@ class GAN(Adversarial):
         spectral_norm: divides each of the critic's affine maps by its largest singular value
         minibatch_std: shows the critic how much the examples of a batch differ
         packing: so many x are judged together, by one score; batch_size is a multiple of it
+        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
         smoothing: real x count as real with 1 - smoothing only; below 0.5
         pool: so many generated x are kept, and half of those that the critic sees are old ones
         lr_generator: learning rate of the generator
@@ -77,6 +78,7 @@ class GAN(Adversarial):
         spectral_norm: bool = False,
         minibatch_std: bool = False,
         packing: Size = 1,
+        distortion: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         pool: Count = 0,
         lr_generator: Positive = 2e-4,

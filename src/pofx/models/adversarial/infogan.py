@@ -53,6 +53,7 @@ class InfoGAN(Adversarial):
         weight_categorical: lambda of the categorical codes
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
+        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
         smoothing: real x count as real with 1 - smoothing only
         spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
             normalisation, which would rescale it
@@ -89,6 +90,7 @@ class InfoGAN(Adversarial):
         weight_categorical: NonNegative = 1.0,
         weight_continuous: NonNegative = 0.1,
         loss: Literal["minimax", "non_saturating", "hinge", "least_squares"] = "non_saturating",
+        distortion: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         spectral_norm: bool = False,
         lr_generator: Positive = 1e-3,
@@ -126,14 +128,14 @@ class InfoGAN(Adversarial):
         """The critic tells real x from generated ones, and Q tells the codes of the generated ones."""
         x, z_Bd = batch["x"], self.prior.draw(noise)
         with torch.no_grad():
-            fake = self.generator(z_Bd)
-        real_B, (fake_B, q_BQ) = self.scores(x, noise), self.critic.judge(fake, x.dtype)
+            fake = self.generator(z_Bd).to(x.dtype)
+        real_B, (fake_B, q_BQ) = self.scores(x, noise), self.critic.judge(self.seen(fake, noise), x.dtype)
         return judgement(self.rules, real_B, fake_B) | {"information": -self.weighted(self.kept(z_Bd, q_BQ))}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real, and its codes told; L_I of each code stands beside the entropy that bounds it."""
         z_Bd = self.prior.draw(noise)
-        fake_B, q_BQ = self.critic.judge(self.generator(z_Bd), noise.dtype)
+        fake_B, q_BQ = self.critic.judge(self.seen(self.generator(z_Bd).to(noise.dtype), noise), noise.dtype)
         information = self.kept(z_Bd, q_BQ)
         parts: dict[str, Part] = {"fooling": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
         for name, L_B in information.items():
