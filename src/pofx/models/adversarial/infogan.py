@@ -37,6 +37,7 @@ class InfoGAN(Adversarial):
     References:
         InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets (Chen et al., 2016),
         arXiv 1606.03657, appendix C.1
+        poses: Differentiable Augmentation for Data-Efficient GAN Training (Zhao, Liu, Lin, Zhu & Han, 2020), arXiv 2006.10738
         little noise: ClusterGAN: Latent Space Clustering in Generative Adversarial Networks (Mukherjee et al., 2019), arXiv 1809.03627
 
     Args:
@@ -53,7 +54,7 @@ class InfoGAN(Adversarial):
         weight_categorical: lambda of the categorical codes
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
-        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
+        distortion: standard deviation of the pose in which the critic sees each picture, real or generated: no code can be about poses then
         smoothing: real x count as real with 1 - smoothing only
         spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
             normalisation, which would rescale it
