@@ -13,7 +13,7 @@ from pofx.evaluate.reconstruction import error_rate
 SEEDS = (0, 1, 2)
 ROW = {
     labels: Row(
-        f"AAE semi-supervised, MNIST, {labels} labels: test accuracy, median of three seeds",
+        f"AAE semi-supervised with poses, MNIST, {labels} labels: test accuracy, median of three seeds",
         "%",
         (">=", reach),
         f"{reference} (Makhzani 2015, 5,000 epochs); stretch {stretch}",

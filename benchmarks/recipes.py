@@ -184,9 +184,9 @@ RECIPES = {
     **{
         f"aae_{labels}_{seed}": Recipe(
             "aae_semi_supervised",
-            AAE | {"latent": 8, "lr_regularisation": 3e-4},
+            AAE | POSED | {"latent": 14},
             PLAIN | {"labelled": labels},
-            AAE_TRAINING | {"epochs": 12, "seed": seed},
+            COSINE | {"steps": 2000, "seed": seed, "eval_every": 1000},
         )
         for labels in (100, 1000)
         for seed in range(3)
