@@ -43,7 +43,7 @@ COUNTED: dict[str, Any] = {"seed": 0, "batch_size": 1000}  # one pass
 FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.999, "precision": "bf16", "eval_every": 500}
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 LITTLE_NOISE: dict[str, Any] = {"noise_std": 0.1, "weight_continuous": 0.02}
-# The generator's pictures are judged, and their codes told, in poses drawn anew: so that no code can be about poses
+# The generator's pictures are judged, and their codes told, in poses drawn anew: so that codes are less about poses
 HALF: dict[str, Any] = LITTLE_NOISE | {"distortion": 0.4, "hidden": (32, 64), "dense": 512}
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}

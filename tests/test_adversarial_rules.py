@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pofx.errors import UserError
-from pofx.kinds import Vector
+from pofx.kinds import Image, Vector
 from pofx.models.adversarial.gan import GAN
 from pofx.nn.adversarial import MinibatchStd, Rules
 from pofx.testing.cases import Case
@@ -61,6 +61,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "pool": {"pool": 9},
     "spectral_norm": {"spectral_norm": True},
     "critic_steps": {"critic_steps": 2, "penalty": "wgan_gp"},
+    "distortion": {"distortion": 0.5, "penalty": "wgan_gp", "pool": 9},
     "maxout": {"body": "maxout", "packing": 3, "critic_hidden": (4,), "penalty": "r1", "minibatch_std": True},
 }
 
@@ -74,7 +75,7 @@ def test_the_engines_promises_hold_with_every_option(options):
 
         small = GAN.small | options
 
-    case = Case(Optioned, {"x": Vector(2)})
+    case = Case(Optioned, {"x": Image(1, 4, 4) if "distortion" in options else Vector(2)})
     resume(case)
     gradients(case)
     if not {"pool", "packing", "spectral_norm"} & options.keys():  # which mix rows, or count how often they are asked

@@ -146,7 +146,16 @@ def test_q_tells_codes_of_generated_pictures_in_other_poses_and_those_of_x_as_it
         torch.testing.assert_close(maker["fooling"], F.softplus(-fake))
         torch.testing.assert_close(maker["information"], -model.weighted(model.kept(z, q)))
         model.eval()
+        q = model.critic.judge(model.generator(z), x.dtype)[1]
+        torch.testing.assert_close(model.information(z), model.kept(z, q))
         torch.testing.assert_close(model.encode(x)[:, :3], model.told(model.critic.judge(x, x.dtype)[1])["c1"].softmax(1))
+
+
+def test_being_judged_and_told_in_other_poses_moves_the_generator():
+    for part in ("fooling", "information"):
+        model = small(distortion=0.7)
+        model.generator_loss({"x": torch.zeros(6, 1, 8, 8)}, Noise(("a",), slice(0, 6), 6, dtype=torch.float64))[part].sum().backward()
+        assert all(p.grad.abs().max() > 0 for p in model.generator.parameters()), part
 
 
 def test_codes_of_x_are_probabilities_and_means():

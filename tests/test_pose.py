@@ -41,6 +41,13 @@ def test_pose_zero_changes_nothing() -> None:
     torch.testing.assert_close(posed(x, torch.zeros(3, 6, dtype=torch.float64)), x)
 
 
+def test_places_are_not_rounded_where_layers_compute_in_bf16() -> None:
+    x, p = torch.rand(3, 1, 28, 28, generator=generator("pose")), torch.randn(3, 6, generator=generator("pose"))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = posed(x, p)
+    assert torch.equal(found, posed(x, p))
+
+
 @pytest.mark.parametrize("amount", [-1.0, 0.5, 2.0])
 def test_each_number_moves_a_hill_as_the_map_says(amount: float) -> None:
     """What comes out at u is x at A u + t, so a hill at c comes to A^-1 (c - t), and its standard deviations are divided by the scale."""

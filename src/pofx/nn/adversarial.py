@@ -70,7 +70,7 @@ class Rules:
         penalty_weight: of the penalty
         spectral_norm: divides each of the critic's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
         packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
-        distortion: standard deviation of the pose in which the critic sees each x, real or generated (Zhao et al., 2020, arXiv 2006.10738)
+        distortion: standard deviation of the pose in which a critic of x sees each, real or generated (Zhao et al., 2020, arXiv 2006.10738)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
         pool: so many generated x are kept, and up to half of those that the critic sees are old ones from there (Shrivastava et al.,
             2017, arXiv 1612.07828); for training in one process
@@ -153,11 +153,7 @@ class Adversarial(Model):
     def scores(self, x: Tensor, noise: Noise) -> Tensor:
         """The critic's score of each x, (B,); x that are packed together share theirs."""
         m = self.rules.packing
-        return self.judged(pack(self.seen(x, noise), m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
-
-    def seen(self, x: Tensor, noise: Noise) -> Tensor:
-        """What the critic is shown of x (B, *shape), real or generated, in training."""
-        return distorted(x, self.rules.distortion, noise) if self.rules.distortion else x
+        return self.judged(pack(x, m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
 
     def judged(self, x: Tensor, noise: Noise) -> Tensor:
         """The critic's scores of packed x, (B / packing, 1)."""
@@ -168,6 +164,7 @@ class Adversarial(Model):
         x = batch["x"]
         with torch.no_grad():
             fake = self.recalled(self.generator(self.prior.draw(noise)).to(x.dtype), noise)
+        x, fake = self.seen(x, noise), self.seen(fake, noise)
         parts = judgement(self.rules, self.scores(x, noise), self.scores(fake, noise))
         if self.rules.penalty != "none":
             parts["penalty"] = self.rules.penalty_weight * self.penalty(x, fake, noise)
@@ -176,10 +173,14 @@ class Adversarial(Model):
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real."""
         x = self.generator(self.prior.draw(noise)).to(noise.dtype)
-        return {"fooling": LOSSES[self.rules.loss].generator(self.scores(x, noise))}
+        return {"fooling": LOSSES[self.rules.loss].generator(self.scores(self.seen(x, noise), noise))}
+
+    def seen(self, x: Tensor, noise: Noise) -> Tensor:
+        """What the critic is shown of x (B, *shape), real or generated, in training."""
+        return distorted(x, self.rules.distortion, noise) if self.rules.distortion else x
 
     def penalty(self, x: Tensor, fake: Tensor, noise: Noise) -> Tensor:
-        """The gradient penalty of each example, (B,), without its weight."""
+        """The gradient penalty of each example as the critic sees it, (B,), without its weight."""
         at = x
         if self.rules.penalty == "wgan_gp":
             share = noise.uniform(*[1] * (x.ndim - 1))[:: self.rules.packing].repeat_interleave(self.rules.packing, 0)

@@ -54,7 +54,8 @@ class InfoGAN(Adversarial):
         weight_categorical: lambda of the categorical codes
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
-        distortion: standard deviation of the pose in which the critic sees each picture, real or generated: no code can be about poses then
+        distortion: standard deviation of the pose in which the critic sees each picture, real or generated, so that
+            codes are less about poses
         smoothing: real x count as real with 1 - smoothing only
         spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
             normalisation, which would rescale it
@@ -130,7 +131,8 @@ class InfoGAN(Adversarial):
         x, z_Bd = batch["x"], self.prior.draw(noise)
         with torch.no_grad():
             fake = self.generator(z_Bd).to(x.dtype)
-        real_B, (fake_B, q_BQ) = self.scores(x, noise), self.critic.judge(self.seen(fake, noise), x.dtype)
+        real_B = self.scores(self.seen(x, noise), noise)
+        fake_B, q_BQ = self.critic.judge(self.seen(fake, noise), x.dtype)
         return judgement(self.rules, real_B, fake_B) | {"information": -self.weighted(self.kept(z_Bd, q_BQ))}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
