@@ -159,12 +159,13 @@ RECIPES = {
         for seed in range(3)
     },
     **{
-        f"dcgan_features_{seed}": Recipe(
+        f"dcgan_features{name}_{seed}": Recipe(
             "dcgan",
-            {"width": 32, "critic_width": 48, "smoothing": 0.1, "distortion": 0.4},
+            {"width": 32, "critic_width": 48, "smoothing": 0.1, "distortion": distortion},
             PLAIN,
             {"batch_size": 16, "lr": 1e-3, "ema": 0.998, "steps": 4000, "seed": seed},
         )
+        for name, distortion in {"": 0.4, "_without_poses": 0.0}.items()
         for seed in range(3)
     },
     **{
@@ -176,7 +177,8 @@ RECIPES = {
         for seed in range(3)
     },
     **{
-        f"infogan_half_{seed}": Recipe("infogan", HALF, PLAIN, {"steps": 5000, "batch_size": 64, "ema": 0.998, "seed": seed})
+        f"infogan_{name}_{seed}": Recipe("infogan", HALF | poses, PLAIN, {"steps": 5000, "batch_size": 64, "ema": 0.998, "seed": seed})
+        for name, poses in {"half": {}, "half_without_poses": {"distortion": 0.0}}.items()
         for seed in range(3)
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
