@@ -130,7 +130,7 @@ class InfoGAN(Adversarial):
         """The critic tells real x from generated ones, and Q tells the codes of the generated ones."""
         x, z_Bd = batch["x"], self.prior.draw(noise)
         with torch.no_grad():
-            fake = self.generator(z_Bd).to(x.dtype)
+            fake = self.generate(z_Bd)
         real_B = self.scores(self.seen(x, noise), noise)
         fake_B, q_BQ = self.critic.judge(self.seen(fake, noise), x.dtype)
         return judgement(self.rules, real_B, fake_B) | {"information": -self.weighted(self.kept(z_Bd, q_BQ))}
@@ -138,7 +138,7 @@ class InfoGAN(Adversarial):
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real, and its codes told; L_I of each code stands beside the entropy that bounds it."""
         z_Bd = self.prior.draw(noise)
-        fake_B, q_BQ = self.critic.judge(self.seen(self.generator(z_Bd).to(noise.dtype), noise), noise.dtype)
+        fake_B, q_BQ = self.critic.judge(self.seen(self.generate(z_Bd), noise), noise.dtype)
         information = self.kept(z_Bd, q_BQ)
         parts: dict[str, Part] = {"fooling": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
         for name, L_B in information.items():
