@@ -336,6 +336,29 @@ def test_a_run_that_early_stopping_ended_goes_on_when_more_steps_are_asked_for(t
     assert resume(run.path, steps=60).metrics()[-1]["step"] > ended
 
 
+def test_a_run_is_trained_by_one_process_at_a_time(trained, tmp_path):
+    """Whoever comes second is told so, and leaves everything as it is; when the first has ended, in whatever way, the run can go on."""
+
+    def interfere(row):
+        before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+        assert the_error(path, lambda path: resume(path, steps=9)) == (
+            f"{path} is in training by another process: wait for it, or stop it and resume then"
+        )
+        assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+        if row["step"] == 6:
+            raise ZeroDivisionError
+
+    path = trained
+    with pytest.raises(ZeroDivisionError):
+        resume(trained, steps=6, report=interfere)
+    resume(trained, steps=7)
+    path = tmp_path / "other"
+    with runs.seeded(0):
+        model = AutoEncoder(Image(1, 8, 8), latent=2, hidden=(4,))
+    train(model, load_data("digits"), Training(steps=4, batch_size=10, log_every=1), path, report=interfere)
+    assert resume(path, steps=5).metrics()[-1]["step"] == 5
+
+
 def test_resume_of_a_folder_without_state_is_refused(folder):
     assert "no training state to resume from" in the_error(folder, resume)
 

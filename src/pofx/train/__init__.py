@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import math
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -134,8 +137,11 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
         with explained(out):
             (out / "state").mkdir()
         trainer.metrics.folder = out
-    trainer.save()  # all replicas together, for each has its own sums
-    return _finish(trainer, out)
+    with ExitStack() as held:
+        if trainer.replicas.rank == 0:
+            held.enter_context(_alone(out))
+        trainer.save()  # all replicas together, for each has its own sums
+        return _finish(trainer, out)
 
 
 def resume(
@@ -158,7 +164,7 @@ def resume(
         report: as in `train`
 
     Raises:
-        UserError: there is nothing to resume, or the data are not what they were
+        UserError: there is nothing to resume, another process is at it, or the data are not what they were
         Done: all steps are done
     """
     from pofx.data import reload
@@ -182,16 +188,34 @@ def resume(
     model = run.blank(trust=trust)
     match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     trainer = Trainer(model, data, training, state=run.path / "state", report=report)
-    if trainer.replicas.rank == 0:
-        trainer.metrics = Metrics(run.path)
-    trainer.load(tensors, record)
-    if steps is not None and trainer.step < trainer.total and trainer.ended:
-        trainer.worse = 0  # early stopping ended it, and more steps are asked for
-    if trainer.ended:
-        raise Done(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
-    if trainer.replicas.rank == 0:
-        write_config(run.path, {**run.config, "training": asdict(training)})
-    return _finish(trainer, run.path)
+    with ExitStack() as held:
+        if trainer.replicas.rank == 0:
+            held.enter_context(_alone(run.path))
+            trainer.metrics = Metrics(run.path)
+        trainer.load(tensors, record)
+        if steps is not None and trainer.step < trainer.total and trainer.ended:
+            trainer.worse = 0  # early stopping ended it, and more steps are asked for
+        if trainer.ended:
+            raise Done(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
+        if trainer.replicas.rank == 0:
+            write_config(run.path, {**run.config, "training": asdict(training)})
+        return _finish(trainer, run.path)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other processes from training in `out`, where the file system has locks. However this process ends, the system lets go."""
+    with explained(out):
+        state = os.open(out / "state", os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno == errno.EWOULDBLOCK:
+                raise UserError(f"{out} is in training by another process: wait for it, or stop it and resume then") from None
+        yield
+    finally:
+        os.close(state)
 
 
 def _finish(trainer: Trainer, out: Path) -> Run:
