@@ -11,7 +11,7 @@ from pofx.data import reload
 from pofx.evaluate.parzen import parzen_score
 from pofx.game import generator
 
-PARZEN = "GAN, maxout critic with r1, MNIST test: Parzen log-likelihood, 10k samples, median of 3 seeds (never to rank models)"
+PARZEN = "GAN, maxout critic with r1, no dropout, generator with batch norm, MNIST test: Parzen log-likelihood, 10k samples, median of 3 seeds (never to rank models)"
 ROWS = [Row(PARZEN, "nats", (">=", 205.0), "225 +- 2 (Goodfellow 2014); real training pictures 243", within=40)]
 
 

@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from pofx.data import load
@@ -156,6 +156,15 @@ def test_dropout_takes_a_fifth_of_the_inputs_and_half_of_the_units():
         assert (critic(torch.ones(2, 1000)) == 1000).all()  # without noise nothing is dropped
 
 
+def test_a_critic_without_dropout_says_in_training_what_it_says_afterwards():
+    x, noise = torch.rand(50, 6, generator=generator(0)), Noise((0,), slice(0, 50), 50)
+    for options, dropped in (({"body": "maxout"}, True), ({"body": "maxout", "dropout": False}, False), ({"body": "mlp"}, False)):
+        with seeded(0):
+            gan = GAN(Vector(6), hidden=(8,), **options)
+        with torch.no_grad():
+            assert torch.equal(gan.scores(x, noise), gan.critic(x)[:, 0]) != dropped
+
+
 def test_the_papers_network_has_the_papers_sizes():
     gan = GAN(Image(1, 28, 28), body="maxout", hidden=(1200, 1200))
     shapes = [tuple(p.shape) for p in gan.generator.parameters() if p.ndim == 2]
@@ -175,6 +184,26 @@ def test_pictures_and_bits_are_made_between_0_and_1_and_vectors_anywhere(x):
     assert sample.shape == (50, *x.shape)
     assert ((sample >= 0) & (sample <= 1)).all()
     assert free.sample(50, generator=generator(0)).abs().max() > 1
+
+
+@pytest.mark.parametrize("body", ["mlp", "maxout"])
+def test_batch_norm_is_of_the_generators_hidden_layers(body):
+    """In training a hidden unit has mean 0 and variance 1 over the batch before it is rectified; afterwards a code's x is its own."""
+    with seeded(0):
+        gan = GAN(Vector(3), latent=4, hidden=(8, 8), body=body, batch_norm=True).double()
+    rectified = []
+    for module in gan.generator.modules():
+        if isinstance(module, (nn.ReLU, nn.LeakyReLU)):
+            module.register_forward_pre_hook(lambda _, inputs: rectified.append(inputs[0].detach()))
+    z = 5 * torch.randn(50, 4, generator=generator(0), dtype=torch.float64) + 2
+    gan.train().generate(z)
+    assert [h.shape for h in rectified] == [(50, 8), (50, 8)]
+    for h in rectified:
+        torch.testing.assert_close(h.mean(0), torch.zeros(8, dtype=torch.float64))
+        torch.testing.assert_close(h.var(0, unbiased=False), torch.ones(8, dtype=torch.float64), rtol=1e-3, atol=0)
+    gan.eval()
+    torch.testing.assert_close(gan.generate(z)[:1], gan.generate(z[:1]))
+    assert not any(isinstance(module, nn.BatchNorm1d) for module in (*GAN(Vector(3), body=body).modules(), *gan.critic.modules()))
 
 
 def test_samples_are_generated_from_the_prior_that_was_asked_for():

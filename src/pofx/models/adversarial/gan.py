@@ -24,10 +24,12 @@ class GAN(Adversarial):
     For a given G the best critic is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. That is least,
     - log 4, where q = p and D* = 1/2 everywhere.
 
-    With minibatch_std or packing above 1, what the critic says of an example depends on the batch.
+    With minibatch_std or packing above 1, what the critic says of an example depends on the batch; with batch_norm, in training, what the
+    generator makes of a code.
 
     References:
         Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661
+        batch_norm: Batch Normalization (Ioffe & Szegedy, 2015), arXiv 1502.03167
         penalties, normalisation and the like: `pofx.nn.adversarial`
 
     Args:
@@ -37,6 +39,8 @@ class GAN(Adversarial):
         body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units with dropout, and its generator, ReLUs
         hidden: units of each layer of the generator, and of an mlp critic
         critic_hidden: units of each layer of the critic; None: `hidden` for mlp, (240, 240) for maxout
+        batch_norm: batch normalisation of the generator's hidden layers, which the paper has not
+        dropout: in training a maxout critic is without a fifth of its inputs and half of its units, as in the paper
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares;
             wasserstein, with a penalty or spectral_norm
         critic_steps: moves of the critic for one of the generator
@@ -71,6 +75,8 @@ class GAN(Adversarial):
         body: Literal["mlp", "maxout"] = "mlp",
         hidden: tuple[Size, ...] = (256, 256),
         critic_hidden: tuple[Size, ...] | None = None,
+        batch_norm: bool = False,
+        dropout: bool = True,
         loss: LossName = "non_saturating",
         critic_steps: Size = 1,
         penalty: PenaltyName = "none",
@@ -86,26 +92,34 @@ class GAN(Adversarial):
         beta1: Fraction = 0.5,
     ):
         super().__init__()
-        self.maxout, seen = body == "maxout", packed(x, packing)
+        self.dropout, seen = dropout and body == "maxout", packed(x, packing)
         z = Uniform(latent) if prior == "uniform" else Gaussian(latent)
-        if self.maxout:
-            generator = perceptron(latent, hidden, x.size, nn.ReLU())
+        if body == "maxout":
+            generator = perceptron(latent, hidden, x.size, nn.ReLU(), batch_norm=batch_norm)
             critic: nn.Module = MaxoutCritic(seen.size, critic_hidden or (240, 240), minibatch_std=minibatch_std)
         else:
-            generator = perceptron(latent, hidden, x.size, nn.LeakyReLU(0.2))
+            generator = perceptron(latent, hidden, x.size, nn.LeakyReLU(0.2), batch_norm=batch_norm)
             critic = perceptron(seen.size, critic_hidden or hidden, 1, nn.LeakyReLU(0.2), minibatch_std=minibatch_std)
         bounded = nn.Identity() if isinstance(x, Vector) else nn.Sigmoid()
         self.play(x, z, nn.Sequential(*generator, bounded, nn.Unflatten(1, x.shape)), critic)
 
     def judged(self, x: Tensor, noise: Noise) -> Tensor:
-        return self.critic(x, noise) if self.maxout else self.critic(x)
+        return self.critic(x, noise) if self.dropout else self.critic(x)
 
 
-def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int, activation: nn.Module, *, minibatch_std: bool = False) -> nn.Sequential:
+def perceptron(
+    inputs: int,
+    hidden: tuple[int, ...],
+    outputs: int,
+    activation: nn.Module,
+    *,
+    batch_norm: bool = False,
+    minibatch_std: bool = False,
+) -> nn.Sequential:
     """Affine maps with an activation between them, of x (B, ...) taken as rows of `inputs` numbers."""
     layers: list[nn.Module] = [nn.Flatten()]
     for v, h in pairwise((inputs, *hidden)):
-        layers += [nn.Linear(v, h), activation]
+        layers += [nn.Linear(v, h), *[nn.BatchNorm1d(h)] * batch_norm, activation]
     last = (inputs, *hidden)[-1]
     return nn.Sequential(*layers, *[MinibatchStd()] * minibatch_std, nn.Linear(last + minibatch_std, outputs))
 
