@@ -359,6 +359,20 @@ def test_a_run_is_trained_by_one_process_at_a_time(trained, tmp_path):
     assert resume(path, steps=5).metrics()[-1]["step"] == 5
 
 
+def test_resume_goes_on_from_the_state_that_another_process_left_meanwhile(trained, monkeypatch):
+    """The other one ends after this one has read the run, and before it has the folder for itself."""
+
+    def reload(*args):
+        monkeypatch.setattr(pofx.data, "reload", load_again)
+        resume(trained, steps=6)
+        return load_again(*args)
+
+    load_again, steps = pofx.data.reload, []
+    monkeypatch.setattr(pofx.data, "reload", reload)
+    resume(trained, steps=7, report=lambda row: steps.append(row["step"]))
+    assert set(steps) == {7}
+
+
 def test_resume_of_a_folder_without_state_is_refused(folder):
     assert "no training state to resume from" in the_error(folder, resume)
 

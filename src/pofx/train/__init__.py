@@ -175,7 +175,7 @@ def resume(
     file = run.path / "state" / "training.safetensors"
     if not file.is_file():
         raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing): delete the folder and train again")
-    tensors, record = read_tensors(file)
+    tensors, _ = read_tensors(file)
     with naming(run.path / "config.json"):
         if missing := [name for name in ("data", "training") if name not in run.config]:
             raise UserError(f"section {missing[0]!r} is not there, without which nothing can be resumed")
@@ -192,7 +192,7 @@ def resume(
         if trainer.replicas.rank == 0:
             held.enter_context(_alone(run.path))
             trainer.metrics = Metrics(run.path)
-        trainer.load(tensors, record)
+        trainer.load(*read_tensors(file))  # again: a process that held the folder until now may have gone on
         if steps is not None and trainer.step < trainer.total and trainer.ended:
             trainer.worse = 0  # early stopping ended it, and more steps are asked for
         if trainer.ended:
