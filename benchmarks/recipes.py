@@ -59,7 +59,7 @@ PLANE: dict[str, Any] = {"latent": 2, "hidden": (128,) * 4, "critic_hidden": (12
 REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
-SMOOTH: dict[str, Any] = MAXOUT | {"batch_norm": True, "dropout": False}
+MAXOUT_NORMALISED: dict[str, Any] = MAXOUT | {"batch_norm": True, "dropout": False}
 PARZEN_TRAINING: dict[str, Any] = {"steps": 6000, "batch_size": 64, "lr": 1e-3, "ema": 0.9993, "eval_every": 500}
 ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("english", "hangul")}
 READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
@@ -232,7 +232,7 @@ RECIPES = {
     **{f"grid_{seed}": Recipe("gan", PLANE | REMEDY | {"penalty_weight": 0.3}, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"ring_plain_{seed}": Recipe("gan", PLANE, RING, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
     **{f"grid_plain_{seed}": Recipe("gan", PLANE, GRID, PLANE_TRAINING | {"seed": seed}) for seed in range(3)},
-    **{f"gan_parzen_{seed}": Recipe("gan", SMOOTH, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
+    **{f"gan_parzen_{seed}": Recipe("gan", MAXOUT_NORMALISED, PLAIN, PARZEN_TRAINING | {"seed": seed}) for seed in range(3)},
     "gan_parzen_dropout_0": Recipe("gan", MAXOUT, PLAIN, PARZEN_TRAINING),
     "shakespeare": Recipe(
         "transformer_lm",

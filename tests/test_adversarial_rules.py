@@ -62,6 +62,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "spectral_norm": {"spectral_norm": True},
     "critic_steps": {"critic_steps": 2, "penalty": "wgan_gp"},
     "distortion": {"distortion": 0.5, "penalty": "wgan_gp", "pool": 9},
+    "batch_norm": {"batch_norm": True},
+    "no_dropout": {"body": "maxout", "dropout": False},
     "maxout": {"body": "maxout", "packing": 3, "critic_hidden": (4,), "penalty": "r1", "minibatch_std": True},
 }
 
@@ -71,7 +73,7 @@ def test_the_engines_promises_hold_with_every_option(options):
     """Resumed runs are the unbroken ones bit for bit; players move what they own; a part is that of its row."""
 
     class Optioned(GAN):
-        """As the GAN."""
+        """As the GAN, whose options may make an example's numbers depend on its batch."""
 
         small = GAN.small | options
 

@@ -129,7 +129,7 @@ def test_steps_and_weights_are_the_whole_pass(window: int | None, dtype: torch.d
 
 def held(attention: SelfAttention, length: int, record: Path) -> int:
     """The most bytes that a pass and its gradient hold at once, by the allocator's own account: a process's resident memory is that of its
-    neighbours too."""
+    neighbours too. Each thread of the kernel has a workspace beside that, so this is for one thread, as tests have."""
     h = numbers(1, length, 64).float()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
         attention(h).sum().backward()
@@ -143,5 +143,5 @@ def test_memory_grows_linearly_with_length(window: int | None, tmp_path: Path) -
     """Peak memory of a pass and its gradient at four times the length is at most four times as much; n x n would be 16 times."""
     attention = SelfAttention(64, 8, causal=True, window=window)
     short, long = (held(attention, length, tmp_path / "trace.json") for length in (1024, 4096))
-    assert 4096 * 64 * 4 < long < 5 * short  # at least what comes out
+    assert 4096 * 64 * 4 < long <= 4 * short  # at least what comes out
     assert long < 4096**2 * 4  # one head's n x n matrix; there are 8

@@ -115,6 +115,14 @@ def test_a_batch_that_cannot_be_packed_is_refused_before_anything_is_written(tmp
     train(GAN(Vector(2), packing=3), load("ring"), Training(steps=2, batch_size=99, device="cpu"), tmp_path / "run")
 
 
+def test_a_batch_of_one_has_nothing_to_normalise_over_and_is_refused_before_anything_is_written(tmp_path):
+    model, data = GAN(Vector(2), hidden=(4,), batch_norm=True), load("ring")
+    with pytest.raises(UserError, match="gan is normalised over the batch: batch_size must be 2 or more, not 1"):
+        train(model, data, Training(steps=1, batch_size=1, device="cpu"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(model, data, Training(steps=1, batch_size=2, device="cpu"), tmp_path / "run")
+
+
 # Networks
 
 

@@ -359,18 +359,19 @@ def test_a_run_is_trained_by_one_process_at_a_time(trained, tmp_path):
     assert resume(path, steps=5).metrics()[-1]["step"] == 5
 
 
-def test_resume_goes_on_from_the_state_that_another_process_left_meanwhile(trained, monkeypatch):
-    """The other one ends after this one has read the run, and before it has the folder for itself."""
+def test_resume_goes_on_from_what_another_process_left_meanwhile(trained, monkeypatch):
+    """The other one, at another rate, ends just before this one has the folder for itself."""
 
-    def reload(*args):
-        monkeypatch.setattr(pofx.data, "reload", load_again)
-        resume(trained, steps=6)
-        return load_again(*args)
+    def alone(out):
+        monkeypatch.setattr(pofx.train, "_alone", really_alone)
+        resume(trained, steps=6, lr=0.123)
+        return really_alone(out)
 
-    load_again, steps = pofx.data.reload, []
-    monkeypatch.setattr(pofx.data, "reload", reload)
-    resume(trained, steps=7, report=lambda row: steps.append(row["step"]))
+    really_alone, steps = pofx.train._alone, []
+    monkeypatch.setattr(pofx.train, "_alone", alone)
+    run = resume(trained, steps=7, report=lambda row: steps.append(row["step"]))
     assert set(steps) == {7}
+    assert (run.config["training"]["steps"], run.config["training"]["lr"]) == (7, 0.123)
 
 
 def test_resume_of_a_folder_without_state_is_refused(folder):

@@ -171,28 +171,31 @@ def resume(
     from pofx.train.metrics import Metrics
     from pofx.train.trainer import Trainer
 
-    run = Run(out)
-    file = run.path / "state" / "training.safetensors"
-    if not file.is_file():
-        raise UserError(f"{run.path} holds no training state to resume from ({file.name} is missing): delete the folder and train again")
-    tensors, _ = read_tensors(file)
-    with naming(run.path / "config.json"):
-        if missing := [name for name in ("data", "training") if name not in run.config]:
-            raise UserError(f"section {missing[0]!r} is not there, without which nothing can be resumed")
-        refuse_unknown(run.config["training"], [field.name for field in fields(Training)], " in section 'training'")
-        training = Training(**run.config["training"])
-    if steps is not None:
-        training = replace(training, steps=steps, epochs=None)
-    training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
-    data = reload(run.config["data"], run.tokenizers())
-    model = run.blank(trust=trust)
-    match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
-    trainer = Trainer(model, data, training, state=run.path / "state", report=report)
+    file = Path(out) / "state" / "training.safetensors"
     with ExitStack() as held:
+        if file.is_file() and os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
+            held.enter_context(_alone(Path(out)))  # before anything is read: another process may just be going on with it
+        run = Run(out)
+        if not file.is_file():
+            raise UserError(
+                f"{run.path} holds no training state to resume from ({file.name} is missing): delete the folder and train again"
+            )
+        tensors, record = read_tensors(file)
+        with naming(run.path / "config.json"):
+            if missing := [name for name in ("data", "training") if name not in run.config]:
+                raise UserError(f"section {missing[0]!r} is not there, without which nothing can be resumed")
+            refuse_unknown(run.config["training"], [field.name for field in fields(Training)], " in section 'training'")
+            training = Training(**run.config["training"])
+        if steps is not None:
+            training = replace(training, steps=steps, epochs=None)
+        training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
+        data = reload(run.config["data"], run.tokenizers())
+        model = run.blank(trust=trust)
+        match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+        trainer = Trainer(model, data, training, state=run.path / "state", report=report)
         if trainer.replicas.rank == 0:
-            held.enter_context(_alone(run.path))
             trainer.metrics = Metrics(run.path)
-        trainer.load(*read_tensors(file))  # again: a process that held the folder until now may have gone on
+        trainer.load(tensors, record)
         if steps is not None and trainer.step < trainer.total and trainer.ended:
             trainer.worse = 0  # early stopping ended it, and more steps are asked for
         if trainer.ended:

@@ -77,6 +77,9 @@ class Trainer:
                 multiple = player.together * self.replicas.world
                 if player.together > 1 and training.batch_size % multiple:
                     raise UserError(f"{player.name} takes {player.together} rows together: batch_size must be a multiple of {multiple}")
+        least = 2 * self.replicas.world if any(isinstance(module, torch.nn.BatchNorm1d) for module in model.modules()) else 1
+        if training.batch_size < least:
+            raise UserError(f"{model.title()} is normalised over the batch: batch_size must be {least} or more, not {training.batch_size}")
         self.examples = len(data.splits["train"])
         self.total = training.total(self.examples, closed=solved(self.stages))
         if len(data.splits["valid"]) < self.replicas.world:

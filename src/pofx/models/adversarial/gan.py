@@ -36,11 +36,11 @@ class GAN(Adversarial):
         x: pictures, bits or vectors
         latent: numbers in z
         prior: of z: gaussian, or uniform on [-1, 1)
-        body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units with dropout, and its generator, ReLUs
+        body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units, and its generator, ReLUs
         hidden: units of each layer of the generator, and of an mlp critic
         critic_hidden: units of each layer of the critic; None: `hidden` for mlp, (240, 240) for maxout
-        batch_norm: batch normalisation of the generator's hidden layers, which the paper has not
-        dropout: in training a maxout critic is without a fifth of its inputs and half of its units, as in the paper
+        batch_norm: batch normalisation of the generator's hidden layers; not in the paper
+        dropout: in training a maxout critic drops a fifth of its inputs and half of its units, as in the paper; nothing to an mlp
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares;
             wasserstein, with a penalty or spectral_norm
         critic_steps: moves of the critic for one of the generator
@@ -92,7 +92,8 @@ class GAN(Adversarial):
         beta1: Fraction = 0.5,
     ):
         super().__init__()
-        self.dropout, seen = dropout and body == "maxout", packed(x, packing)
+        self.drops = dropout and body == "maxout"
+        seen = packed(x, packing)
         z = Uniform(latent) if prior == "uniform" else Gaussian(latent)
         if body == "maxout":
             generator = perceptron(latent, hidden, x.size, nn.ReLU(), batch_norm=batch_norm)
@@ -104,7 +105,7 @@ class GAN(Adversarial):
         self.play(x, z, nn.Sequential(*generator, bounded, nn.Unflatten(1, x.shape)), critic)
 
     def judged(self, x: Tensor, noise: Noise) -> Tensor:
-        return self.critic(x, noise) if self.dropout else self.critic(x)
+        return self.critic(x, noise) if self.drops else self.critic(x)
 
 
 def perceptron(
