@@ -120,7 +120,8 @@ def perceptron(
     """Affine maps with an activation between them, of x (B, ...) taken as rows of `inputs` numbers."""
     layers: list[nn.Module] = [nn.Flatten()]
     for v, h in pairwise((inputs, *hidden)):
-        layers += [nn.Linear(v, h, bias=not batch_norm), *[nn.BatchNorm1d(h)] * batch_norm, activation]
+        norm = [nn.BatchNorm1d(h)] * batch_norm  # takes the mean away, and a bias with it
+        layers += [nn.Linear(v, h, bias=not norm), *norm, activation]
     last = (inputs, *hidden)[-1]
     return nn.Sequential(*layers, *[MinibatchStd()] * minibatch_std, nn.Linear(last + minibatch_std, outputs))
 
