@@ -140,7 +140,12 @@ RECIPES = {
         FIXED,
         DEEP_TRAINING | {"batch_size": 400, "lr": 2.5e-3, "ema": 0.999, "epochs": 480},
     ),
-    "deep_nade_grey": Recipe("deep_nade", {"hidden": (500, 500)}, PLAIN, DEEP_TRAINING | {"lr": 1e-3, "epochs": 10}),
+    "deep_nade_grey": Recipe(
+        "deep_nade",
+        {"hidden": (500, 500)},
+        PLAIN,
+        DEEP_TRAINING | {"lr": 1e-3, "ema": 0.995, "precision": "fp32", "epochs": 10, "eval_every": 500},
+    ),
     "conv_nade": Recipe(
         "conv_nade", {"features": 32, "blocks": 4}, FIXED, DEEP_TRAINING | {"batch_size": 50, "ema": 0.999, "epochs": 3, "eval_every": 1000}
     ),
