@@ -44,6 +44,7 @@ FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 LITTLE_NOISE: dict[str, Any] = {"noise_std": 0.1, "weight_continuous": 0.02}
 HALF: dict[str, Any] = LITTLE_NOISE | {"hidden": (32, 64), "dense": 512}
+POSES = (("", 0.4, range(3)), ("_without_poses", 0.0, (0,)))  # a recipe's ending, distortion, seeds: the control has one
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
 STACKED: dict[str, Any] = {"spec": "mnist", "stacked": 3}
@@ -170,7 +171,7 @@ RECIPES = {
             PLAIN,
             {"batch_size": 16, "lr": 1e-3, "ema": 0.998, "steps": 4000, "seed": seed},
         )
-        for name, distortion, seeds in (("", 0.4, range(3)), ("_without_poses", 0.0, (0,)))
+        for name, distortion, seeds in POSES
         for seed in seeds
     },
     **{
@@ -185,7 +186,7 @@ RECIPES = {
         f"infogan_half{name}_{seed}": Recipe(
             "infogan", HALF | {"distortion": distortion}, PLAIN, {"steps": 5000, "batch_size": 64, "ema": 0.998, "seed": seed}
         )
-        for name, distortion, seeds in (("", 0.4, range(3)), ("_without_poses", 0.0, (0,)))
+        for name, distortion, seeds in POSES
         for seed in seeds
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
