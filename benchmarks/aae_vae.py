@@ -11,13 +11,13 @@ from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import load, reload
+from pofx.distributions.priors import Gaussian
 from pofx.evaluate.features import network
-from pofx.evaluate.frechet import frechet_distance
-from pofx.evaluate.samples import draw
-from pofx.evaluate.sliced import sliced_wasserstein
-from pofx.game import generator
+from pofx.inference.sampling import draw
+from pofx.metrics.frechet import frechet_distance
+from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model
-from pofx.nn.priors import Gaussian
+from pofx.randomness import generator
 
 SEEDS, N = (0, 1, 2), 10_000
 MODELS = {"aae": "AAE", "vae": "VAE"}

@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx.data import Column, Data, Split
-from pofx.game import Batch, Noise, Part, generator
-from pofx.kinds import Series, Size, Vector
+from pofx.kinds import Series, Vector
+from pofx.layers.recurrent import Cell, Recurrent
 from pofx.model import Model
-from pofx.nn.recurrent import Cell, Recurrent
+from pofx.options import Size
+from pofx.plan import Batch, Part
+from pofx.randomness import Noise, generator
 from pofx.run import seeded
 from pofx.train import Training, train
 

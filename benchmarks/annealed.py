@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx.data import reload
-from pofx.evaluate.annealed import Annealing
 from pofx.evaluate.decoders import annealed_scores
 from pofx.evaluate.likelihood import log_likelihood
+from pofx.metrics.annealing import Annealing
 from pofx.run import Run
 
 ROWS_SCORED, SIMULATED, SAMPLES = 10, 5, 5000

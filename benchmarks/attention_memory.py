@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from pofx.game import generator
-from pofx.nn.attention import SelfAttention
+from pofx.layers.attention import SelfAttention
+from pofx.randomness import generator
 
 WIDTH, HEADS, WINDOW = 128, 2, 256
 LENGTHS = (1024, 2048, 4096, 8192, 16384)

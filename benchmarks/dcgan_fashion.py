@@ -15,9 +15,9 @@ from benchmarks.rows import Row, read
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.features import Features, network
-from pofx.evaluate.frechet import frechet_distance
-from pofx.evaluate.samples import draw
+from pofx.inference.sampling import draw
 from pofx.kinds import Image
+from pofx.metrics.frechet import frechet_distance
 from pofx.run import Run
 
 DISTANCE = "DCGAN, Fashion-MNIST 32x32, 10k samples against the test split: frechet[convnet], median of 3 seeds"

@@ -16,8 +16,8 @@ from torch import Tensor
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx import models
-from pofx.game import generator
 from pofx.kinds import Tokens
+from pofx.randomness import generator
 from pofx.run import seeded
 
 TOKENS, REPEATS = 255, 3

@@ -13,7 +13,7 @@ from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate.parzen import parzen_score
 from pofx.evaluate.protocol import Score
-from pofx.game import generator
+from pofx.randomness import generator
 
 NORMALISED = "GAN, maxout critic with r1 and no dropout, generator with batch norm"
 WITH_DROPOUT = "GAN, maxout critic with r1 and dropout, generator without batch norm"

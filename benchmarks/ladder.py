@@ -18,7 +18,7 @@ from pofx.data import Column, Data, Split, load
 from pofx.evaluate.likelihood import log_likelihood
 from pofx.kinds import Binary
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 WHOLE = {  # recipe -> what it is, parameters
     "independent": ("independent pixels", 784),

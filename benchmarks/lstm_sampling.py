@@ -15,8 +15,8 @@ import torch
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx import models
-from pofx.game import generator
 from pofx.kinds import Binary
+from pofx.randomness import generator
 from pofx.run import seeded
 
 PICTURES, REPEATS = 64, 3

@@ -19,7 +19,7 @@ from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx import models
 from pofx.kinds import Binary
-from pofx.nn.lstm import Lines, lstm_cell
+from pofx.layers.conv_lstm import Lines, lstm_cell
 from pofx.run import seeded
 from pofx.train import keep_freed_memory
 
@@ -31,7 +31,7 @@ ROWS = [row for name in MODELS for row in (Row(RATIO[name], ""), Row(OURS[name],
 
 
 def plain_scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tensor) -> tuple[Tensor, ...]:
-    """`pofx.nn.lstm.scan`, its gradient left to autograd."""
+    """`pofx.layers.conv_lstm.scan`, its gradient left to autograd."""
     maps = []
     for entering, W_KG, places_N in zip(gates, W_SKG, places_SN, strict=True):
         sums, states = entering[places_N], list[Tensor]()

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from pofx.evaluate.manifold import Manifold, prdc
+from pofx.metrics.manifold import Manifold, prdc
 
 SAMPLES, DIMENSIONS, K, DRAWS = 10_000, 1000, 5, 10
 PUBLISHED = Manifold(0.4772, 0.4705, 1.0555, 0.9735)  # the README of prdc (Naeem et al., 2020): one draw, of no seed, "may fluctuate"

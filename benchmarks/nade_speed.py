@@ -18,9 +18,9 @@ from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from benchmarks.training import built
 from pofx.data import load
-from pofx.game import generator
+from pofx.randomness import generator
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 TRAINING = "NADE H=500, training epoch (50k, batch 100): plain PyTorch loop over D / ours, each at its best thread count"
 UNBOUND = TRAINING.replace("plain PyTorch loop over D", "the loop with the rows of W and V unbound before it")

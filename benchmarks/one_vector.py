@@ -19,12 +19,12 @@ from torch import Tensor
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx.data import Column, Data, Split, load
-from pofx.game import generator
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.model import Model
 from pofx.models.seq2seq.attention import RecurrentAttention
 from pofx.models.seq2seq.seq2seq import Seq2Seq
 from pofx.models.seq2seq.sequence_autoencoder import SequenceAutoencoder
+from pofx.randomness import generator
 from pofx.run import seeded
 from pofx.train import Training, train
 

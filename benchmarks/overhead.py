@@ -22,9 +22,10 @@ from benchmarks.recipes import DYNAMIC, MLP, Recipe
 from benchmarks.rows import Row
 from benchmarks.training import built
 from pofx.data import Column, Data, Split, load
-from pofx.game import Adam, Batch, Noise, Part, Player, Stage
 from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.plan import Adam, Batch, Part, Player, Stage
+from pofx.randomness import Noise
 from pofx.train import Training, train
 
 ONE = "engine over a hand-written loop: mlp VAE, batch 100"

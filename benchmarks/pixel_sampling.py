@@ -18,11 +18,11 @@ import torch
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import trained
-from pofx.game import generator
+from pofx.bases.autoregressive import Autoregressive
 from pofx.kinds import Binary, Image
 from pofx.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from pofx.models.autoregressive.pixelcnn import PixelCNN
-from pofx.nn.autoregressive import Autoregressive
+from pofx.randomness import generator
 from pofx.run import seeded
 
 PICTURES, PASSES, ROUNDS = 64, 12, 3

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pofx.train.replicas import computes_bf16
+from pofx.train.strategy import computes_bf16
 
 
 def machine() -> dict[str, Any]:

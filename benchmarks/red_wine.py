@@ -23,7 +23,7 @@ from benchmarks.training import built
 from pofx.data import Column, Data, Split
 from pofx.kinds import Vector
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 FOLDS = 10
 GAUSSIAN = "red wine, 10 folds: log p, Gaussian of full covariance"

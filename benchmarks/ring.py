@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
-from pofx.data.synthetic import KNOWN
+from pofx.data.sources.synthetic import KNOWN
 from pofx.evaluate.modes import modes_covered
-from pofx.game import generator
+from pofx.randomness import generator
 
 SAMPLES = 2500
 MODES = "GAN with packing and r1, ring of 8, 2,500 samples: modes, fewest of 3 seeds"

@@ -16,8 +16,8 @@ from benchmarks.rows import Row
 from benchmarks.training import protocol_of, trained
 from pofx.data import reload
 from pofx.evaluate import log_probs
-from pofx.evaluate.forecast import continued
-from pofx.game import generator
+from pofx.inference.forecasting import continued
+from pofx.randomness import generator
 from pofx.run import Run
 
 SERIES = {"sunspots": "monthly sunspots", "temperatures": "daily least temperatures", "ett": "ETTh1, 7 channels"}

@@ -11,7 +11,7 @@ from benchmarks.rows import Row
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.evaluate.features import Features, by_channel, network
 from pofx.evaluate.modes import Coverage, class_coverage
-from pofx.evaluate.samples import draw
+from pofx.inference.sampling import draw
 from pofx.run import Run
 
 SAMPLES = 26_000

@@ -18,7 +18,7 @@ from pofx.evaluate.likelihood import log_likelihood
 from pofx.model import Model, bind
 from pofx.run import Run, read_tensors, seeded
 from pofx.train import Training, keep_freed_memory, resume, train
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 RUNS = Path("runs/benchmarks")
 

@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
-from pofx.game import generator
-from pofx.nn.recurrent import Recurrent, gradient_norms
+from pofx.layers.recurrent import Recurrent, gradient_norms
+from pofx.randomness import generator
 from pofx.run import seeded
 
 HIDDEN, LENGTH, EXAMPLES, SEEDS, NEAR, FAR = 32, 100, 8, 5, 20, 70

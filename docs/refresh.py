@@ -42,7 +42,7 @@ WORDS = {
 
 def models(language: str = "en") -> str:
     """The zoo, as `pofx models` lists it."""
-    from pofx import verbs
+    from pofx import commands
 
     say = WORDS.get(language, {})
 
@@ -50,7 +50,7 @@ def models(language: str = "en") -> str:
         return say.get(text, text)
 
     rows = []
-    for model in verbs.models():
+    for model in commands.models():
         page = f"docs/models/{model['name']}.md"
         paper = model["paper"]
         rows.append([
@@ -66,7 +66,7 @@ def models(language: str = "en") -> str:
 
 def taxonomy() -> str:
     """Which models know what of p(x)."""
-    from pofx import verbs
+    from pofx import commands
 
     what = {
         "explicit": "log p(x) is computed exactly",
@@ -74,7 +74,7 @@ def taxonomy() -> str:
         "implicit": "x can be drawn, but log p(x) cannot be computed",
         "none": "neither: codes, or labels",
     }
-    zoo = verbs.models()
+    zoo = commands.models()
     return _table(
         ["p(x)", "what that means", "models"],
         [[kind, meaning, ", ".join(m["name"] for m in zoo if m["p(x)"] == kind) or "none yet"] for kind, meaning in what.items()],

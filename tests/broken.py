@@ -6,12 +6,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pofx.bases.token_model import before
+from pofx.bases.translator import Translator
+from pofx.distributions.priors import Gaussian
 from pofx.errors import UserError
-from pofx.game import Player, Stage
-from pofx.kinds import NOTHING, Binary, Category, Size, Tokens, Vector
+from pofx.kinds import NOTHING, Binary, Category, Tokens, Vector
 from pofx.model import Model
-from pofx.nn.priors import Gaussian
-from pofx.nn.tokens import Translator, before
+from pofx.options import Size
+from pofx.plan import Player, Stage
 
 
 class Sound(Model):

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from pofx.cli import main
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 
 def stop_in_step(number: int, which: signal.Signals) -> None:

@@ -12,17 +12,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from pofx.data import Column, Data, Split
+from pofx.distributions.priors import Joint
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import Binary, Category, Image, Vector
+from pofx.layers.spatial_transformer import distorted, posed
 from pofx.models.autoencoders.aae import AAE
 from pofx.models.autoencoders.aae_clustering import ClusteringAAE
 from pofx.models.autoencoders.aae_semi_supervised import SemiSupervisedAAE
-from pofx.nn.pose import distorted, posed
-from pofx.nn.priors import Joint
+from pofx.randomness import Noise, generator
 from pofx.run import seeded
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 X = Image(1, 4, 4)
 

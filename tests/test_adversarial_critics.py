@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
+from pofx.bases.gan import Adversarial, MinibatchStd, pack, packed
+from pofx.distributions.priors import Gaussian
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
+from pofx.layers.spatial_transformer import distorted
 from pofx.models.adversarial.gan import GAN
-from pofx.nn.adversarial import Adversarial, MinibatchStd, pack, packed
-from pofx.nn.pose import distorted
-from pofx.nn.priors import Gaussian
 from tests.three_numbers import DOUBLE, Half, game, rows
 
 # Penalties

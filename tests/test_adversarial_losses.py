@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Noise
+from pofx.bases.gan import LOSSES, Adversarial, LossName, PenaltyName, Rules, judgement
+from pofx.distributions.priors import Prior
 from pofx.kinds import Vector
-from pofx.nn.adversarial import LOSSES, Adversarial, LossName, PenaltyName, Rules, judgement
-from pofx.nn.priors import Prior
+from pofx.randomness import Noise
 from tests.three_numbers import DOUBLE
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pofx.errors import UserError
-from pofx.game import Noise
+from pofx.randomness import Noise
 from tests.three_numbers import DOUBLE, Half, game, rows
 
 

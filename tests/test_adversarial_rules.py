@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from pofx.bases.gan import MinibatchStd, Rules
 from pofx.errors import UserError
 from pofx.kinds import Image, Vector
 from pofx.models.adversarial.gan import GAN
-from pofx.nn.adversarial import MinibatchStd, Rules
 from pofx.testing.cases import Case
 from pofx.testing.learning import gradients, loss_parts, resume
 from tests.test_adversarial_losses import FAKE, Discrete

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
 from pofx.errors import UserError
-from pofx.evaluate.annealed import Annealing, Chains
+from pofx.metrics.annealing import Annealing, Chains
 
 
 class Linear:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from pofx.errors import UserError
-from pofx.game import generator
-from pofx.nn.attention import SCORES, CrossAttention, SelfAttention, windowed
+from pofx.layers.attention import SCORES, CrossAttention, SelfAttention, windowed
+from pofx.randomness import generator
 
 B, L, S, D, N = 3, 7, 5, 8, 2
 

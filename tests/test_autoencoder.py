@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from pofx.errors import Lacks, UserError
-from pofx.game import Noise
 from pofx.kinds import Binary, Image, Series, Vector
 from pofx.models.autoencoders.autoencoder import AutoEncoder
 from pofx.models.autoencoders.pca import PCA
+from pofx.randomness import Noise
 
 NOISE = Noise((0, 0, "autoencoder"), slice(0, 6), 6)
 KINDS: list[Any] = [Image(1, 8, 8), Image(3, 5, 7), Binary(11), Vector(9), Series(6, 2)]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pofx.bases.autoregressive import raster
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image
 from pofx.models import find
-from pofx.nn.autoregressive import raster
 from pofx.testing.cases import every, number, stirred
 
 X = Image(1, 2, 2, levels=3)

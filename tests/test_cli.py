@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from pyarrow import parquet
 
 import pofx
-from pofx import verbs
+from pofx import commands
 from pofx.cli import main
 
 POFX = [sys.executable, "-m", "pofx"]
@@ -255,12 +255,12 @@ def test_models_are_listed_with_their_papers(capsys):
 
 
 def test_verbs_are_functions_that_take_the_same_arguments(runs):
-    report = verbs.sample("runs/vae", n=3, out="from_python.npy", seed=3, draw=False)
+    report = commands.sample("runs/vae", n=3, out="from_python.npy", seed=3, draw=False)
     assert report["samples"] == 3
     with pytest.raises(pofx.UserError, match="latent"):
-        verbs.train("vae", latnt=3, out="runs/never")
+        commands.train("vae", latnt=3, out="runs/never")
     with pytest.raises(pofx.UserError, match="latent must be 1 or more"):
-        verbs.train("vae", latent=0, out="runs/never")
+        commands.train("vae", latent=0, out="runs/never")
     assert not os.path.exists("runs/never")
 
 
@@ -320,7 +320,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in verbs.VERBS:
+    for name in commands.VERBS:
         assert f"\n  {name} " in done.stdout
     seconds = []
     for _ in range(5):
@@ -336,11 +336,11 @@ def test_importing_pofx_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("verb", [name for name in verbs.VERBS if name != "compare"])
+@pytest.mark.parametrize("verb", [name for name in commands.VERBS if name != "compare"])
 def test_every_verb_explains_every_flag(runs, capsys, verb):
     """Each flag of each verb has help, with what it depends on named."""
     about = {"train": {"model": "vae"}, "data": {"spec": "digits"}}.get(verb, {"run": "runs/vae"})
-    found = verbs.VERBS[verb]
+    found = commands.VERBS[verb]
     groups = found.flags(**about) if found.flags else [found.own()]
     for group in groups:
         for name, option in group.options.items():
@@ -354,11 +354,11 @@ def test_every_verb_explains_every_flag(runs, capsys, verb):
 
 def test_the_public_command_line_is_frozen(capsys):
     """Users' scripts rely on these names. A new one may be added; none may go or change its default."""
-    assert list(verbs.VERBS) == [
+    assert list(commands.VERBS) == [
         *("models", "data", "train", "resume", "sample", "score", "embed", "reconstruct", "translate", "complete"),
         *("forecast", "evaluate", "compare", "traverse", "interpolate", "attribute", "sweep", "arithmetic", "inspect", "anneal"),
     ]
-    groups = {group.title: " ".join(f"{n}={o.default}" for n, o in group.options.items()) for group in verbs.VERBS["train"].flags("vae")}
+    groups = {group.title: " ".join(f"{n}={o.default}" for n, o in group.options.items()) for group in commands.VERBS["train"].flags("vae")}
     assert groups == {
         "flags": "data=digits out=None without=None",
         "training": "steps=None epochs=None batch_size=100 seed=0 lr=None schedule=constant warmup=0.0 clip=None ema=None average=None "

@@ -10,11 +10,11 @@ import torch
 from PIL import Image as Pillow
 
 import pofx
-from pofx import verbs
+from pofx import commands
 from pofx.cli import main
+from pofx.commands.masks import mask
 from pofx.kinds import Binary, Image, Series, Vector
-from pofx.pictures import GAP, UNKNOWN
-from pofx.verbs.known import mask
+from pofx.render.pictures import GAP, UNKNOWN
 
 OWN = f"{Path(__file__).parent}/games/labelled.py:Labelled"
 
@@ -65,7 +65,7 @@ def test_completing_keeps_what_is_known_and_draws_the_rest(runs, capsys):
         again = model.complete(
             torch.from_numpy(x).repeat(3, 1, 1, 1),
             torch.from_numpy(known).repeat(3, 1, 1, 1),
-            generator=pofx.game.generator(("complete", 2)),
+            generator=pofx.randomness.generator(("complete", 2)),
         )
     assert (again.numpy().reshape(3, 5, 1, 8, 8).swapaxes(0, 1) == drawn).all()
 
@@ -226,7 +226,7 @@ def test_how_to_sample_is_a_flag_with_its_help(runs, capsys):
     assert "All three draw the same" in " ".join(shown.split())
     drawn = []
     for sampler in ("cached", "naive", "jacobi"):
-        verbs.sample("bits", n=5, out=f"{sampler}.npy", sampler=sampler)
+        commands.sample("bits", n=5, out=f"{sampler}.npy", sampler=sampler)
         drawn.append(np.load(f"{sampler}.npy"))
     assert (drawn[0] == drawn[1]).all()
     assert (drawn[0] == drawn[2]).all()

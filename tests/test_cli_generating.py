@@ -12,12 +12,12 @@ from PIL import Image as Pillow
 
 import pofx
 from pofx.cli import main
-from pofx.evaluate.steering import around, between, combined, generated, swept
-from pofx.game import generator
+from pofx.commands.sweep import chosen
+from pofx.distributions.priors import Categorical, Gaussian, Joint, Ring, SwissRoll, Uniform
+from pofx.inference.steering import around, between, combined, generated, swept
 from pofx.kinds import Vector
 from pofx.model import Model
-from pofx.nn.priors import Categorical, Gaussian, Joint, Ring, SwissRoll, Uniform
-from pofx.verbs.sweep import chosen
+from pofx.randomness import generator
 
 
 def pofx_json(capsys, line):

@@ -15,9 +15,9 @@ from PIL import Image
 
 import pofx
 from pofx.cli import main
-from pofx.heat import escaped, fonts, heat
+from pofx.commands.texts import arriving
+from pofx.render.heatmap import escaped, fonts, heat
 from pofx.run import Run
-from pofx.verbs.lines import arriving
 
 OWN = f"{Path(__file__).parent}/texts.py"
 ENGLISH = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat"]
@@ -256,7 +256,7 @@ def test_a_terminal_is_answered_line_by_line(ask, folder, capsys, monkeypatch):
     stdin = io.TextIOWrapper(Typed(b"le chat\n\xff chien\nun zzz qqq\nun chien\n"))
     monkeypatch.setattr(stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", stdin)
-    monkeypatch.setattr("pofx.verbs.progress.Counting", None)  # which would draw a bar
+    monkeypatch.setattr("pofx.commands.progress.Counting", None)  # which would draw a bar
     assert main(["translate", str(folder / "pairs"), "--trust"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
@@ -282,7 +282,7 @@ def test_lines_are_taken_as_they_arrive(monkeypatch):
 def test_translations_come_as_they_are_done(ask, folder, tmp_path, monkeypatch):
     """In the order of their sources, though the short ones of a block are translated first; what is done is kept."""
     rows = (folder / "train.fr").read_text().splitlines()[:50]
-    monkeypatch.setattr("pofx.verbs.translating.BLOCK", 20)
+    monkeypatch.setattr("pofx.commands.translate.BLOCK", 20)
     whole = ask("translate", "pairs", stdin="\n".join(rows))
     assert whole.splitlines() == [ask("translate", "pairs", "--text", row).rstrip("\n") for row in rows[:3]] + whole.splitlines()[3:]
     assert len(whole.splitlines()) == 50

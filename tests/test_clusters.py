@@ -10,11 +10,11 @@ import torch
 from pofx.data import Column, Data, Split
 from pofx.errors import Lacks, UserError
 from pofx.evaluate.clusters import clustering_accuracy, information, majority, matched
-from pofx.game import generator
 from pofx.kinds import Category, Image, Vector
 from pofx.model import Model
 from pofx.models.adversarial.gan import GAN
 from pofx.models.adversarial.infogan import InfoGAN
+from pofx.randomness import generator
 from pofx.run import seeded
 
 

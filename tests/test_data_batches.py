@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pofx.data import Column, Split, load
-from pofx.data import split as data_split
-from pofx.data.split import BLOCK, order
+from pofx.data import columns as data_split
+from pofx.data.columns import BLOCK, order
 from pofx.errors import UserError
-from pofx.game import Noise
 from pofx.kinds import Binary, Category, Image, Vector
+from pofx.randomness import Noise
 
 
 def numbered(rows: int, **options) -> Column:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pofx.data import load
-from pofx.data.orders import bucketed, order, padding, positions
+from pofx.data.batching import bucketed, order, padding, positions
+from pofx.data.columns import Column, Split
 from pofx.data.sequences import Ragged, Sequences
-from pofx.data.split import Column, Split
-from pofx.game import Noise
 from pofx.kinds import END, NOTHING, Tokens, Vector
+from pofx.randomness import Noise
 
 ROWS = 1000
 

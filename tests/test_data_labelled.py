@@ -11,6 +11,7 @@ import torch
 
 import pofx
 from pofx import models
+from pofx.commands.prepare import Rows
 from pofx.data import load, reload
 from pofx.data.loading import few
 from pofx.errors import UserError
@@ -19,7 +20,6 @@ from pofx.kinds import Category, Image
 from pofx.model import bind
 from pofx.run import Run, seeded
 from pofx.train import Training, resume, train
-from pofx.verbs.prepared import Rows
 
 SMALL = {"hidden": (8,), "critic_hidden": (6,), "latent": 2}
 

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pofx.data import describe, images, load, packing, reload
+from pofx.data import cache, describe, load, reload
+from pofx.data.sources import images
 from pofx.errors import UserError
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
+def cached(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("POFX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "packs"
 
@@ -34,36 +35,36 @@ def pictures(tmp_path) -> Path:
     return folder
 
 
-def packs(cache: Path) -> list[Path]:
-    return [path for path in cache.iterdir() if path.is_dir()]
+def packs(cached: Path) -> list[Path]:
+    return [path for path in cached.iterdir() if path.is_dir()]
 
 
-def test_packed_once_and_anew_when_the_source_changes(pictures, cache, monkeypatch):
+def test_packed_once_and_anew_when_the_source_changes(pictures, cached, monkeypatch):
     first = load(pictures)
     with monkeypatch.context() as patch:
-        patch.setattr(packing, "write", lambda *_: pytest.fail("packed again"))
+        patch.setattr(cache, "write", lambda *_: pytest.fail("packed again"))
         assert load(pictures, split_seed=3).record["sha256"] == first.record["sha256"]
     Pillow.new("L", (4, 4), 200).save(pictures / "00.bmp")
     os.utime(pictures / "00.bmp", (0, 0))  # of the length that it had, so that its time alone tells
     assert load(pictures).record["sha256"] != first.record["sha256"]
     with pytest.raises(UserError, match="has changed"):
         reload(first.record)
-    assert len(packs(cache)) == 2
+    assert len(packs(cached)) == 2
 
 
-def test_manifest_hashes_what_it_says(pictures, cache):
+def test_manifest_hashes_what_it_says(pictures, cached):
     record = load(pictures).record
     printed = subprocess.run(["sha256sum", *sorted(os.listdir(pictures))], cwd=pictures, capture_output=True, check=True).stdout
     assert record["sha256"] == hashlib.sha256(printed).hexdigest()
-    (pack,) = packs(cache)
+    (pack,) = packs(cached)
     manifest = json.loads((pack / "manifest.json").read_text())
     assert manifest["arrays"]["all.x.npy"]["sha256"] == hashlib.sha256((pack / "all.x.npy").read_bytes()).hexdigest()
     assert np.load(pack / "all.x.npy")[:, 0, 0, 0].tolist() == list(range(20))
 
 
-def test_damage_is_found_and_mended(pictures, cache):
+def test_damage_is_found_and_mended(pictures, cached):
     whole = load(pictures).splits["train"].read(range(16))["x"]
-    (pack,) = packs(cache)
+    (pack,) = packs(cached)
     array = pack / "all.x.npy"
     for harm in (lambda: array.write_bytes(array.read_bytes()[:-1]), array.unlink, lambda: (pack / "manifest.json").write_text("{")):
         harm()
@@ -77,7 +78,7 @@ def test_damage_is_found_and_mended(pictures, cache):
     assert "all.x.npy has another SHA-256" in describe(load(pictures))["problems"][-1]
 
 
-def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cache, monkeypatch):
+def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cached, monkeypatch):
     pixels = images.pixels
 
     def dying(picture, *options):
@@ -91,16 +92,16 @@ def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cache, m
     packer.join()
     assert packer.exitcode == -signal.SIGKILL
     monkeypatch.undo()
-    monkeypatch.setenv("POFX_CACHE", str(cache.parent))
-    (left_over,) = packs(cache)
+    monkeypatch.setenv("POFX_CACHE", str(cached.parent))
+    (left_over,) = packs(cached)
     assert left_over.name.endswith(".part")
     assert len(load(pictures).splits["train"]) == 16
-    (pack,) = packs(cache)
+    (pack,) = packs(cached)
     assert pack != left_over
 
 
-def test_processes_that_start_together_pack_once(pictures, cache, tmp_path, monkeypatch):
-    write = packing.write
+def test_processes_that_start_together_pack_once(pictures, cached, tmp_path, monkeypatch):
+    write = cached.write
 
     def slow(*options):
         with (tmp_path / "log").open("a") as log:
@@ -108,7 +109,7 @@ def test_processes_that_start_together_pack_once(pictures, cache, tmp_path, monk
         time.sleep(0.3)
         write(*options)
 
-    monkeypatch.setattr(packing, "write", slow)
+    monkeypatch.setattr(cache, "write", slow)
     together = [multiprocessing.get_context("fork").Process(target=load, args=(pictures,)) for _ in range(3)]
     for process in together:
         process.start()
@@ -118,11 +119,11 @@ def test_processes_that_start_together_pack_once(pictures, cache, tmp_path, monk
     assert (tmp_path / "log").read_text() == "packed\n"
 
 
-def test_failed_packing_leaves_nothing(pictures, cache):
+def test_failed_packing_leaves_nothing(pictures, cached):
     (pictures / "bad.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"bad\.png: not a picture"):
         load(pictures)
-    assert packs(cache) == []
+    assert packs(cached) == []
 
 
 def test_cache_that_cannot_be_written(pictures, tmp_path, monkeypatch):

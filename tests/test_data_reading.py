@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pofx.data import load, reload
-from pofx.data.reading import BLANK, DIGITS, PLACES, english, hangul
-from pofx.data.split import Split
+from pofx.data.columns import Split
+from pofx.data.sources.digit_reading import BLANK, DIGITS, PLACES, english, hangul
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 

@@ -10,12 +10,12 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from pofx.commands.prepare import Rows
 from pofx.data import load, load_series, reload
 from pofx.errors import UserError
 from pofx.kinds import Series, Vector
 from pofx.model import bind
 from pofx.models.autoregressive.series_markov import SeriesMarkov
-from pofx.verbs.prepared import Rows
 
 STEPS = 100
 

@@ -18,9 +18,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from pofx.data import Data, describe, load, reload
-from pofx.data.hub import from_datasets
-from pofx.data.images import pixels
-from pofx.data.packing import packed
+from pofx.data.cache import packed
+from pofx.data.sources.hub import from_datasets
+from pofx.data.sources.images import pixels
 from pofx.kinds import Binary, Category, Image, Series, Vector
 
 NUMBERS = np.random.default_rng(0)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from pofx.commands.prepare import Rows, prepared
 from pofx.data import describe, load, reload
-from pofx.data.tokenizing import Tokenizer
+from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.model import bind
 from pofx.models.autoencoders.vae import VAE
 from pofx.models.language.ngram import NGram
 from pofx.train import Training, train
-from pofx.verbs.prepared import Rows, prepared
 
 NAMES = [f"{a}{b}" for a in ("ha", "mi", "seo", "ji", "eun") for b in ("na", "young", "jun", "ah", "woo", "ri")]
 

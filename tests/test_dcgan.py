@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.game import Noise
 from pofx.kinds import Image
 from pofx.models.adversarial.dcgan import DCGAN
+from pofx.randomness import Noise
 from pofx.run import seeded
 
 SIZES = {28: [14, 7, 4], 32: [16, 8, 4], 64: [32, 16, 8, 4]}

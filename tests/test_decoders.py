@@ -9,18 +9,19 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal
 
-from pofx import verbs
+from pofx import commands
 from pofx.data import Column, Split
+from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
 from pofx.errors import UserError
-from pofx.evaluate.annealed import Annealing
 from pofx.evaluate.decoders import annealed_scores, decoder_of, fitted_sigma
-from pofx.game import generator
-from pofx.kinds import Binary, Size, Vector
+from pofx.kinds import Binary, Vector
+from pofx.metrics.annealing import Annealing
 from pofx.model import Model
 from pofx.models.adversarial.gan import GAN
 from pofx.models.autoencoders.pca import PCA
 from pofx.models.autoencoders.vae import VAE
-from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
+from pofx.options import Size
+from pofx.randomness import generator
 
 QUICK = Annealing(chains=200, temperatures=40, leapfrog=4)
 
@@ -218,19 +219,19 @@ def test_bad_input(ask, said):
 
 def test_pofx_anneal_stores_its_scores_beside_the_others(tmp_path):
     run = str(tmp_path / "gan")
-    verbs.train("gan", data="digits", steps=5, latent=2, hidden=(8,), out=run)
+    commands.train("gan", data="digits", steps=5, latent=2, hidden=(8,), out=run)
     quick = {"rows": 3, "temperatures": 5, "chains": 2, "leapfrog": 2, "simulated": 2}
-    first = verbs.anneal(run, sigma=0.3, **quick)
+    first = commands.anneal(run, sigma=0.3, **quick)
     assert [score["what"] for score in first["scores"]] == [
         "log p, annealed importance sampling, sigma=0.3, lower bound in expectation",
         "log p, annealed importance sampling, sigma=0.3: upper minus lower bound on simulated x",
     ]
     assert "another model" in first["notes"][0]
-    again, fitted = verbs.anneal(run, sigma=0.3, **quick), verbs.anneal(run, **quick)
+    again, fitted = commands.anneal(run, sigma=0.3, **quick), commands.anneal(run, **quick)
     assert again["scores"] == first["scores"]
     assert fitted["scores"][0]["protocol"]["sigma fitted"]
     assert len(json.loads((tmp_path / "gan" / "scores.json").read_text())) == 4  # the second ones took the place of the first
     with pytest.raises(UserError, match="the data has no split 'tset': did you mean test"):
-        verbs.anneal(run, split="tset")
+        commands.anneal(run, split="tset")
     with pytest.raises(UserError, match="rows must be between 2 and the split's 180, not 500"):
-        verbs.anneal(run, rows=500)
+        commands.anneal(run, rows=500)

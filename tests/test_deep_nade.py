@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pofx.bases.order_agnostic import OrderAgnostic
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 from pofx.models.autoregressive.deep_nade import DeepNADE
-from pofx.nn.order_agnostic import OrderAgnostic
 
 
 def test_incremental_sums_in_float32_are_within_a_ten_thousandth_of_a_nat():

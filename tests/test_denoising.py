@@ -8,12 +8,12 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from pofx.errors import UserError
-from pofx.game import Noise
 from pofx.kinds import Binary, Category, Image, Series, Vector
+from pofx.layers.corruption import Injector, gaussian, masking, salt_and_pepper
 from pofx.models.autoencoders.autoencoder import AutoEncoder
 from pofx.models.autoencoders.denoising import DenoisingAutoEncoder
 from pofx.models.autoencoders.stacked_denoising import StackedDenoisingAutoEncoder
-from pofx.nn.noise import Injector, gaussian, masking, salt_and_pepper
+from pofx.randomness import Noise
 
 ROWS = 400
 

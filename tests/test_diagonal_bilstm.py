@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
+from pofx.layers.conv_lstm import Lines, lstm_cell, scan
 from pofx.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM, DiagonalLayer
-from pofx.nn.lstm import Lines, lstm_cell, scan
 
 
 def numbers(*shape: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pofx.game import SGD, Adam, Player, Stage
+from pofx.plan import SGD, Adam, Player, Stage
 from tests.two_layers import B, assert_equal_weights, batch, game, noise, trainer
 
 

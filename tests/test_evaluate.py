@@ -28,8 +28,9 @@ from pofx.evaluate import (
     require_comparable,
     traverse,
 )
-from pofx.kinds import Category, Image, Size, Vector
+from pofx.kinds import Category, Image, Vector
 from pofx.model import Model
+from pofx.options import Size
 
 
 class Gaussian(Model):

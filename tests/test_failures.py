@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from pofx.errors import Diverged, UserError
-from pofx.game import SGD, Player, Stage
+from pofx.plan import SGD, Player, Stage
 from pofx.run import read_tensors
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 from tests.two_layers import B, D, batch, game, numbers, trainer
 
 

@@ -14,14 +14,14 @@ from PIL import Image as Pillow
 import pofx
 from pofx.cli import main
 from pofx.errors import UserError
-from pofx.evaluate.forecast import continued
-from pofx.game import generator
+from pofx.inference.forecasting import continued
 from pofx.kinds import Series, Vector
 from pofx.model import Model
 from pofx.models.autoencoders.pca import PCA
 from pofx.models.autoregressive.fvsbn import FVSBN
 from pofx.models.autoregressive.series_ar import SeriesAR
 from pofx.models.autoregressive.series_markov import SeriesMarkov
+from pofx.randomness import generator
 from pofx.run import save
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import pofx
+from pofx.commands.evaluate import stored_scores
 from pofx.data import reload
 from pofx.errors import UserError
 from pofx.evaluate import differences
 from pofx.run import Run
 from pofx.train import Training
-from pofx.verbs.judge import stored_scores
 from tests.formats.write import answers
 
 KEPT = sorted(file.parent for file in (Path(__file__).parent / "formats").glob("v*/*/config.json"))

@@ -9,9 +9,9 @@ import scipy.stats
 import torch
 
 from pofx.errors import UserError
-from pofx.evaluate.frechet import frechet_distance
-from pofx.evaluate.kid import ROWS, SUBSETS, kernel_distance
-from pofx.evaluate.sliced import sliced_wasserstein
+from pofx.metrics.frechet import frechet_distance
+from pofx.metrics.kid import ROWS, SUBSETS, kernel_distance
+from pofx.metrics.sliced import sliced_wasserstein
 
 
 def normal(*shape, seed=0):
@@ -96,7 +96,7 @@ def test_kid_is_that_of_torchmetrics_whatever_the_rows_at_once(monkeypatch):
     got = kernel_distance(a, b)
     assert got[0] == pytest.approx(theirs.poly_mmd(torch.from_numpy(a), torch.from_numpy(b)).item(), rel=1e-9)
     assert ROWS > 120
-    monkeypatch.setattr("pofx.evaluate.kid.ROWS", 7)
+    monkeypatch.setattr("pofx.metrics.kid.ROWS", 7)
     assert kernel_distance(a, b) == pytest.approx(got, rel=1e-12)
 
 

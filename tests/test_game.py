@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from pofx.game import Noise, generator
+from pofx.randomness import Noise, generator
 
 WHOLE = slice(0, 10)
 GOLDEN, SEED = [788060, 191938, 8946, 487587], 6469497612584702952

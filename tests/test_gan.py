@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from pofx.data import load
+from pofx.distributions.priors import Gaussian, Uniform
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import Binary, Image, Vector
 from pofx.models.adversarial.gan import GAN, MaxoutCritic
-from pofx.nn.priors import Gaussian, Uniform
+from pofx.randomness import Noise, generator
 from pofx.run import seeded
 from pofx.train import Training, train
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 ONE = (torch.tensor([1.0]), torch.tensor([[0.7]]))  # mean and factor of the generator's density, where real x are N(0, I)
 TWO = (torch.tensor([0.8, 0.5]), torch.tensor([[1.0, 0.0], [0.6, 0.5]]))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from pofx.errors import UserError
 from pofx.evaluate.features import chosen, inception
 from pofx.kinds import Image, Vector
-from pofx.nn.inception import BlockA, BlockE, Inception, load_inception
+from pofx.layers.inception import BlockA, BlockE, Inception, load_inception
 from pofx.run import seeded
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pofx.bases.gan import LOSSES, judgement
+from pofx.distributions.priors import Categorical, Gaussian, Uniform
 from pofx.errors import UserError
-from pofx.game import Noise, Watched, generator
 from pofx.kinds import Binary, Image
+from pofx.layers.spatial_transformer import distorted
 from pofx.models.adversarial.infogan import InfoGAN, entropy
-from pofx.nn.adversarial import LOSSES, judgement
-from pofx.nn.pose import distorted
-from pofx.nn.priors import Categorical, Gaussian, Uniform
+from pofx.plan import Watched
+from pofx.randomness import Noise, generator
 
 SMALL = {"categorical": (3, 2), "uniform": 1, "gaussian": 1, "latent": 4, "hidden": (2, 3), "dense": 6, "recognition": 5}
 

@@ -7,23 +7,8 @@ from typing import Annotated, Literal
 import pytest
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import (
-    Binary,
-    Category,
-    Count,
-    Fraction,
-    Image,
-    Kind,
-    NonNegative,
-    Positive,
-    Range,
-    Seed,
-    Series,
-    Size,
-    Vector,
-    check_value,
-    kinds_in,
-)
+from pofx.kinds import Binary, Category, Image, Kind, Series, Vector, kinds_in
+from pofx.options import Count, Fraction, NonNegative, Positive, Range, Seed, Size, check_value
 
 KINDS = [
     (Image(3, 8, 6), (3, 8, 6)),

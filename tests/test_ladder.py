@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from torch.testing import assert_close
 
 from pofx import models
+from pofx.bases.autoregressive import raster
+from pofx.commands.train import train
 from pofx.errors import UserError
-from pofx.game import generator
 from pofx.kinds import Binary, Image
-from pofx.nn.autoregressive import raster
-from pofx.verbs.learn import train
+from pofx.randomness import generator
 
 LADDER = ("full_table", "independent", "markov", "ar_table", "ar", "fvsbn")
 COUNTED = ("full_table", "independent", "markov", "ar_table")

@@ -10,9 +10,9 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Laplace, MixtureSameFamily, Normal
 
+from pofx.distributions.likelihoods import Bernoulli, Categorical, Gaussian, GaussianMixture, LaplaceMixture, LogisticMixture, likelihood
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
-from pofx.nn.likelihoods import Bernoulli, Categorical, Gaussian, GaussianMixture, LaplaceMixture, LogisticMixture, likelihood
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pofx.errors import UserError
-from pofx.evaluate.manifold import Manifold, prdc
+from pofx.metrics.manifold import Manifold, prdc
 
 
 def normal(*shape, seed=0):
@@ -31,7 +31,7 @@ def by_definition(real, fake, k):
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("at_once", [500, 7])
 def test_the_four_shares_are_their_definitions_whatever_the_rows_at_once(k, at_once, monkeypatch):
-    monkeypatch.setattr("pofx.evaluate.manifold.ROWS", at_once)
+    monkeypatch.setattr("pofx.metrics.manifold.ROWS", at_once)
     real, fake = normal(60, 3), 0.7 * normal(45, 3, seed=1) + 0.4
     assert prdc(real, fake, k=k) == pytest.approx(by_definition(real, fake, k), abs=1e-12)
 

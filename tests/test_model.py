@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from pofx import models
+from pofx.capabilities import Decodes, Encodes, Hashes, Samples, Scores
 from pofx.errors import Lacks, UserError
-from pofx.kinds import Binary, Category, Fraction, Image, Series, Size, Vector
-from pofx.model import Decodes, Encodes, Hashes, Model, Samples, Scores, bind, require
+from pofx.kinds import Binary, Category, Image, Series, Vector
+from pofx.model import Model, bind, require
+from pofx.options import Fraction, Size
 
 
 class Coder(Model):

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.game import generator
 from pofx.kinds import Binary
+from pofx.models.autoregressive import _nade_kernel
+from pofx.models.autoregressive._nade_kernel import nade_fill, nade_logits
 from pofx.models.autoregressive.nade import NADE
-from pofx.nn import nade_kernel
-from pofx.nn.nade_kernel import nade_fill, nade_logits
+from pofx.randomness import generator
 
 D, H = 23, 300  # a last row of pixels that is no multiple of anything; two blocks of hidden units
 
@@ -38,7 +38,7 @@ def plain(x, order, W, c, V, b):
 
 @pytest.fixture
 def no_compiled_code(monkeypatch):
-    monkeypatch.setattr(nade_kernel, "_compiles", lambda *tensors: False)
+    monkeypatch.setattr(_nade_kernel, "_compiles", lambda *tensors: False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -57,7 +57,7 @@ def test_compiled_logits_and_gradients_are_those_of_the_equations(dtype, x):
 
 def test_where_nothing_is_compiled_torch_does_the_same_in_chunks(no_compiled_code):
     """D is more than a chunk; the gradient goes through x too."""
-    x, order = bits(5, 3 * nade_kernel.CHUNK + 5).requires_grad_(), torch.randperm(3 * nade_kernel.CHUNK + 5, generator=generator(0))
+    x, order = bits(5, 3 * _nade_kernel.CHUNK + 5).requires_grad_(), torch.randperm(3 * _nade_kernel.CHUNK + 5, generator=generator(0))
     weights = parameters(D=len(order), H=20)
     of_chunks = torch.autograd.grad(nade_logits(x, order, *weights).square().sum(), [x, *weights])
     of_plain = torch.autograd.grad(plain(x, order, *weights).square().sum(), [x, *weights])

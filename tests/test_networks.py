@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Series, Vector
-from pofx.nn.networks import ACTIVATIONS, Doubling, Residual, Tanh, decoder, encoder
+from pofx.layers.bodies import ACTIVATIONS, Doubling, Residual, Tanh, decoder, encoder
 
 PICTURES = [Image(1, 8, 8), Image(1, 28, 28), Image(3, 32, 32), Image(3, 7, 11), Image(2, 1, 5), Binary(1, 28, 28)]
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import pofx
-from pofx import verbs
+from pofx import commands
 from pofx.errors import UserError
-from pofx.game import generator
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.models.language.ngram import NGram, mixed
+from pofx.randomness import generator
 
 ROWS = [[2, 3, 2, 4, 2, 3], [3, 3, END], [2, 3, 2, 4, END], [4, END]]
 
@@ -160,7 +160,7 @@ def test_it_learns_the_order_of_a_chain():
 def test_running_text_is_counted_in_windows_that_do_not_overlap(tmp_path):
     file = tmp_path / "x.txt"
     file.write_text("the cat sat on the mat. a dog ran.\n" * 40)
-    verbs.train("ngram", data=str(file), window=16, order=2, cells=1000, out=str(tmp_path / "run"))
+    commands.train("ngram", data=str(file), window=16, order=2, cells=1000, out=str(tmp_path / "run"))
     run = pofx.run.Run(tmp_path / "run")
     assert run.config["data"]["stride"] == 16
     windows = run.config["data"]["counts"]["train"]

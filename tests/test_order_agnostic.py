@@ -8,10 +8,10 @@ import torch
 from scipy.stats import chi2
 
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import Binary, Image
 from pofx.models.autoregressive.conv_nade import ConvNADE
 from pofx.models.autoregressive.deep_nade import DeepNADE
+from pofx.randomness import Noise, generator
 from pofx.testing.cases import every, stirred
 
 X = Binary(1, 3, 3)

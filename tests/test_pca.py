@@ -7,9 +7,9 @@ from sklearn.decomposition import PCA as Reference
 from torch.testing import assert_close
 
 from pofx.errors import Lacks, UserError
-from pofx.game import ClosedForm
 from pofx.kinds import Binary, Image, Series, Vector
 from pofx.models.autoencoders.pca import PCA
+from pofx.plan import ClosedForm
 
 
 def fitted(x, kind, latent, batch=None):

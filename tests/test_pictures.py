@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pofx.kinds import Binary, Image, Series, Vector
-from pofx.pictures import GAP, UNKNOWN, curves, grid, growth, is_picture, labelled_rows, masked, moments, scatter, stacked
+from pofx.render.pictures import GAP, UNKNOWN, curves, grid, growth, is_picture, labelled_rows, masked, moments, scatter, stacked
 
 
 def tile(picture, i, columns, height, width):

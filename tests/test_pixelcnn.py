@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pofx.distributions.likelihoods import Categorical
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
+from pofx.layers.masked import MaskedConv2d, Place, Window, groups
 from pofx.models.autoregressive.pixelcnn import PixelCNN
-from pofx.nn.likelihoods import Categorical
-from pofx.nn.masked import MaskedConv2d, Place, Window, groups
 
 
 def sensitivity(model: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import Binary, Image, Vector
-from pofx.nn.pose import SCALE, SHIFT, SLANT, TURN, Posed, distorted, place, posed
+from pofx.layers.spatial_transformer import SCALE, SHIFT, SLANT, TURN, Posed, distorted, place, posed
+from pofx.randomness import Noise, generator
 
 SIDE = 64
 

@@ -8,9 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from pofx.errors import UserError
-from pofx.game import Player, Stage
 from pofx.kinds import Vector
 from pofx.models.adversarial.gan import GAN
+from pofx.plan import Player, Stage
 from pofx.train import Training, train
 from tests.two_layers import B, D, game, numbers, trainer
 
@@ -38,7 +38,7 @@ def test_bf16_computes_in_bfloat16_and_keeps_float32_weights():
 
 @pytest.mark.parametrize(("precision", "native", "told"), [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)])
 def test_a_processor_that_only_emulates_bf16_is_told_of(precision, native, told, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("pofx.train.trainer.computes_bf16", lambda device: native)
+    monkeypatch.setattr("pofx.train.loop.computes_bf16", lambda device: native)
     training = Training(precision=precision, steps=1, batch_size=B, device="cpu")
     train(GAN(Vector(D), latent=2, hidden=(3,)), numbers(), training, tmp_path / "run")
     assert ("--precision fp32" in capsys.readouterr().err) == told

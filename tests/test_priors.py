@@ -8,9 +8,9 @@ import math
 import pytest
 import torch
 
+from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
 from pofx.errors import UserError
-from pofx.game import Noise, generator
-from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
+from pofx.randomness import Noise, generator
 
 N = 40_000
 THIRD = 1 / 3

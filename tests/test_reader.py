@@ -6,14 +6,14 @@ import torch
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.game import Noise
 from pofx.kinds import END, Binary, Image, Tokens
+from pofx.layers.attention import General
 from pofx.models.seq2seq.reader import PictureReader
-from pofx.nn.attention import General
+from pofx.randomness import Noise
 from pofx.run import seeded
 from pofx.testing import check_model
 from pofx.train import Training, train
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 X, PICTURE, CODE = Tokens(7, 5), Image(1, 6, 8), Binary(2, 3)
 SMALL = {"channels": (4,), "hidden": 8, "heads": 2}

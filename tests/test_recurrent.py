@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Noise, generator
-from pofx.nn.recurrent import Cell, Recurrent, gradient_norms
+from pofx.layers.recurrent import Cell, Recurrent, gradient_norms
+from pofx.randomness import Noise, generator
 
 CELLS = get_args(Cell)
 TORCH = {"rnn": nn.RNN, "relu": lambda *a, **k: nn.RNN(*a, nonlinearity="relu", **k), "lstm": nn.LSTM, "gru": nn.GRU}

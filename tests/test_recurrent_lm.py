@@ -9,13 +9,13 @@ from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.model import Model
 from pofx.models.language.recurrent_lm import RecurrentLM
+from pofx.randomness import Noise, generator
 from pofx.run import load, save, seeded
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 from tests.test_ngram import padded
 
 KIND = Tokens(6, 8)

@@ -12,8 +12,8 @@ from pofx.model import Model
 from pofx.testing import pair as pairs
 from pofx.testing.cases import Case
 from pofx.testing.pair import pair, replicas
-from pofx.train import Training, trainer
-from pofx.train.replicas import Replicas
+from pofx.train import Training, loop
+from pofx.train.strategy import Replicas
 
 
 class OneFails(Model):
@@ -71,9 +71,9 @@ def test_more_replicas_than_validation_examples_are_refused(monkeypatch):
         def __init__(self, device):
             self.active, self.rank, self.world = False, 0, 8
 
-    monkeypatch.setattr(trainer, "Replicas", Many)
+    monkeypatch.setattr(loop, "Replicas", Many)
     with pytest.raises(UserError, match="8 replicas need as many validation examples, and there are 7"):
-        trainer.Trainer(case.model(), case.data(), Training(device="cpu"))
+        loop.Trainer(case.model(), case.data(), Training(device="cpu"))
 
 
 def test_a_loss_that_mixes_rows_is_noticed():

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
+from pofx.layers.conv_lstm import lstm_cell
 from pofx.models.autoregressive.row_lstm import RowLayer, RowLSTM
-from pofx.nn.lstm import lstm_cell
 from tests.test_diagonal_bilstm import gradients, numbers
 
 

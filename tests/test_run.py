@@ -26,7 +26,8 @@ from pofx.train import Training, resume, train
 OWN = '''
 """A model from a user's own file."""
 from torch import nn
-from pofx.kinds import Size, Vector
+from pofx.options import Size
+from pofx.kinds import Vector
 from pofx.model import Model
 print("executed")
 class Mine(Model):

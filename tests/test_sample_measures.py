@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from pofx.cli import main
+from pofx.commands.evaluate import _replaces
 from pofx.data import load
 from pofx.errors import Lacks, UserError
 from pofx.evaluate import Score, draw, evaluate, frechet_distance, kernel_distance, prdc, require_comparable, sliced_wasserstein
 from pofx.evaluate import features as networks
-from pofx.kinds import Category, Image, Size, Vector
+from pofx.kinds import Category, Image, Vector
 from pofx.model import Model
-from pofx.verbs.judge import _replaces
+from pofx.options import Size
 
 
 class Normal(Model):

@@ -11,14 +11,14 @@ from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import END, NOTHING, Tokens
 from pofx.models.seq2seq.attention import RecurrentAttention
 from pofx.models.seq2seq.seq2seq import Seq2Seq
 from pofx.models.seq2seq.sequence_autoencoder import SequenceAutoencoder
+from pofx.randomness import Noise, generator
 from pofx.run import load, save, seeded
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 from tests.test_ngram import padded
 
 V = 7

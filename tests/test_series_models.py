@@ -12,13 +12,13 @@ from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split, load
 from pofx.errors import UserError
-from pofx.game import generator
 from pofx.kinds import Series
 from pofx.models.autoregressive.series_ar import LARGEST, SeriesAR
 from pofx.models.autoregressive.series_latent import SeriesLatent
 from pofx.models.autoregressive.series_markov import SeriesMarkov
+from pofx.randomness import generator
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 T, C, TAU = 7, 3, 2
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from pofx.game import SGD, ClosedForm, Player, Stage, no_loss
 from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.plan import SGD, ClosedForm, Player, Stage, no_loss
 from tests.two_layers import B, D, batch, game, noise, numbers, rows, trainer
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pofx.data import load, reload
-from pofx.data.synthetic import KNOWN, Modes, stacked_kinds
+from pofx.data.sources.synthetic import KNOWN, Modes, stacked_kinds
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
 

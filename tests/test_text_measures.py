@@ -251,7 +251,7 @@ def test_a_reconstruction_counts_texts_and_tokens_in_place(lines):
 def test_validation_is_of_all_tokens_however_they_are_batched(lines):
     """Rows are read by length, and fewer at once where there are many tokens; the number is the same."""
     from pofx.train import Training
-    from pofx.train.trainer import Trainer
+    from pofx.train.loop import Trainer
 
     found = []
     for size in (3, 32):

@@ -10,8 +10,7 @@ import unicodedata
 
 import pytest
 
-from pofx.data import tokenizing
-from pofx.data.tokenizing import Tokenizer
+from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
 from pofx.kinds import END, NOTHING
 
@@ -90,7 +89,7 @@ def test_rare_words_are_unknown():
 
 def test_the_same_text_gives_the_same_tokenizer_in_any_process():
     program = """
-from pofx.data.tokenizing import Tokenizer
+from pofx.data.tokenizer import Tokenizer
 texts = [" ".join(f"w{(i * j) % 97} ties{j % 7}" for j in range(40)) for i in range(60)]
 print(*(Tokenizer.train(kind, texts, 320).sha256 for kind in ("characters", "words", "bpe")))
 """
@@ -115,8 +114,8 @@ def test_a_long_text_is_tokenised_as_it_would_be_whole(monkeypatch):
     text = "".join(f"line {i}, {made_up(i)}\n{' ' * (i % 3)}{chr(10) * (i % 2)}" for i in range(60))
     tokenizer = Tokenizer.train("bpe", [text], 500)
     whole = tokenizer.encode(text)
-    monkeypatch.setattr(tokenizing, "CHUNK", 100)
-    assert len(tokenizing._chunks(text)) >= 5
+    monkeypatch.setattr(tokenizer, "CHUNK", 100)
+    assert len(tokenizer._chunks(text)) >= 5
     assert tokenizer.encode(text) == whole
 
 

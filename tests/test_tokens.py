@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from pofx.bases.token_model import Decoder, Reader, TokenModel, before, penalty, restricted
+from pofx.bases.translator import Translator
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import END, NOTHING, Image, Tokens
+from pofx.layers.recurrent import Recurrent
 from pofx.models import files, find
-from pofx.nn.recurrent import Recurrent
-from pofx.nn.tokens import Decoder, Reader, TokenModel, Translator, before, penalty, restricted
+from pofx.randomness import Noise, generator
 
 V = 5
 

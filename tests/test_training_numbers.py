@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pofx.game import SGD, Noise, Player, Ratio, Stage, Watched
+from pofx.plan import SGD, Player, Ratio, Stage, Watched
+from pofx.randomness import Noise
 from pofx.run import read_tensors, write_tensors
 from tests.two_layers import B, batch, game, noise, numbers, rows, trainer
 

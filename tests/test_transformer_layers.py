@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from pofx.errors import UserError
-from pofx.game import Noise, generator
-from pofx.nn.attention import CrossAttention, SelfAttention
-from pofx.nn.transformer import ACTIVATIONS, Activation, Block, Norm, Positions, Stack, place, sinusoids
+from pofx.layers.attention import CrossAttention, SelfAttention
+from pofx.layers.transformer import ACTIVATIONS, Activation, Block, Norm, Positions, Stack, place, sinusoids
+from pofx.randomness import Noise, generator
 
 B, L, S, D, N = 3, 7, 5, 8, 2
 

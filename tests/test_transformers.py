@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.token_model import before
 from pofx.errors import UserError
-from pofx.game import Noise, generator
 from pofx.kinds import NOTHING, Tokens
+from pofx.layers.transformer import sinusoids
 from pofx.models.language.transformer_lm import TransformerLM
 from pofx.models.seq2seq.transformer import Transformer
-from pofx.nn.tokens import before
-from pofx.nn.transformer import sinusoids
+from pofx.randomness import Noise, generator
 from pofx.run import seeded
 from tests.test_transformer_layers import close, copy_stack, scattered
 

@@ -10,9 +10,10 @@ from sklearn.decomposition import PCA
 from torch.distributions import Normal, kl_divergence
 
 from pofx.errors import UserError
-from pofx.game import Noise, Watched
 from pofx.kinds import Binary, Image, Vector
 from pofx.models.autoencoders.vae import VAE, importance_weighted, kl
+from pofx.plan import Watched
+from pofx.randomness import Noise
 
 
 @pytest.fixture(autouse=True)

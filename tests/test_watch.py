@@ -12,18 +12,19 @@ from torch import nn
 from pofx.card import card
 from pofx.data import load
 from pofx.errors import Diverged
-from pofx.evaluate.manifold import prdc
-from pofx.evaluate.sliced import sliced_wasserstein
-from pofx.game import SGD, Noise, Player, Stage
 from pofx.kinds import Vector
+from pofx.metrics.manifold import prdc
+from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model
 from pofx.models import find
+from pofx.plan import SGD, Player, Stage
+from pofx.randomness import Noise
 from pofx.run import Run, seeded
 from pofx.testing.learning import differ, finished
 from pofx.train import Training
-from pofx.train.metrics import losses
-from pofx.train.trainer import Trainer
-from pofx.train.watch import PICTURES, Real
+from pofx.train.log import losses
+from pofx.train.loop import Trainer
+from pofx.train.monitor import PICTURES, Real
 from tests.two_layers import B, D, numbers
 
 
@@ -288,7 +289,7 @@ def test_a_model_that_does_not_sample_and_data_with_few_rows_are_not_checked():
 
 
 def test_each_player_has_a_curve_and_a_line_on_the_terminal(capsys):
-    from pofx.verbs.progress import TrainingProgress
+    from pofx.commands.progress import TrainingProgress
 
     row = {
         "step": 20,
@@ -313,8 +314,8 @@ def test_each_player_has_a_curve_and_a_line_on_the_terminal(capsys):
 def test_the_pictures_and_the_card_of_a_game(tmp_path, monkeypatch):
     from PIL import Image
 
-    from pofx.verbs import train
-    from pofx.verbs.illustrate import game_curves, loss_curves
+    from pofx.commands import train
+    from pofx.commands.illustrate import game_curves, loss_curves
 
     monkeypatch.chdir(tmp_path)
     report = train("gan", data="ring", out="run", steps=40, log_every=10, eval_every=10, latent=2, hidden=(8,))

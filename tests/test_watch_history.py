@@ -7,12 +7,12 @@ import re
 import pytest
 from torch import nn
 
-from pofx.kinds import Vector, check_value
+from pofx.kinds import Vector
 from pofx.model import Model
 from pofx.models import find
-from pofx.options import from_text
+from pofx.options import check_value, from_text
 from pofx.testing.cases import cases
-from pofx.train.watch import CHECKS, LOGGED, History, remedies
+from pofx.train.monitor import CHECKS, LOGGED, History, remedies
 
 
 class Bare(Model):

@@ -5,9 +5,11 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import END, NOTHING, Image, Size, Tokens, Vector
-from pofx.nn.tokens import TokenModel, Translator, before
+from pofx.bases.token_model import TokenModel, before
+from pofx.bases.translator import Translator
+from pofx.kinds import END, NOTHING, Image, Tokens, Vector
+from pofx.options import Size
+from pofx.plan import Adam, Player, Stage
 
 
 class Bigram(TokenModel):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Noise
 from pofx.kinds import Vector
 from pofx.models.adversarial.gan import GAN
+from pofx.randomness import Noise
 
 DOUBLE = torch.float64
 

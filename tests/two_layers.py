@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from pofx.data import Column, Data, Split
-from pofx.game import Noise, Player, Stage
 from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.plan import Player, Stage
+from pofx.randomness import Noise
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 D, ROWS, B = 3, 10, 4  # the third batch reaches into the second epoch
 

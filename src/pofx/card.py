@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pofx.verbs.look import ARXIV
+from pofx.model import ARXIV
 
 if TYPE_CHECKING:
     from pofx.run import Run

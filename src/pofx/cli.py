@@ -1,4 +1,4 @@
-"""The command line: flags are read off the signatures of `pofx.verbs`, of the engine, of the data loader and of the model.
+"""The command line: flags are read off the signatures of `pofx.commands`, of the engine, of the data loader and of the model.
 
 Imports neither torch nor numpy: the verb that needs them imports them.
 """
@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pofx import __version__
+from pofx.commands import VERBS, Verb
+from pofx.commands.flags import Flags
 from pofx.errors import Diverged, Interrupted, UserError, nearest
-from pofx.kinds import check_value
-from pofx.options import REQUIRED, HyperParameter, argument_help, from_text, limits
-from pofx.verbs import VERBS, Verb
-from pofx.verbs.flags import Flags
+from pofx.options import REQUIRED, HyperParameter, argument_help, check_value, from_text, limits
 
 _JSON = HyperParameter("json", bool, False, "print the report as one JSON document; progress and notes go to stderr")
 
@@ -77,13 +76,13 @@ def _run(words: list[str]) -> int:
             print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
         elif isinstance(report, dict) and verb.alone in report and "out" not in report:
             if "streamed" not in report:
-                from pofx.verbs.lines import joined
+                from pofx.commands.texts import joined
 
                 print(joined(report[verb.alone]))
             if "note" in report:
                 print(f"note: {report['note']}", file=sys.stderr)
         elif not (isinstance(report, dict) and "streamed" in report):
-            from pofx.verbs.show import show
+            from pofx.commands.show import show
 
             show(report, verb.long)
     return 0

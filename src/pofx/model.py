@@ -7,114 +7,19 @@ capabilities, never against the names of models.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from pofx.capabilities import CAPABILITIES
 from pofx.errors import Lacks, UserError, nearest
-from pofx.game import Batch, Noise, Part, Player, Stage
-from pofx.kinds import Kind, check_value, kinds_in
-from pofx.options import HyperParameter, annotations_of, options
-
-if TYPE_CHECKING:
-    from pofx.nn.priors import Prior
-
-# Capabilities. Batch first, float32 unless the kind says otherwise. A capability's method may have further keyword arguments
-# (`log_prob(x, samples=100)`): each is a flag of the verb that calls it.
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """Draws x."""
-
-    def sample(self, n: int, *, given: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor: ...
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """log p(x) in nats, shape (B,): exact or a lower bound, as the class's `density` says."""
-
-    density: ClassVar[Literal["exact", "bound"] | None]
-
-    def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor: ...
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """x to a code of kind `codes`, (B, d): deterministic."""
-
-    codes: Kind
-
-    def encode(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Decodes(Protocol):
-    """A code (B, d) to x, (B, *shape): the mean."""
-
-    def decode(self, z: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Generates(Protocol):
-    """x of a code z (B, d) from a prior whose parts may have names: what a sample is made of, open to be steered."""
-
-    prior: Prior
-
-    def generate(self, z: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Clusters(Protocol):
-    """x to the number of its group, int64 (B,), from 0 to `clusters` - 1: groups that were found without labels."""
-
-    clusters: int
-
-    def cluster(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Completes(Protocol):
-    """x with the parts where `known` is False filled in; what is known is kept."""
-
-    def complete(self, x: Tensor, known: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
-
-
-@runtime_checkable
-class Translates(Protocol):
-    """A source of one kind to a target of another."""
-
-    def translate(self, source: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Classifies(Protocol):
-    """x to logits (B, classes)."""
-
-    def classify(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Hashes(Protocol):
-    """x to packed bits, uint8 (B, bits / 8)."""
-
-    def hash(self, x: Tensor) -> Tensor: ...
-
-
-CAPABILITIES: dict[str, tuple[type, str]] = {  # shown name -> protocol, the method that shows it
-    "samples": (Samples, "sample"),
-    "scores": (Scores, "log_prob"),
-    "encodes": (Encodes, "encode"),
-    "decodes": (Decodes, "decode"),
-    "generates": (Generates, "generate"),
-    "clusters": (Clusters, "cluster"),
-    "completes": (Completes, "complete"),
-    "translates": (Translates, "translate"),
-    "classifies": (Classifies, "classify"),
-    "hashes": (Hashes, "hash"),
-}
+from pofx.kinds import Kind, kinds_in
+from pofx.options import HyperParameter, annotations_of, check_value, options
+from pofx.plan import Batch, Part, Player, Stage
+from pofx.randomness import Noise
 
 
 class Model(nn.Module):
@@ -262,3 +167,24 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
                 hint = "; pictures are uint8, from 0 to 255"
             raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")
     return chosen
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; every module's mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters and buffers are; the CPU for a model that has none."""
+    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+
+
+ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style

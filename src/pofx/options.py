@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 import types
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pofx.kinds import Range
+from pofx.errors import UserError, nearest
 
 REQUIRED = inspect.Parameter.empty
 
@@ -106,3 +107,82 @@ def limits(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(filter(None, map(limits, args)))
     return ""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values a number may take: from `low` (or above it, if `above`) to `high`, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"above {self.low}" if self.above else f"{self.low} or more"
+        return f"between {self.low}{' (not included)' if self.above else ''} and {self.high}"
+
+
+Size = Annotated[int, Range(1)]
+Count = Annotated[int, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+NonNegative = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, 1)]
+Dropout = Annotated[float, Range(0, 0.99)]  # at 1 nothing would be left to learn from
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+
+
+def check_value(name: str, annotation: Any, value: Any) -> None:
+    """Raise a UserError in one line unless `value` is what `annotation` allows.
+
+    Example:
+        >>> check_value("latent", Size, 16)
+        >>> check_value("latent", Size, 0)
+        Traceback (most recent call last):
+        pofx.errors.UserError: latent must be 1 or more, not 0
+        >>> check_value("body", Literal["mlp", "conv"], "cnov")
+        Traceback (most recent call last):
+        pofx.errors.UserError: body must be one of mlp, conv, not 'cnov': did you mean conv?
+    """
+    problem = _problem(annotation, value)
+    if problem:
+        raise UserError(f"{name} must be {problem}")
+
+
+def _problem(annotation: Any, value: Any) -> str | None:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        problems = [_problem(option, value) for option in args]
+        if None in problems:
+            return None
+        return next(p for option, p in zip(args, problems, strict=True) if option is not types.NoneType)
+    if origin is Annotated:
+        problem = _problem(args[0], value)
+        for limit in args[1:]:
+            if problem is None and isinstance(limit, Range) and value not in limit:
+                problem = f"{limit}, not {value!r}"
+        return problem
+    if origin is Literal:
+        if value in args:
+            return None
+        return f"one of {', '.join(map(str, args))}, not {value!r}: {nearest(str(value), map(str, args))}"
+    if origin is tuple:
+        if not isinstance(value, (tuple, list)):
+            return f"several values, not {value!r}"
+        inner = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
+        if len(inner) != len(value):
+            return f"{len(inner)} values, not {len(value)}"
+        return next((p for a, v in zip(inner, value, strict=True) if (p := _problem(a, v))), None)
+    if annotation in (None, types.NoneType):
+        return None if value is None else f"nothing, not {value!r}"
+    if annotation is float:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return None if good else f"a number, not {value!r}"
+    if annotation is int:
+        return None if isinstance(value, int) and not isinstance(value, bool) else f"a whole number, not {value!r}"
+    if isinstance(annotation, type):
+        return None if isinstance(value, annotation) else f"{annotation.__name__}, not {value!r}"
+    return None

@@ -32,7 +32,7 @@ from pofx.kinds import Kind, Tokens
 from pofx.model import Model
 
 if TYPE_CHECKING:
-    from pofx.data.tokenizing import Tokenizer
+    from pofx.data.tokenizer import Tokenizer
 
 SECTIONS = ("pofx", "model", "data", "training")
 MODEL_KEYS = ("name", "file", "sha256", "kinds", "arguments")
@@ -93,7 +93,7 @@ class Run:
         Raises:
             UserError: the field is no text, or its tokenizer is gone or not the one that the model was made for
         """
-        from pofx.data.tokenizing import Tokenizer
+        from pofx.data.tokenizer import Tokenizer
 
         kinds = {name: Kind.from_json(kind) for name, kind in self.config["model"]["kinds"].items()}
         kind = kinds.get(field)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from pofx.game import generator
 
 from pofx import data, models, run
 from pofx.evaluate import evaluate
-from pofx.game import generator
 from pofx.kinds import Series, Vector
 from pofx.model import Model, bind
 from pofx.train import Training, train

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pofx.bases.autoregressive import Autoregressive
+from pofx.distributions.likelihoods import likelihood
 from pofx.kinds import Binary, Category, Image
-from pofx.nn.autoregressive import Autoregressive
-from pofx.nn.likelihoods import likelihood
 
 
 class Labelled(Autoregressive):

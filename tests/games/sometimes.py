@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from pofx.game import Ratio
 from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.plan import Ratio
 
 
 class Sometimes(Model):

@@ -5,9 +5,10 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from pofx.game import SGD, ClosedForm, Player, Ratio, Stage, no_loss
-from pofx.kinds import Size, Vector
+from pofx.kinds import Vector
 from pofx.model import Model
+from pofx.options import Size
+from pofx.plan import SGD, ClosedForm, Player, Ratio, Stage, no_loss
 
 
 class ThreeStages(Model):

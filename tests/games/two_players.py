@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pofx.game import Adam, Player, Stage, Watched
-from pofx.kinds import Binary, Image, Size, Vector
+from pofx.kinds import Binary, Image, Vector
 from pofx.model import Model
+from pofx.options import Size
+from pofx.plan import Adam, Player, Stage, Watched
 
 
 class TwoPlayers(Model):

@@ -12,7 +12,7 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
 
 if TYPE_CHECKING:
-    from pofx.data.tokenizing import Tokenizer
+    from pofx.data.tokenizer import Tokenizer
 
 PARTS = ("train", "valid", "test")
 SCAN = 2**30  # arrays of more bytes than this are never read whole, so nothing that needs all their values is found out

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pofx.data.orders import padding
-from pofx.data.packing import damaged
-from pofx.data.split import Column, Data
-from pofx.data.tokenizing import Tokenizer
+from pofx.data.batching import padding
+from pofx.data.cache import damaged
+from pofx.data.columns import Column, Data
+from pofx.data.tokenizer import Tokenizer
 from pofx.kinds import Category
 
 BATCH = 100  # rows of a batch whose padding is told

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pofx.data import arrays, hub, images, pairs, reading, series, synthetic, tables, text
+from pofx.data.cache import packed
+from pofx.data.columns import Binarize, Column, Data, Split
 from pofx.data.contents import PARTS, Contents
-from pofx.data.cutting import Rows, cut, few
-from pofx.data.packing import packed
 from pofx.data.sequences import Ragged, Sequences
-from pofx.data.series import TimeSeries
-from pofx.data.split import Binarize, Column, Data, Split
-from pofx.data.tokenizing import Tokenizer
-from pofx.data.tokenizing import Tokens as TokenizerKind
+from pofx.data.sources import arrays, digit_reading, hub, images, pairs, series, synthetic, tables, text
+from pofx.data.sources.series import TimeSeries
+from pofx.data.splitting import Rows, cut, few
+from pofx.data.tokenizer import Tokenizer
+from pofx.data.tokenizer import Tokens as TokenizerKind
 from pofx.errors import Uneven, UserError, nearest
-from pofx.kinds import Binary, Category, Fraction, Image, Kind, Range, Seed, Series, Size, Tokens, check_value
-from pofx.options import options
+from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens
+from pofx.options import Fraction, Range, Seed, Size, check_value, options
 
 
 def load(
@@ -45,7 +45,7 @@ def load(
     vocabulary: Size | None = None,
     length: Size | None = None,
     shared: bool = False,
-    read: reading.Language | None = None,
+    read: digit_reading.Language | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -136,7 +136,7 @@ def load(
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
         rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
-    aloud = None if read is None else reading.Aloud(contents, read, spec, tokenizers or {})
+    aloud = None if read is None else digit_reading.Aloud(contents, read, spec, tokenizers or {})
     single: dict[str, Kind] = dict(contents.fields if aloud is None else aloud.fields)
     fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]

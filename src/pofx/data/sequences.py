@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pofx.data.split import IN_MEMORY, Column
-from pofx.game import Noise
+from pofx.data.columns import IN_MEMORY, Column
 from pofx.kinds import END, NOTHING, Tokens
+from pofx.randomness import Noise
 
 
 @dataclass(frozen=True)

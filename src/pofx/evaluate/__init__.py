@@ -5,36 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError, nearest
-from pofx.evaluate.annealed import Annealing
 from pofx.evaluate.bins import bin_centres, different_bins
-from pofx.evaluate.blocks import chosen_rows
 from pofx.evaluate.clusters import clustering_accuracy, information
-from pofx.evaluate.codes import CodeReport, apply_attribute, attribute_vector, code_report, interpolate, traverse
+from pofx.evaluate.codes import CodeReport, code_report
 from pofx.evaluate.decoders import annealed_scores
 from pofx.evaluate.features import Features, chosen, known_size
-from pofx.evaluate.frechet import frechet_distance
-from pofx.evaluate.kid import kernel_distance
-from pofx.evaluate.likelihood import Progress, bits_per_dimension, log_likelihood, log_probs, scoring_options
-from pofx.evaluate.likeness import MOST, require_enough_for_all, sample_scores
-from pofx.evaluate.manifold import Manifold, prdc
+from pofx.evaluate.likelihood import bits_per_dimension, log_likelihood, log_probs, scoring_options
 from pofx.evaluate.modes import class_coverage, modes_covered
 from pofx.evaluate.parzen import chosen_sigma, parzen_log_likelihood
 from pofx.evaluate.probe import labelled_x, linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
-from pofx.evaluate.samples import draw, known_options, sampling_options
-from pofx.evaluate.sliced import sliced_wasserstein
-from pofx.evaluate.text import (
-    reconstruction_match,
-    running_log_probs,
-    text_scores,
-    translating_options,
-    translation_scores,
-    translations,
-)
-from pofx.kinds import Category, Count, Image, Seed, Size, Tokens
+from pofx.evaluate.sample_quality import MOST, require_enough_for_all, sample_scores
+from pofx.evaluate.text import reconstruction_match, running_log_probs, text_scores, translating_options, translation_scores, translations
+from pofx.inference.latent import apply_attribute, attribute_vector, interpolate, traverse
+from pofx.inference.sampling import draw, known_options, sampling_options
+from pofx.kinds import Category, Image, Tokens
+from pofx.metrics.annealing import Annealing
+from pofx.metrics.frechet import frechet_distance
+from pofx.metrics.kid import kernel_distance
+from pofx.metrics.manifold import Manifold, prdc
+from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model, require
+from pofx.options import Count, Seed, Size
 
 __all__ = [
     "Annealing",
@@ -101,7 +96,8 @@ def evaluate(
     log p (and bits per dimension for pictures) of a model that scores; reconstruction error of one that encodes and decodes; active
     units of one that encodes; error rate of one that classifies, and clustering accuracy of one that clusters, where the data has labels;
     nats a token, perplexity and bits a character of text, and translations beside their references (`pofx.evaluate.text`);
-    and what samples are like, beside the data (`pofx.evaluate.likeness`), where they are drawn, with how much they tell of their codes.
+    and what samples are like, beside the data (`pofx.evaluate.sample_quality`), where they are drawn, with how much
+    they tell of their codes.
 
     Args:
         model: a trained model

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from pofx.data.blocks import BLOCK, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
-from pofx.evaluate.blocks import BLOCK, blocks, chosen_rows, evaluating, rows_record
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score
-from pofx.game import generator
+from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.kinds import Category
-from pofx.model import Model, require
+from pofx.model import Model, device_of, evaluating, require
+from pofx.randomness import generator
 
 Rule = Literal["matched", "majority", "exemplar"]
 RULES: dict[str, str] = {

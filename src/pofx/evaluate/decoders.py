@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pofx.data.blocks import Progress, chosen_rows, rows_record
 from pofx.errors import UserError
-from pofx.evaluate.annealed import Annealing
-from pofx.evaluate.blocks import chosen_rows, evaluating, rows_record
-from pofx.evaluate.likelihood import Progress
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score
-from pofx.game import Noise, generator
+from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.kinds import Binary
-from pofx.model import Model
+from pofx.metrics.annealing import Annealing
+from pofx.model import Model, device_of, evaluating
+from pofx.randomness import Noise, generator
 
 EXAMPLES = 10  # whose chains go together, and share a source of noise
 SURE = 1e-6  # a generator's bits are 1 with a probability that is kept so far from 0 and 1

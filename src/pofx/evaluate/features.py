@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.data.blocks import BLOCK, blocks
 from pofx.errors import UserError
-from pofx.evaluate.blocks import BLOCK, blocks
 from pofx.evaluate.modes import stacked_classes
-from pofx.evaluate.protocol import device_of, weights_hash
+from pofx.evaluate.protocol import weights_hash
 from pofx.kinds import Binary, Category, Image, Kind
-from pofx.model import Model, require
+from pofx.model import Model, device_of, require
 
 if TYPE_CHECKING:
     from pofx.data import Data
-    from pofx.train.trainer import Report
+    from pofx.train.loop import Report
 
 SIZE = 64  # features of a network that is trained because none is given
 FID_FILE = "6726825d"  # what the SHA-256 of pt_inception-2015-12-05-6726825d.pth begins with, as its name says
@@ -145,7 +145,7 @@ def inception(file: str | Path, x: Kind) -> Features:
     """
     if not isinstance(x, (Image, Binary)) or len(x.shape) != 3 or x.shape[0] not in (1, 3):
         raise UserError(f"the Inception network sees pictures of one or three channels, not x: {x}: take --features of a run")
-    from pofx.nn.inception import load_inception
+    from pofx.layers.inception import load_inception
 
     net = load_inception(Path(file))
     sha256 = weights_hash(net)
@@ -233,7 +233,7 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
     that is named by a hash of the data and of how it was trained.
     """
     from pofx.data import reload
-    from pofx.data.packing import cache
+    from pofx.data.cache import cache
     from pofx.models.autoencoders.pca import PCA
     from pofx.models.classifiers.convnet import ConvNet
     from pofx.run import Run, explained, seeded

@@ -6,23 +6,20 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pofx.data.blocks import BLOCK, Progress, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
-from pofx.evaluate.blocks import BLOCK, blocks, chosen_rows, evaluating, rows_record
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score, weights_hash
-from pofx.game import generator
-from pofx.kinds import Image, check_value
-from pofx.model import Model, require
-from pofx.options import options
+from pofx.evaluate.protocol import Score, environment, mean_score, weights_hash
+from pofx.kinds import Image
+from pofx.model import Model, device_of, evaluating, require
+from pofx.options import check_value, options
+from pofx.randomness import generator
 from pofx.run import explained, write_whole
-
-Progress = Callable[[int, int], None]
 
 
 def log_likelihood(

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
-from pofx.evaluate.blocks import blocks, chosen_rows, evaluating, rows_record
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score
-from pofx.kinds import Category, Seed, Size
-from pofx.model import Model, require
+from pofx.evaluate.protocol import Score, environment, mean_score
+from pofx.kinds import Category
+from pofx.model import Model, device_of, evaluating, require
+from pofx.options import Seed, Size
 
 COSTS = tuple(10.0**k for k in range(-3, 4))  # C, what a margin that is fallen short of costs
 

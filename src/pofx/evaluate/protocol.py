@@ -14,6 +14,7 @@ from torch import nn
 
 import pofx
 from pofx.errors import UserError, nearest
+from pofx.model import device_of
 
 # What is recorded but does not by itself make two scores incomparable: which weights of a run were used, where it was computed, how the
 # user named the data (the hash of its source says whether it is the same), whether a density of integer pixels is a dequantised one (it
@@ -156,8 +157,3 @@ def weights_hash(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's parameters and buffers are; the CPU for a model that has none."""
-    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.errors import UserError
-from pofx.evaluate.blocks import blocks, chosen_rows, evaluating, rows_record
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score
-from pofx.model import Model, require
+from pofx.evaluate.protocol import Score, environment, mean_score
+from pofx.model import Model, device_of, evaluating, require
 
 
 def reconstruction_error(

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.data.blocks import BLOCK, Progress, chosen_rows, rows_record
 from pofx.errors import UserError
-from pofx.evaluate.blocks import BLOCK, chosen_rows, evaluating, rows_record
-from pofx.evaluate.likelihood import Progress, log_likelihood_of, log_probs
-from pofx.evaluate.protocol import Score, device_of, environment, mean_score
-from pofx.evaluate.samples import known_options
-from pofx.kinds import NOTHING, Tokens, check_value
-from pofx.model import Model, require
+from pofx.evaluate.likelihood import log_likelihood_of, log_probs
+from pofx.evaluate.protocol import Score, environment, mean_score
+from pofx.inference.sampling import known_options
+from pofx.kinds import NOTHING, Tokens
+from pofx.model import Model, device_of, evaluating, require
+from pofx.options import check_value
 
 if TYPE_CHECKING:
-    from pofx.data.tokenizing import Tokenizer
+    from pofx.data.tokenizer import Tokenizer
 
 AT_ONCE, SCORES = 2**14, 2**24  # tokens of windows that are scored together, and the numbers that a model says of them: one for each word
 RESAMPLED = 1000  # times, for the interval of a corpus score

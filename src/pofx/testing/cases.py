@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from pofx.capabilities import CAPABILITIES
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Player, generator
 from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Series, Tokens, Vector
-from pofx.model import CAPABILITIES, Model
+from pofx.model import Model
+from pofx.plan import Batch, Part, Player
+from pofx.randomness import Noise, generator
 from pofx.run import seeded
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 # Each kind in growing sizes: a model that refuses one with a UserError is tried with the next
 EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {

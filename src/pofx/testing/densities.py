@@ -10,10 +10,10 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from pofx.game import generator
+from pofx.bases.token_model import before
 from pofx.kinds import END, NOTHING, Category, Kind, Tokens, Vector
-from pofx.nn.tokens import before
 from pofx.options import options
+from pofx.randomness import generator
 from pofx.testing.cases import BATCH, TRAIN, Case, check, close, count, every, levels, number, refuses
 
 
@@ -147,8 +147,8 @@ def samplers_agree(case: Case) -> None:
 def steps_equal_the_whole(case: Case) -> None:
     """Step by step from its cache, a model says the same of each number as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
-    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.nn.autoregressive` has them (one that takes labels has
-    `stepper(x, given)` and `params(x, given)`), or as `pofx.nn.order_agnostic` has them, with `known` beside x.
+    A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.bases.autoregressive` has them (one that takes labels has
+    `stepper(x, given)` and `params(x, given)`), or as `pofx.bases.order_agnostic` has them, with `known` beside x.
     """
     given, any_order = case.given().values(), _takes(case, "params", "known")
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
@@ -169,7 +169,7 @@ def steps_equal_the_whole(case: Case) -> None:
 def steps_equal_all_tokens_at_once(case: Case) -> None:
     """Token by token from what it keeps, a model says the same as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
-    A model opts in with `read`, `logits`, `start` and `step`, as `pofx.nn.tokens` has them.
+    A model opts in with `read`, `logits`, `start` and `step`, as `pofx.bases.token_model` has them.
     """
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         model, x = case.trained(dtype), case.first(dtype=dtype)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pofx.game import generator
-from pofx.model import CAPABILITIES
+from pofx.capabilities import CAPABILITIES
+from pofx.randomness import generator
 from pofx.run import load, save
 from pofx.testing.cases import BATCH, Case, answers, check, close, global_generator_untouched
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 
+from pofx.capabilities import CAPABILITIES
 from pofx.errors import Lacks
-from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Range, Tokens
-from pofx.model import CAPABILITIES
+from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Tokens
+from pofx.options import Range
 from pofx.run import describe
 from pofx.testing.cases import BATCH, Case, answers, check, halves, refuses
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pofx.game import ClosedForm, Player, Ratio
 from pofx.model import Model
+from pofx.plan import ClosedForm, Player, Ratio
 from pofx.run import read_tensors, write_tensors
 from pofx.testing.cases import BATCH, Case, check, close, global_generator_untouched, moves, noise, stirred, values
 from pofx.train import Training
+from pofx.train.loop import Trainer
 from pofx.train.optimizers import Gradient
-from pofx.train.trainer import Trainer
 
 STEPS = 8
 VISIBLE = 1e-10  # of a gradient: what rounding leaves in float64 is smaller

@@ -29,7 +29,7 @@ from pofx.run import read_tensors, write_tensors
 from pofx.testing.cases import BATCH, Case, check, close
 from pofx.testing.learning import STEPS, batch_statistics
 from pofx.train import Training
-from pofx.train.trainer import Trainer
+from pofx.train.loop import Trainer
 
 PATIENCE = 200  # seconds that the pair may take for one answer
 

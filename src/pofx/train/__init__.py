@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pofx.errors import Done, Interrupted, UserError
-from pofx.game import solved
-from pofx.kinds import Positive, Range, Seed, Size, check_value
+from pofx.options import Positive, Range, Seed, Size, check_value
+from pofx.plan import solved
 from pofx.run import Run, create, describe, explained, match_precision, naming, read_tensors, refuse_unknown, write_config
 
 if TYPE_CHECKING:
     from pofx.data import Data
     from pofx.model import Model
-    from pofx.train.trainer import Report, Trainer
+    from pofx.train.loop import Report, Trainer
 
 STEPS = 3000  # when neither steps nor epochs are asked for
 
@@ -115,7 +115,7 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
         Diverged: a number was not finite; the last good state is kept
         Interrupted: SIGINT or SIGTERM came; the state was saved
     """
-    from pofx.train.trainer import Trainer  # torch's optimizers take a while to import
+    from pofx.train.loop import Trainer  # torch's optimizers take a while to import
 
     out = Path(out)
     trainer = Trainer(model, data, training, state=out / "state", report=report)
@@ -168,8 +168,8 @@ def resume(
         Done: all steps are done
     """
     from pofx.data import reload
-    from pofx.train.metrics import Metrics
-    from pofx.train.trainer import Trainer
+    from pofx.train.log import Metrics
+    from pofx.train.loop import Trainer
 
     file = Path(out) / "state" / "training.safetensors"
     with ExitStack() as held:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pofx.errors import Diverged, UserError
-from pofx.game import Batch, Noise, Part, Player, Ratio, Watched
+from pofx.plan import Batch, Part, Player, Ratio, Watched
+from pofx.randomness import Noise
 from pofx.run import write_tensors
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pofx.errors import Diverged
-from pofx.game import SGD, Adam, Batch, ClosedForm, Player
+from pofx.plan import SGD, Adam, Batch, ClosedForm, Player
 from pofx.train.diagnosis import finite
-from pofx.train.replicas import Replicas
+from pofx.train.strategy import Replicas
 
 Rate = Callable[[float], float]
 

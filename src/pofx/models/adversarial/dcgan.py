@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.gan import Adversarial, LossName, MinibatchStd, PenaltyName, packed
+from pofx.distributions.priors import Gaussian, Uniform
 from pofx.errors import UserError
-from pofx.kinds import Count, Fraction, Image, NonNegative, Positive, Size, Vector
-from pofx.nn.adversarial import Adversarial, LossName, MinibatchStd, PenaltyName, packed
-from pofx.nn.networks import ChannelsLast
-from pofx.nn.priors import Gaussian, Uniform
+from pofx.kinds import Image, Vector
+from pofx.layers.bodies import ChannelsLast
+from pofx.options import Count, Fraction, NonNegative, Positive, Size
 
 SMALLEST = 4  # pixels of the smallest feature maps, and of the grid that features are pooled to
 
@@ -38,7 +39,7 @@ class DCGAN(Adversarial):
     References:
         Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford, Metz & Chintala, 2015),
         arXiv 1511.06434
-        penalties, normalisation and the like: `pofx.nn.adversarial`
+        penalties, normalisation and the like: `pofx.bases.gan`
 
     Args:
         x: pictures of 8 pixels or more a side

@@ -10,10 +10,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from pofx.game import Noise
-from pofx.kinds import Binary, Count, Fraction, Image, NonNegative, Positive, Size, Vector
-from pofx.nn.adversarial import Adversarial, LossName, MinibatchStd, PenaltyName, packed
-from pofx.nn.priors import Gaussian, Uniform
+from pofx.bases.gan import Adversarial, LossName, MinibatchStd, PenaltyName, packed
+from pofx.distributions.priors import Gaussian, Uniform
+from pofx.kinds import Binary, Image, Vector
+from pofx.options import Count, Fraction, NonNegative, Positive, Size
+from pofx.randomness import Noise
 
 
 class GAN(Adversarial):
@@ -30,7 +31,7 @@ class GAN(Adversarial):
     References:
         Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661
         batch_norm: Batch Normalization (Ioffe & Szegedy, 2015), arXiv 1502.03167
-        penalties, normalisation and the like: `pofx.nn.adversarial`
+        penalties, normalisation and the like: `pofx.bases.gan`
 
     Args:
         x: pictures, bits or vectors

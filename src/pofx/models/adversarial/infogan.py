@@ -13,11 +13,13 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.gan import LOSSES, Adversarial, judgement
+from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Uniform
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Watched
-from pofx.kinds import Binary, Count, Fraction, Image, NonNegative, Positive, Range, Size, Vector
-from pofx.nn.adversarial import LOSSES, Adversarial, judgement
-from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Uniform
+from pofx.kinds import Binary, Image, Vector
+from pofx.options import Count, Fraction, NonNegative, Positive, Range, Size
+from pofx.plan import Batch, Part, Watched
+from pofx.randomness import Noise
 
 LEAST = -5.0  # of the log standard deviations: a continuous code that is told exactly would have no bound
 

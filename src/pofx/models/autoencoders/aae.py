@@ -10,14 +10,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.adversarial_autoencoder import AdversarialAutoEncoder, Reconstruction, perceptron
+from pofx.bases.gan import LossName, PenaltyName
+from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
 from pofx.errors import UserError
-from pofx.game import Noise
-from pofx.kinds import Binary, Fraction, Image, Kind, NonNegative, Positive, Size, Vector
-from pofx.nn import networks
-from pofx.nn.adversarial import LossName, PenaltyName
-from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Reconstruction, perceptron
-from pofx.nn.networks import Activation
-from pofx.nn.priors import Categorical, Gaussian, Joint, Prior, Ring, SwissRoll, Uniform
+from pofx.kinds import Binary, Image, Kind, Vector
+from pofx.layers import bodies
+from pofx.layers.bodies import Activation
+from pofx.options import Fraction, NonNegative, Positive, Size
+from pofx.randomness import Noise
 
 PriorName = Literal["gaussian", "uniform", "mixture", "swiss_roll", "categorical_gaussian"]
 PosteriorName = Literal["deterministic", "gaussian", "universal"]
@@ -35,7 +36,7 @@ class AAE(AdversarialAutoEncoder):
 
     References:
         Adversarial Autoencoders (Makhzani, Shlens, Jaitly, Goodfellow & Frey, 2015), arXiv 1511.05644, section 2
-        penalties, normalisation and the like: `pofx.nn.adversarial`
+        penalties, normalisation and the like: `pofx.bases.gan`
 
     Args:
         x: pictures, bits or vectors
@@ -105,7 +106,7 @@ class AAE(AdversarialAutoEncoder):
         if body == "mlp":
             hidden, activation = (1000, 1000) if hidden is None else hidden, activation or "relu"
         encoder = Posterior(x, body, p, posterior, noise, hidden, activation)
-        decoder = networks.decoder(x, body, latent, hidden=hidden, activation=activation)
+        decoder = bodies.decoder(x, body, latent, hidden=hidden, activation=activation)
         self.play(x, p, encoder, decoder, {"code": perceptron(latent, *critic_hidden, 1)})
 
     def prior_of(self, name: str, latent: int, components: int) -> Prior:
@@ -133,7 +134,7 @@ class Posterior(nn.Module):
         prior: of the codes; a categorical part of it is a softmax
         kind: deterministic, gaussian or universal
         noise: N, of a universal posterior; it meets x behind the body, before one more layer
-        hidden: as in `pofx.nn.networks.encoder`
+        hidden: as in `pofx.layers.bodies.encoder`
         activation: likewise
     """
 
@@ -153,7 +154,7 @@ class Posterior(nn.Module):
         Z = prior.dims
         U = hidden[-1] if hidden else 256
         outputs = {"deterministic": Z, "gaussian": 2 * Z, "universal": U}[kind]
-        self.body = networks.encoder(x, body, outputs, hidden=hidden, activation=activation)
+        self.body = bodies.encoder(x, body, outputs, hidden=hidden, activation=activation)
         if kind == "universal":
             self.mixed = perceptron(U + noise, U, Z)
 

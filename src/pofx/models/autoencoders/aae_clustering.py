@@ -11,13 +11,15 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.adversarial_autoencoder import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
+from pofx.bases.gan import LossName, PenaltyName
+from pofx.distributions.priors import Categorical, Gaussian, Joint
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Player
-from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
-from pofx.nn.adversarial import LossName, PenaltyName
-from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
-from pofx.nn.pose import place
-from pofx.nn.priors import Categorical, Gaussian, Joint
+from pofx.kinds import Binary, Image, Vector
+from pofx.layers.spatial_transformer import place
+from pofx.options import Fraction, NonNegative, Positive, Size
+from pofx.plan import Batch, Part, Player
+from pofx.randomness import Noise
 
 
 class ClusteringAAE(AdversarialAutoEncoder):

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pofx.bases.adversarial_autoencoder import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
+from pofx.bases.gan import LossName, PenaltyName
+from pofx.distributions.priors import Categorical, Gaussian, Joint
 from pofx.errors import UserError
-from pofx.game import Adam, Batch, Noise, Part, Player, Watched
-from pofx.kinds import Binary, Category, Fraction, Image, NonNegative, Positive, Size, Vector
-from pofx.nn.adversarial import LossName, PenaltyName
-from pofx.nn.adversarial_codes import AdversarialAutoEncoder, Body, LabelAndStyle, Reconstruction, mirrored, perceptron
-from pofx.nn.pose import place
-from pofx.nn.priors import Categorical, Gaussian, Joint
+from pofx.kinds import Binary, Category, Image, Vector
+from pofx.layers.spatial_transformer import place
+from pofx.options import Fraction, NonNegative, Positive, Size
+from pofx.plan import Adam, Batch, Part, Player, Watched
+from pofx.randomness import Noise
 
 
 class SemiSupervisedAAE(AdversarialAutoEncoder):

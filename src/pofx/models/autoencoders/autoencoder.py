@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part
-from pofx.kinds import Binary, Image, Series, Size, Vector
+from pofx.kinds import Binary, Image, Series, Vector
+from pofx.layers import bodies
+from pofx.layers.bodies import Activation, Body
 from pofx.model import Model
-from pofx.nn import networks
-from pofx.nn.networks import Activation, Body
+from pofx.options import Size
+from pofx.plan import Batch, Part
+from pofx.randomness import Noise
 
 Reconstruction = Literal["mse", "bernoulli"]
 
@@ -71,8 +73,8 @@ class AutoEncoder(Model):
         if reconstruction == "bernoulli" and not self.bounded:
             raise UserError(f"{self.title()}: reconstruction bernoulli needs x in [0, 1] (Image or Binary), not {x}: use mse")
         self.reconstruction = reconstruction or ("bernoulli" if self.bounded else "mse")
-        self.encoder = networks.encoder(x, body, latent, hidden=hidden, activation=activation)
-        self.decoder = networks.decoder(x, body, latent, hidden=hidden, activation=activation)
+        self.encoder = bodies.encoder(x, body, latent, hidden=hidden, activation=activation)
+        self.decoder = bodies.decoder(x, body, latent, hidden=hidden, activation=activation)
         self.codes = Vector(latent)
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pofx.game import Batch, Noise, Part
-from pofx.kinds import Binary, Image, NonNegative, Series, Size, Vector
+from pofx.kinds import Binary, Image, Series, Vector
+from pofx.layers.bodies import Activation, Body
+from pofx.layers.corruption import Corruption, Injector
 from pofx.models.autoencoders.autoencoder import AutoEncoder, Reconstruction
-from pofx.nn.networks import Activation, Body
-from pofx.nn.noise import Corruption, Injector
+from pofx.options import NonNegative, Size
+from pofx.plan import Batch, Part
+from pofx.randomness import Noise
 
 
 class DenoisingAutoEncoder(AutoEncoder):

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from pofx.errors import UserError
-from pofx.game import Batch, ClosedForm, Player, Stage, no_loss
-from pofx.kinds import Binary, Image, Series, Size, Vector
+from pofx.kinds import Binary, Image, Series, Vector
 from pofx.model import Model
+from pofx.options import Size
+from pofx.plan import Batch, ClosedForm, Player, Stage, no_loss
 
 LARGEST = 2**14  # numbers in an example: the sums then take 2 GB
 

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Player, Stage, Watched
-from pofx.kinds import Binary, Category, Dropout, Image, NonNegative, Range, Size, Vector
+from pofx.kinds import Binary, Category, Image, Vector
+from pofx.layers.corruption import Corruption, Injector
 from pofx.model import Model
-from pofx.nn.noise import Corruption, Injector
+from pofx.options import Dropout, NonNegative, Range, Size
+from pofx.plan import Batch, Part, Player, Stage, Watched
+from pofx.randomness import Noise
 
 
 class StackedDenoisingAutoEncoder(Model):

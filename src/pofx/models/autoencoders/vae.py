@@ -11,14 +11,16 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pofx.distributions.likelihoods import Bernoulli, Name
+from pofx.distributions.likelihoods import likelihood as likelihood_of
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Watched
-from pofx.game import generator as generator_of
-from pofx.kinds import Binary, Fraction, Image, NonNegative, Positive, Size, Vector
+from pofx.kinds import Binary, Image, Vector
+from pofx.layers.bodies import Activation, decoder, encoder
 from pofx.model import Model
-from pofx.nn.likelihoods import Bernoulli, Name
-from pofx.nn.likelihoods import likelihood as likelihood_of
-from pofx.nn.networks import Activation, decoder, encoder
+from pofx.options import Fraction, NonNegative, Positive, Size
+from pofx.plan import Batch, Part, Watched
+from pofx.randomness import Noise
+from pofx.randomness import generator as generator_of
 
 IN_CACHE = 1024  # codes at a time: their logits, for a picture of a thousand pixels, stay in the cache
 
@@ -29,7 +31,8 @@ class VAE(Model):
     log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)), the evidence lower bound (ELBO), which training raises. More samples of z make a
     tighter bound (Burda et al.): log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k | x).
 
-    Pictures under a gaussian likelihood are dequantised in training; `log_prob` bounds log P of the whole levels (`pofx.nn.likelihoods`).
+    Pictures under a gaussian likelihood are dequantised in training; `log_prob` bounds log P of the whole levels
+    (`pofx.distributions.likelihoods`).
 
     References:
         Auto-Encoding Variational Bayes (Kingma & Welling, 2013), arXiv 1312.6114

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import Binary, Image, Size
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import Categorical
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import Categorical
+from pofx.kinds import Binary, Image
+from pofx.options import Size
+from pofx.plan import Adam, Player, Stage
 
 
 class AR(Autoregressive):

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.order_agnostic import OrderAgnostic, Step
+from pofx.distributions import likelihoods
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Size
-from pofx.nn import likelihoods
-from pofx.nn.networks import Residual
-from pofx.nn.order_agnostic import OrderAgnostic, Step
+from pofx.kinds import Binary, Image
+from pofx.layers.bodies import Residual
+from pofx.options import Size
 
 
 class ConvNADE(OrderAgnostic):

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.order_agnostic import OrderAgnostic, Step
+from pofx.distributions import likelihoods
 from pofx.errors import UserError
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import Binary, Image, NonNegative, Size
-from pofx.nn import likelihoods
-from pofx.nn.order_agnostic import OrderAgnostic, Step
+from pofx.kinds import Binary, Image
+from pofx.options import NonNegative, Size
+from pofx.plan import Adam, Player, Stage
 
 
 class DeepNADE(OrderAgnostic):

@@ -12,10 +12,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pofx.kinds import Binary, Image, Size
-from pofx.nn.likelihoods import PixelName
-from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
+from pofx.bases.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
+from pofx.distributions.likelihoods import PixelName
+from pofx.kinds import Binary, Image
+from pofx.layers.conv_lstm import Lines, lstm_cell, scan
+from pofx.options import Size
 
 
 class DiagonalBiLSTM(PixelRNN):

@@ -7,8 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pofx.kinds import Binary, Image, NonNegative
-from pofx.nn.tables import Tables
+from pofx.bases.tables import Tables
+from pofx.kinds import Binary, Image
+from pofx.options import NonNegative
 
 
 class FullTable(Tables):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import Categorical
 from pofx.errors import UserError
-from pofx.game import Adam, Player, Stage
 from pofx.kinds import Binary, Image
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import Categorical
+from pofx.plan import Adam, Player, Stage
 
 LARGEST = 2**27  # parameters; Adam holds four such numbers for each, and the square matrix takes twice as many
 

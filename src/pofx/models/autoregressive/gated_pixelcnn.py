@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import Binary, Category, Image, Size
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import PixelName, pixel_likelihood
-from pofx.nn.masked import MaskedConv2d, Place, Window, field
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import PixelName, pixel_likelihood
+from pofx.kinds import Binary, Category, Image
+from pofx.layers.masked import MaskedConv2d, Place, Window, field
+from pofx.options import Size
+from pofx.plan import Adam, Player, Stage
 
 
 class GatedPixelCNN(Autoregressive):

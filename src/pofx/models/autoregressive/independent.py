@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pofx.kinds import Binary, Image, NonNegative
-from pofx.nn.tables import Tables
+from pofx.bases.tables import Tables
+from pofx.kinds import Binary, Image
+from pofx.options import NonNegative
 
 
 class Independent(Tables):

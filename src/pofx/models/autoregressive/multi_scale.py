@@ -11,12 +11,13 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.autoregressive import Step, raster
+from pofx.bases.pixel_rnn import Network, PixelRNN
+from pofx.distributions.likelihoods import PixelName
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Range, Size
+from pofx.kinds import Binary, Image
 from pofx.models.autoregressive.diagonal_bilstm import DiagonalLayer
-from pofx.nn.autoregressive import Step, raster
-from pofx.nn.likelihoods import PixelName
-from pofx.nn.pixel_rnn import Network, PixelRNN
+from pofx.options import Range, Size
 
 
 class MultiScale(PixelRNN):

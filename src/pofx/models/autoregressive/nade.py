@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import Bernoulli
 from pofx.errors import UserError
-from pofx.kinds import Binary, Seed, Size
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import Bernoulli
-from pofx.nn.nade_kernel import nade_fill, nade_logits
+from pofx.kinds import Binary
+from pofx.models.autoregressive._nade_kernel import nade_fill, nade_logits
+from pofx.options import Seed, Size
 
 
 class NADE(Autoregressive):

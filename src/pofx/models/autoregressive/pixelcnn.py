@@ -11,12 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import Binary, Image, Size
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import PixelName, pixel_likelihood
-from pofx.nn.masked import MaskedConv2d, Place, Window, field
-from pofx.nn.networks import ACTIVATIONS, Activation
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import PixelName, pixel_likelihood
+from pofx.kinds import Binary, Image
+from pofx.layers.bodies import ACTIVATIONS, Activation
+from pofx.layers.masked import MaskedConv2d, Place, Window, field
+from pofx.options import Size
+from pofx.plan import Adam, Player, Stage
 
 
 class PixelCNN(Autoregressive):

@@ -11,10 +11,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Adam, Player, Stage
-from pofx.kinds import NonNegative, Positive, Size, Vector
-from pofx.nn.autoregressive import Autoregressive, Step
-from pofx.nn.likelihoods import likelihood
+from pofx.bases.autoregressive import Autoregressive, Step
+from pofx.distributions.likelihoods import likelihood
+from pofx.kinds import Vector
+from pofx.options import NonNegative, Positive, Size
+from pofx.plan import Adam, Player, Stage
 
 
 class RNADE(Autoregressive):

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
+from pofx.distributions.likelihoods import PixelName
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Range, Size
-from pofx.nn.likelihoods import PixelName
-from pofx.nn.lstm import Lines, lstm_cell, scan
-from pofx.nn.masked import field
-from pofx.nn.pixel_rnn import Layer, LayerStep, MaskedLinear, Network, PixelRNN
+from pofx.kinds import Binary, Image
+from pofx.layers.conv_lstm import Lines, lstm_cell, scan
+from pofx.layers.masked import field
+from pofx.options import Range, Size
 
 
 class RowLSTM(PixelRNN):

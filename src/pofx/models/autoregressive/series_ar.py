@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.autoregressive import Step
+from pofx.bases.series import AutoregressiveSeries
+from pofx.distributions.likelihoods import LEAST_LOG_SCALE, Gaussian
 from pofx.errors import UserError
-from pofx.game import Batch, ClosedForm, Player, Stage, no_loss
-from pofx.kinds import Range, Series
-from pofx.nn.autoregressive import Step
-from pofx.nn.likelihoods import LEAST_LOG_SCALE, Gaussian
-from pofx.nn.series import AutoregressiveSeries
+from pofx.kinds import Series
+from pofx.options import Range
+from pofx.plan import Batch, ClosedForm, Player, Stage, no_loss
 
 LARGEST = 2**12  # numbers in tau + 1 steps: the sums then take 128 MB
 

@@ -11,11 +11,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Stage
-from pofx.kinds import Series, Size
-from pofx.nn.autoregressive import Step
-from pofx.nn.likelihoods import Gaussian, GaussianMixture
-from pofx.nn.series import AutoregressiveSeries
+from pofx.bases.autoregressive import Step
+from pofx.bases.series import AutoregressiveSeries
+from pofx.distributions.likelihoods import Gaussian, GaussianMixture
+from pofx.kinds import Series
+from pofx.options import Size
+from pofx.plan import Stage
 
 CELLS = {"gru": nn.GRU, "rnn": nn.RNN}
 

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Watched
-from pofx.kinds import Binary, Category, Dropout, Image, Size, Vector
+from pofx.kinds import Binary, Category, Image, Vector
+from pofx.layers.bodies import ChannelsLast
 from pofx.model import Model
-from pofx.nn.networks import ChannelsLast
+from pofx.options import Dropout, Size
+from pofx.plan import Batch, Part, Watched
+from pofx.randomness import Noise
 
 
 class ConvNet(Model):

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pofx.game import Batch, ClosedForm, Noise, Player, Stage, no_loss
-from pofx.kinds import NOTHING, Size, Tokens
-from pofx.nn.tokens import Memory, State, TokenModel
+from pofx.bases.token_model import Memory, State, TokenModel
+from pofx.kinds import NOTHING, Tokens
+from pofx.options import Size
+from pofx.plan import Batch, ClosedForm, Player, Stage, no_loss
+from pofx.randomness import Noise
 
 HASHES = 4  # cells that an n-gram is counted in where it has none of its own
 ABSENT = -1  # in a context: nothing was read there

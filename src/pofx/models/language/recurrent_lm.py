@@ -9,11 +9,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pofx.bases.token_model import Memory, State, TokenModel, before
 from pofx.errors import UserError
-from pofx.game import Noise
-from pofx.kinds import Dropout, Size, Tokens
-from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Memory, State, TokenModel, before
+from pofx.kinds import Tokens
+from pofx.layers.recurrent import Cell, Recurrent
+from pofx.options import Dropout, Size
+from pofx.randomness import Noise
 
 
 class RecurrentLM(TokenModel):

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.game import Adam, Noise, Player, Stage
-from pofx.kinds import Dropout, Size, Tokens
-from pofx.nn.tokens import Memory, State, TokenModel, before
-from pofx.nn.transformer import Activation, Positions, Stack, Where, place
+from pofx.bases.token_model import Memory, State, TokenModel, before
+from pofx.kinds import Tokens
+from pofx.layers.transformer import Activation, Positions, Stack, Where, place
+from pofx.options import Dropout, Size
+from pofx.plan import Adam, Player, Stage
+from pofx.randomness import Noise
 
 
 class TransformerLM(TokenModel):

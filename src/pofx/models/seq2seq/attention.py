@@ -11,12 +11,14 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pofx.bases.token_model import Memory, State, before
+from pofx.bases.translator import RecurrentTranslator
 from pofx.errors import UserError
-from pofx.game import Noise
-from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
-from pofx.nn.attention import SCORES, Score
-from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
+from pofx.kinds import NOTHING, Tokens
+from pofx.layers.attention import SCORES, Score
+from pofx.layers.recurrent import Cell, Recurrent
+from pofx.options import Dropout, Fraction, Size
+from pofx.randomness import Noise
 
 FIRST = "first_"  # in the names of the memory's tensors: the decoder's state before its first token
 

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.token_model import Memory, State, before, check_field
+from pofx.bases.translator import Translator
 from pofx.errors import UserError
-from pofx.game import Batch, Noise, Part, Player, Stage
-from pofx.kinds import Binary, Count, Dropout, Image, Range, Size, Tokens
-from pofx.nn.attention import General
-from pofx.nn.networks import ChannelsLast
-from pofx.nn.recurrent import Recurrent
-from pofx.nn.tokens import Memory, State, Translator, before, check_field
-from pofx.nn.transformer import Positions, Stack, place
+from pofx.kinds import Binary, Image, Tokens
+from pofx.layers.attention import General
+from pofx.layers.bodies import ChannelsLast
+from pofx.layers.recurrent import Recurrent
+from pofx.layers.transformer import Positions, Stack, place
+from pofx.options import Count, Dropout, Range, Size
+from pofx.plan import Batch, Part, Player, Stage
+from pofx.randomness import Noise
 
 
 class PictureReader(Translator):

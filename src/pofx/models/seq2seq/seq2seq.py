@@ -12,10 +12,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pofx.game import Noise
-from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
-from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Memory, RecurrentTranslator, State, before
+from pofx.bases.token_model import Memory, State, before
+from pofx.bases.translator import RecurrentTranslator
+from pofx.kinds import NOTHING, Tokens
+from pofx.layers.recurrent import Cell, Recurrent
+from pofx.options import Dropout, Fraction, Size
+from pofx.randomness import Noise
 
 Schedule = Literal["inverse_sigmoid", "linear"]
 

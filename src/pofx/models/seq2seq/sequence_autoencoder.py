@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.game import Batch, Noise, Part, generator
-from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens, Vector
-from pofx.nn.recurrent import Cell, Recurrent
-from pofx.nn.tokens import Decoder, Memory, State, before, check_field
+from pofx.bases.token_model import Decoder, Memory, State, before, check_field
+from pofx.kinds import NOTHING, Tokens, Vector
+from pofx.layers.recurrent import Cell, Recurrent
+from pofx.options import Dropout, Fraction, Size
+from pofx.plan import Batch, Part
+from pofx.randomness import Noise, generator
 
 
 class SequenceAutoencoder(Decoder):

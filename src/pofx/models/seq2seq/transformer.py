@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx.bases.token_model import Memory, State, before
+from pofx.bases.translator import Translator
 from pofx.errors import UserError
-from pofx.game import Adam, Noise, Player, Stage
-from pofx.kinds import NOTHING, Dropout, Fraction, Size, Tokens
-from pofx.nn.tokens import Memory, State, Translator, before
-from pofx.nn.transformer import Activation, Norm, Positions, Stack, Where, place
+from pofx.kinds import NOTHING, Tokens
+from pofx.layers.transformer import Activation, Norm, Positions, Stack, Where, place
+from pofx.options import Dropout, Fraction, Size
+from pofx.plan import Adam, Player, Stage
+from pofx.randomness import Noise
 
 
 class Transformer(Translator):

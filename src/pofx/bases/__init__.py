@@ -1,0 +1,1 @@
+"""Bases: what the models of a family share."""

@@ -1,0 +1,121 @@
+"""`pofx evaluate`: every measure that a model allows, stored with its protocol."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pofx.commands.condition import told
+from pofx.commands.files import write
+from pofx.commands.flags import asking_flags, sort
+from pofx.commands.prepare import prepared
+from pofx.errors import UserError
+from pofx.options import Count, Seed, Size
+
+if TYPE_CHECKING:
+    from pofx.evaluate import Score
+    from pofx.run import Run
+
+
+def evaluate(
+    run: str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    rows: Size | None = None,
+    draws: Count | None = None,
+    features: str | None = None,
+    probe: Size | None = None,
+    given: str | None = None,
+    seed: Seed = 0,
+    trust: bool = False,
+    **asked: Any,
+) -> dict[str, Any]:
+    """Measure everything that the model's capabilities allow, and store the scores with their protocol in the run folder.
+
+    Args:
+        run: a run folder
+        data: what to measure on: a name or a path; by default the run's own data. It is prepared as the run's data were
+        split: which of its splits
+        rows: only so many rows from the first
+        draws: how many samples to draw and compare with the rows; by default as many as rows, at most 10000, of a model without a
+            density, and none of one that has it
+        features: what samples are compared by: pixels, a run folder of a model that encodes, or a .pth file of Inception's weights; by
+            default a small classifier trained on the data once and kept, or principal components where there are no labels
+        probe: also the accuracy of a linear classifier of the codes that is told so many labels
+        given: for a conditional model: label (log p of each item given its own, samples of the same classes), or one class for all; by
+            default log p of the mixture of all classes, each equally likely
+        seed: of the model's noise, and of samples
+        trust: execute the model file that the run carries
+        asked: further arguments of the model's `log_prob` (such as samples), `sample` and `translate`, and how the data are read
+    """
+    from pofx import evaluate as measures
+    from pofx.commands.progress import Counting
+    from pofx.evaluate.features import chosen
+    from pofx.run import Run
+
+    found = Run(run)
+    model = found.model(trust=trust)
+    _, own, loading = sort("evaluate", asked, evaluate_flags(run, trust))
+    condition = told(model, given)
+    loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
+    training = found.config.get("training", {})
+    asking = {"split": split, "seed": seed, "rows": rows, "draws": draws, "probe": probe, "given": condition, **own}
+    measures.require_measurable(model, loaded, features=features, **asking)
+    compared_by = None
+    if features is not None or measures.draws_samples(model, draws):
+        with Counting("feature network trained") as trained:
+            compared_by = chosen(loaded, features, trust=trust, report=lambda row: trained(row["step"], row["total"]))
+    with Counting("evaluated") as progress:
+        scores = measures.evaluate(
+            model,
+            loaded,
+            features=compared_by,
+            weights={"keep": training.get("keep"), "ema": training.get("ema")},
+            unfinished=found.path / "unfinished",
+            progress=progress,
+            **asking,
+        )
+    return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
+
+
+evaluate_flags = asking_flags(evaluate, "log_prob", "sample", "translate")
+
+
+def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
+    """Store scores in the run folder, in place of those of the same protocol, and on its card; they as a part of a verb's report."""
+    from pofx.card import write_card
+
+    kept = [old for old in stored_scores(run) if not any(_replaces(new, old) for new in scores)]
+    file = run.path / "scores.json"
+    write(file, (json.dumps([score.to_json() for score in [*kept, *scores]], indent=2) + "\n").encode())
+    write_card(run)
+    return {
+        "scores": [
+            {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
+        ],
+        "notes": list(dict.fromkeys(score.note for score in scores if score.note)) or None,
+        "out": str(file),
+    }
+
+
+def stored_scores(run: Run) -> list[Score]:
+    """The scores that `pofx evaluate` stored in a run folder; none if it never did."""
+    from pofx.evaluate import Score
+
+    file = run.path / "scores.json"
+    if not file.is_file():
+        return []
+    try:
+        return [Score.from_json(record) for record in json.loads(file.read_text())]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is damaged ({error}): delete it and evaluate again") from None
+
+
+def _replaces(new: Score, old: Score) -> bool:
+    from pofx.evaluate import differences
+
+    if new.what != old.what or differences(new.protocol, old.protocol):
+        return False
+    sampling = [{"sampling": score.protocol.get("sampling", {})} for score in (new, old)]  # other options make another distribution
+    return not differences(*sampling, strict=True)

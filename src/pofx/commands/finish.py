@@ -1,0 +1,78 @@
+"""What follows a training: pictures, the model card, the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pofx.kinds import Category, Series, Tokens
+
+if TYPE_CHECKING:
+    from pofx.run import Run
+
+
+@contextmanager
+def _replicas() -> Iterator[None]:
+    """Leave the process group that training joined, if it joined one, when every replica is done: the first draws pictures meanwhile."""
+    from torch import distributed
+
+    joined_before = distributed.is_initialized()
+    try:
+        yield
+        if distributed.is_initialized() and not joined_before:
+            distributed.barrier()
+    finally:
+        if distributed.is_initialized() and not joined_before:
+            distributed.destroy_process_group()  # a process that ends within its group is aborted
+
+
+def _finished(run: Run, data: Any) -> dict[str, Any]:
+    """Pictures and the model card of a trained run, and the report of what stands where."""
+    from pofx.card import write_card
+    from pofx.commands.illustrate import illustrate
+
+    last: dict[str, dict[str, Any]] = {"train": {}, "valid": {}}
+    for row in run.metrics():
+        last.setdefault(row.get("split", "train"), {}).update((name, row[name]) for name in row if "." in name or name == "step")
+    model = run.config["model"]
+    blank = run.blank(trust=True)
+    first, *others = blank.inputs
+    told = [name for name in others if isinstance(blank.inputs[name], Category)]
+    told += [name for name in others if name == "source"]
+    learned = f"p({first} | {', '.join(told)})" if told and "samples" in blank.capabilities() else None
+    report = {
+        "run": str(run.path),
+        "model": model["name"],
+        "parameters": blank.parameter_count,
+        "data": run.config["data"]["spec"],
+        "learned": learned,
+        **last,
+        "warnings": [row["warning"] for row in run.metrics() if "warning" in row] or None,
+    }
+    if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
+        report["pictures"] = [str(file) for file in illustrate(run, data)]
+        report["card"] = str(write_card(run))
+        can, trust = blank.capabilities(), " --trust" if model["file"] else ""
+        verbs = {
+            **({"translate": "translates"} if "source" in blank.inputs else {"sample": "samples"}),
+            "score": "scores",
+            "embed": "encodes",
+            "reconstruct": "decodes",
+            "sweep": "generates",
+            "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
+            "evaluate": None,
+        }
+        source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else ""
+        further = {"forecast": " --horizon 12", "translate": source}
+        if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
+            verbs |= {"sweep": "", "interpolate": "decodes"}
+            further["interpolate"] = ' --between "..." "..."'
+            if hasattr(blank, "attention") or hasattr(blank, "gates"):
+                verbs["inspect"] = None
+                further["inspect"] = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
+        report["next"] = [
+            f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
+        ]
+    return report

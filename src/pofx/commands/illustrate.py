@@ -1,0 +1,171 @@
+"""Pictures of a trained run: what its model's capabilities can show."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pofx.commands.files import write, write_animation, write_picture
+from pofx.kinds import Category, Tokens
+
+if TYPE_CHECKING:
+    from pofx.data import Data
+    from pofx.model import Model
+    from pofx.run import Run
+
+ROWS = 10  # of samples: more classes than that are mixed
+POINTS = 1000  # of samples in the plane, and of real rows behind them
+EXAMPLES = 8  # translations
+DRAWN = 500  # tokens of a sample of running text
+SECONDS, HELD = 6, 2000  # of the film of a game's samples, and milliseconds that its last picture is held
+
+
+def illustrate(run: Run, data: Data) -> list[Path]:
+    """Write samples, reconstructions and curves of losses into the run's samples folder, and say where they are.
+
+    Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of a game also: whether the
+    critic was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code has parts with
+    names: what each of them does.
+    """
+    import numpy as np
+    import torch
+
+    from pofx.commands.sweep import sweep
+    from pofx.distributions.priors import Joint
+    from pofx.model import evaluating
+    from pofx.randomness import generator
+    from pofx.render.pictures import curves, grid, is_picture, labelled_rows, plane, stacked
+
+    model = run.model(trust=True)  # the user's own file, which has just been trained
+    kind, can, folder = model.inputs["x"], model.capabilities(), run.path / "samples"
+    pictures, written = {}, list[Path]()
+    if isinstance(kind, Tokens):
+        written, can = write_examples(run, model, data), ()
+    with evaluating(model):
+        labels = next((label for name, label in model.inputs.items() if name != "x" and isinstance(label, Category)), None)
+        if "samples" in can and labels is not None and labels.classes <= ROWS:
+            given = torch.arange(labels.classes).repeat_interleave(8)
+            x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
+            names = labels.names or tuple(map(str, range(labels.classes)))
+            pictures["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
+        elif "samples" in can and kind.shape == (2,):
+            valid = data.splits["valid"].read(np.arange(min(POINTS, len(data.splits["valid"]))))["x"].numpy()
+            pictures["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
+        elif "samples" in can:
+            pictures["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
+        if "encodes" in can and "decodes" in can:
+            split = data.splits["valid"]
+            x = split.read(np.arange(min(16, len(split))))["x"]
+            back = model.decode(model.encode(x)).float().cpu().numpy()
+            pictures["reconstructions.png"] = labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)})
+    if lines := loss_curves(run):
+        pictures["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")
+    if panels := game_curves(run):
+        pictures["game.png"] = stacked([curves(lines, title=what, x="step", y=unit) for (what, unit), lines in panels.items()])
+    for name, picture in pictures.items():
+        write_picture(folder / name, picture)
+    written += [folder / name for name in pictures]
+    if "generates" in can and isinstance(model.prior, Joint) and is_picture(kind):
+        written.append(Path(sweep(str(run.path), trust=True)["out"]))
+    if len(stills := sorted(folder.glob("step-*.png"))) > 1:
+        written.append(folder / "training.gif")
+        write_animation(written[-1], film(stills))
+    return written
+
+
+def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
+    """Write samples.txt, texts that a model draws; or translations.txt, what it makes of the first sources of the validation split; or
+    reconstructions.txt, what is left of its first texts."""
+    import numpy as np
+
+    from pofx.commands.prepare import Rows
+    from pofx.commands.reconstruct import reconstructed_texts
+    from pofx.commands.sample import sample_texts
+    from pofx.commands.texts import joined
+    from pofx.evaluate.text import translations
+    from pofx.inference.sampling import known_options
+
+    tokenizer, folder, can = run.tokenizer("x"), run.path / "samples", model.capabilities()
+    if "source" in model.inputs:
+        if "translates" not in can:
+            return []
+        split = data.splits["valid"]
+        rows = np.arange(min(EXAMPLES, len(split)))
+        batch = split.read(rows)
+        found = [tokenizer.decode(x_L) for x_L in translations(model, split, rows)]
+        wanted = [tokenizer.decode(x_L) for x_L in batch["x"].tolist()]
+        if isinstance(model.inputs["source"], Tokens):
+            said = run.tokenizer("source")
+            sources = [said.decode(source_L) for source_L in batch["source"].tolist()]
+        else:
+            sources = [split.names[row] if split.names else f"row {row}" for row in rows.tolist()]
+        lines = [f"source       {s}\ntranslation  {f}\nreference    {w}" for s, f, w in zip(sources, found, wanted, strict=True)]
+        write(folder / "translations.txt", ("\n\n".join(lines) + "\n").encode())
+        return [folder / "translations.txt"]
+    if "encodes" in can and "decodes" in can:
+        shown = reconstructed_texts(run, model, rows=Rows(data, "valid"), n=EXAMPLES, out=None, options={})["texts"]
+        write(folder / "reconstructions.txt", (joined(shown) + "\n").encode())
+        return [folder / "reconstructions.txt"]
+    if "samples" not in can:
+        return []
+    kind = model.inputs["x"]
+    assert isinstance(kind, Tokens)
+    length = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ends else {}
+    drawn = sample_texts(run, model, n=None, prompt=None, out=None, seed=0, stream=False, options=length)["texts"]
+    write(folder / "samples.txt", (joined(drawn) + "\n").encode())
+    return [folder / "samples.txt"]
+
+
+def film(stills: list[Path]) -> tuple[list[Any], list[int]]:
+    """The pictures of these files one after another, and for how many milliseconds each is shown; the last one longer."""
+    from PIL import Image
+
+    frames = [Image.open(file).convert("RGB") for file in stills]
+    palette = max(frames, key=lambda frame: len(frame.getcolors(frame.width * frame.height) or [])).quantize(256)
+    each = max(80, SECONDS * 1000 // len(frames) // 10 * 10)
+    shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    return shown, [each] * (len(frames) - 1) + [HELD]
+
+
+Lines = dict[str, tuple[list[float], list[float]]]  # label -> (steps, values)
+
+
+def loss_curves(run: Run) -> Lines:
+    """Each player's loss over the steps, in training and on the validation split: label -> (steps, values)."""
+    from pofx.train.log import losses
+
+    lines: Lines = {}
+    for row in run.metrics():
+        for name, value in losses(row).items():
+            _add(lines, f"{name} ({row.get('split', 'train')})", row["step"], value)
+    return lines
+
+
+def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
+    """What was watched of a game, as plots: (title, unit) -> label -> (steps, values). Empty where one player played alone."""
+    right, reached, far, norms = Lines(), Lines(), Lines(), Lines()
+    for row in run.metrics():
+        for name, value in row.items():
+            player, _, part = name.partition(".")
+            if part.startswith("right_on_"):
+                _add(right, f"{player}: {part.replace('_', ' ')}", row["step"], value)
+            elif part == "gradient_norm":
+                _add(norms, player, row["step"], math.log10(max(value, 1e-30)))
+            elif name in ("watch.coverage", "watch.precision", "watch.spread", "watch.real_coverage"):
+                _add(reached, {"real_coverage": "coverage by real rows"}.get(part, part), row["step"], value)
+            elif name in ("watch.distance", "watch.real_distance"):
+                _add(far, {"real_distance": "of real rows"}.get(part, "of samples"), row["step"], value)
+    panels = {
+        ("Is the critic right?", "share"): right,
+        ("Samples beside real rows", "share"): reached,
+        ("Distance of samples to real rows", "sliced Wasserstein distance"): far,
+        ("Norm of each player's gradient", "log10"): norms,
+    }
+    return {title: lines for title, lines in panels.items() if lines}
+
+
+def _add(lines: Lines, label: str, step: float, value: float) -> None:
+    steps, values = lines.setdefault(label, ([], []))
+    steps.append(step)
+    values.append(value)

@@ -1,0 +1,38 @@
+"""`pofx models`: the models there are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pofx.model import ARXIV
+
+
+def models() -> list[dict[str, Any]]:
+    """List every model: what it can be asked, its density, the data it takes, its paper."""
+    from pofx.models import files, find
+
+    rows = []
+    for name in files():
+        cls = find(name)
+        authors, year, reference = cls.paper
+        arxiv = re.fullmatch(ARXIV, reference)
+        can, implicit = cls.capabilities(), "samples" in cls.capabilities()
+        rows.append(
+            {
+                "name": name,
+                "family": cls.family(),
+                "capabilities": list(can),
+                "density": cls.density,
+                "p(x)": {"exact": "explicit", "bound": "bounded", None: "implicit" if implicit else "none"}[cls.density],
+                "data": {field: [kind.__name__ for kind in kinds] for field, (kinds, _) in cls.needs().items()},
+                "required": [field for field, (_, required) in cls.needs().items() if required],
+                "paper": {
+                    "authors": authors,
+                    "year": year,
+                    "reference": reference,
+                    "arxiv": arxiv[0] if arxiv else None,
+                },
+            }
+        )
+    return rows

@@ -1,0 +1,56 @@
+"""`pofx resume`: go on with a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pofx.commands.finish import _finished, _replicas
+from pofx.errors import Done
+from pofx.options import Positive, Size
+
+if TYPE_CHECKING:
+    pass
+
+
+def resume(
+    run: str, *, steps: Size | None = None, lr: Positive | None = None, clip: Positive | None = None, trust: bool = False
+) -> dict[str, Any]:
+    """Go on with a run that was stopped, exactly where it was.
+
+    Args:
+        run: a run folder
+        steps: train to this many steps in all, instead of the number first asked for
+        lr: learning rate from here on, after a run that diverged
+        clip: largest norm of a player's whole gradient from here on, likewise
+        trust: execute the model file that the run carries
+    """
+    from pofx import train as engine
+    from pofx.commands.progress import TrainingProgress
+    from pofx.data import reload
+    from pofx.run import Run
+
+    with _replicas():
+        with TrainingProgress() as progress, _old_scores_aside(Path(run)):
+            try:
+                done = engine.resume(run, steps=steps, lr=lr, clip=clip, trust=trust, report=progress)
+            except Done:
+                if (Path(run) / "README.md").is_file():
+                    raise
+                done = Run(run)  # stopped between its last step and its pictures
+        return _finished(done, reload(done.config["data"], done.tokenizers()))
+
+
+@contextmanager
+def _old_scores_aside(run: Path) -> Iterator[None]:
+    """Scores belong to the weights they were measured on: when those change, scores.json becomes scores-before.json."""
+    weights, scores = run / "model.safetensors", run / "scores.json"
+    before = weights.read_bytes() if scores.exists() else b""
+    try:
+        yield
+    finally:
+        if os.environ.get("RANK", "0") == "0" and scores.exists() and weights.read_bytes() != before:
+            scores.replace(run / "scores-before.json")

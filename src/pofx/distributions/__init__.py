@@ -1,0 +1,1 @@
+"""Likelihoods of what is observed, and priors of codes."""

@@ -1,0 +1,17 @@
+"""Kinds of data, one file a kind.
+
+A field of a data set is of a kind; a model's constructor names the kinds it needs; what a model gives back is of a kind too.
+Matching is by kind, so a mismatch is found before the first step. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from pofx.kinds.binary import Binary
+from pofx.kinds.category import Category
+from pofx.kinds.image import Image
+from pofx.kinds.kind import Kind, kinds_in
+from pofx.kinds.series import Series
+from pofx.kinds.tokens import END, NOTHING, Tokens
+from pofx.kinds.vector import Vector
+
+__all__ = ["END", "NOTHING", "Binary", "Category", "Image", "Kind", "Series", "Tokens", "Vector", "kinds_in"]

@@ -1,0 +1,27 @@
+"""Pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pofx.errors import UserError
+from pofx.kinds.kind import Kind, _positive
+
+
+@dataclass(frozen=True)
+class Image(Kind):
+    """Pictures: float32 in [0, 1], shape (channels, height, width), each value k / (levels - 1) for a whole k."""
+
+    channels: int
+    height: int
+    width: int
+    levels: int = 256
+
+    def __post_init__(self) -> None:
+        _positive(self, channels=self.channels, height=self.height, width=self.width)
+        if self.levels < 2:
+            raise UserError(f"Image: levels must be 2 or more, not {self.levels}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)

@@ -1,0 +1,74 @@
+"""What every kind of data has: a shape, a size, and a form in JSON."""
+
+from __future__ import annotations
+
+import math
+import types
+from dataclasses import MISSING, asdict, fields
+from typing import Any, ClassVar, Union, get_args, get_origin
+
+from pofx.errors import UserError, nearest
+
+
+class Kind:
+    """A kind of data: the shape of one example and what its numbers mean.
+
+    Every kind has `shape` (of one example, without the batch) and `size` (numbers in one example). Kinds are values: equal when their
+    fields are equal, and written to JSON by `to_json`.
+    """
+
+    known: ClassVar[dict[str, type[Kind]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Kind.known[cls.__name__] = cls
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise TypeError(f"{type(self).__name__} has no shape of its own")
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> Kind:
+        """The kind that `to_json` wrote.
+
+        Example:
+            >>> Kind.from_json(Image(1, 8, 8).to_json())
+            Image(channels=1, height=8, width=8, levels=256)
+        """
+        if not isinstance(record, dict):
+            raise UserError(f"a kind of data is a record with the key 'kind', not {record!r}")
+        record = dict(record)
+        name = record.pop("kind", "")
+        if name not in Kind.known:
+            raise UserError(f"unknown kind of data {name!r}: {nearest(name, Kind.known)}")
+        cls = Kind.known[name]
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        for key in record:
+            if key not in known:
+                raise UserError(f"unknown key {key!r} in kind {name}: {nearest(key, known)}")
+        if missing := [field.name for field in fields(cls) if field.default is MISSING and field.name not in record]:  # type: ignore[arg-type]
+            raise UserError(f"kind {name} lacks {', '.join(missing)}")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+
+
+def _positive(kind: Kind, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UserError(f"{type(kind).__name__}: {name} must be a whole number of 1 or more, not {size!r}")
+
+
+def kinds_in(annotation: Any) -> tuple[type[Kind], ...]:
+    """The kinds that an annotation such as `Image | Vector | None` names; empty when it names none.
+
+    Example:
+        >>> [kind.__name__ for kind in kinds_in(typing.Optional[Image])]
+        ['Image']
+    """
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return tuple(option for option in options if isinstance(option, type) and issubclass(option, Kind))

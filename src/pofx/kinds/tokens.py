@@ -1,0 +1,43 @@
+"""Sequences of tokens, and the special ids of every vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pofx.errors import UserError
+from pofx.kinds.kind import Kind, _positive
+
+NOTHING, END = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
+
+
+@dataclass(frozen=True, repr=False)
+class Tokens(Kind):
+    """Sequences of tokens: int64, shape (L,) with L at most `length`, the end mark counted.
+
+    Every vocabulary has two tokens of its own: NOTHING (0) fills a batch after the end of a sequence, and END (1) closes it. The
+    others are from 2 to `vocabulary` - 1. A sequence without an end mark is the beginning of one. Where `ends` is False there are no
+    end marks at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
+    these tokens.
+
+    Example:
+        >>> Tokens(8000, 64, tokenizer="8d8120c391b84a1f03b280c9286f0bd0199c43e3971d4570ad7b4595bc57e6e8")  # the hash is long
+        Tokens(vocabulary=8000, length=64, tokenizer=8d8120c3)
+    """
+
+    vocabulary: int
+    length: int
+    ends: bool = True
+    tokenizer: str = ""
+
+    def __post_init__(self) -> None:
+        _positive(self, vocabulary=self.vocabulary, length=self.length)
+        if self.vocabulary < 3:
+            raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are nothing and the end mark, not {self.vocabulary}")
+
+    def __repr__(self) -> str:
+        told = [f"vocabulary={self.vocabulary}", f"length={self.length}", *(["ends=False"] if not self.ends else [])]
+        return f"Tokens({', '.join([*told, *([f'tokenizer={self.tokenizer[:8]}'] if self.tokenizer else [])])})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
