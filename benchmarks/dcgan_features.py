@@ -1,4 +1,4 @@
-"""The critic's features of a DCGAN that saw MNIST without labels: a linear SVM on 1000 labels, beside the same on raw pixels."""
+"""The discriminator's features of a DCGAN that saw MNIST without labels: a linear SVM on 1000 labels, beside the same on raw pixels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import load
 from pofx.evaluate.probe import linear_probe, raw_probe
 
-FEATURES = "DCGAN critic features, critic sees poses, linear SVM, 1000 MNIST labels: test accuracy, median of 3 seeds"
+FEATURES = "DCGAN discriminator features, discriminator sees poses, linear SVM, 1000 MNIST labels: test accuracy, median of 3 seeds"
 WITHOUT = "the same without poses, seed 0"
 RAW = "raw pixels, linear SVM, 1000 MNIST labels: test accuracy"
-ABOVE = "DCGAN critic features above raw pixels, linear SVM, 1000 MNIST labels"
+ABOVE = "DCGAN discriminator features above raw pixels, linear SVM, 1000 MNIST labels"
 ROWS = [
     Row(FEATURES, "%", (">=", 97.0), "paper's protocol", within=30),
     Row(WITHOUT, "%", within=30),

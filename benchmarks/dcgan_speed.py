@@ -29,19 +29,19 @@ BATCH, SPAN, PAIRS, WARM = 64, 2, 20, 2
 def by_hand(data: Data) -> Callable[[int], None]:
     """The same networks, moved as in most published programs: one batch of fakes serves both players, and nothing is checked or kept."""
     dcgan: Any = built(RECIPE, data)
-    generator, critic = dcgan.generator, dcgan.critic
-    adam_g, adam_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (generator, critic))
+    generator, discriminator = dcgan.generator, dcgan.discriminator
+    adam_g, adam_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (generator, discriminator))
     x = data.splits["train"].columns["x"].numbers(torch.arange(len(data.splits["train"])))
     cross_entropy, real, fake = nn.BCEWithLogitsLoss(), torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
 
     def steps(n: int) -> None:
         for rows in torch.randperm(len(x))[: n * BATCH].split(BATCH):
             generated = generator(2 * torch.rand(BATCH, 100) - 1)
-            loss = cross_entropy(critic(x[rows]), real) + cross_entropy(critic(generated.detach()), fake)
+            loss = cross_entropy(discriminator(x[rows]), real) + cross_entropy(discriminator(generated.detach()), fake)
             adam_d.zero_grad()
             loss.backward()
             adam_d.step()
-            loss = cross_entropy(critic(generated), real)
+            loss = cross_entropy(discriminator(generated), real)
             adam_g.zero_grad()
             loss.backward()
             adam_g.step()
@@ -77,7 +77,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         "pairs": len(pairs),
         "steps in a span": SPAN,
         "statistic": "median of the pairs' ratios",
-        "by hand": "torch.optim.Adam, BCEWithLogitsLoss, the critic's parameters take gradients all the time, fakes are made once a step",
+        "by hand": "torch.optim.Adam, BCEWithLogitsLoss, the discriminator's parameters always take gradients, fakes are made once a step",
         "left out": "checks of samples and states that are saved: both come once, after the last pair",
         "images/s": rate,
         **machine(),

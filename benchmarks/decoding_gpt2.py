@@ -19,7 +19,7 @@ from benchmarks.decoding_cache import KIND, TOKENS
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx import models
-from pofx.kinds import END, NOTHING
+from pofx.kinds import EOS, PAD
 from pofx.run import seeded
 
 BATCHES, TURNS = (1, 16), 5
@@ -32,7 +32,7 @@ ROWS = [row for n in BATCHES for row in (Row(RATIO[n], "", (">=", 1.2)), Row(OUR
 
 
 def ours() -> Any:
-    """A Transformer as constructed, with weights large enough that no two tokens are about as likely, and END never."""
+    """A Transformer as constructed, with weights large enough that no two tokens are about as likely, and EOS never."""
     with seeded(0):
         model: Any = models.find("transformer_lm")(KIND, **ARGUMENTS).eval()
         with torch.no_grad():
@@ -41,7 +41,7 @@ def ours() -> Any:
                     p.mul_(4.0)
                 elif name.endswith("bias"):
                     p.normal_(std=0.1)
-            model.embedding.weight[: END + 1] = 0.0  # a score of 0 is never the highest
+            model.embedding.weight[: EOS + 1] = 0.0  # a score of 0 is never the highest
     return model
 
 
@@ -55,9 +55,9 @@ def gpt2(model: Any) -> Any:
         n_embd=ARGUMENTS["width"],
         n_layer=ARGUMENTS["layers"],
         n_head=ARGUMENTS["heads"],
-        bos_token_id=NOTHING,
+        bos_token_id=PAD,
         eos_token_id=None,
-        pad_token_id=NOTHING,
+        pad_token_id=PAD,
     )
     theirs = GPT2LMHeadModel(config).eval()
     linear = {"attention.into": "attn.c_attn", "attention.out": "attn.c_proj", "up": "mlp.c_fc", "down": "mlp.c_proj"}
@@ -77,7 +77,7 @@ def gpt2(model: Any) -> Any:
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     model = ours()
     theirs = gpt2(model)
-    x_BL = torch.randint(END + 1, KIND.vocabulary, (4, KIND.length), generator=torch.Generator().manual_seed(0))
+    x_BL = torch.randint(EOS + 1, KIND.vocabulary, (4, KIND.length), generator=torch.Generator().manual_seed(0))
     before_BL = torch.cat([torch.zeros_like(x_BL[:, :1]), x_BL[:, :-1]], 1)
     with torch.no_grad():
         apart = (model.logits(x_BL, {}) - theirs(before_BL).logits).abs().max().item()
@@ -89,7 +89,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
             return model.sample(n, temperature=0.0, length=TOKENS)
 
         def by_them(n: int = n) -> Tensor:
-            begin_B1 = torch.full((n, 1), NOTHING)
+            begin_B1 = torch.full((n, 1), PAD)
             asked = {"do_sample": False, "use_cache": True, "min_new_tokens": None, "max_new_tokens": TOKENS}
             return theirs.generate(begin_B1, attention_mask=torch.ones_like(begin_B1), **asked)[:, 1:]
 

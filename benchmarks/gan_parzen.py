@@ -15,8 +15,8 @@ from pofx.evaluate.parzen import parzen_score
 from pofx.evaluate.protocol import Score
 from pofx.randomness import generator
 
-NORMALISED = "GAN, maxout critic with r1 and no dropout, generator with batch norm"
-WITH_DROPOUT = "GAN, maxout critic with r1 and dropout, generator without batch norm"
+NORMALISED = "GAN, maxout discriminator with r1 and no dropout, generator with batch norm"
+WITH_DROPOUT = "GAN, maxout discriminator with r1 and dropout, generator without batch norm"
 CONVOLUTIONAL = "InfoGAN of half the width, little noise, without poses"
 PARZEN = f"{NORMALISED}, MNIST test: Parzen log-likelihood, 10k samples, median of 3 seeds (never to rank models)"
 BESIDE = {  # of one run each

@@ -11,7 +11,7 @@ from pofx.data import reload
 from pofx.evaluate.clusters import clustering_accuracy, information
 
 SEEDS = (0, 1, 2)
-HALF = "InfoGAN of half the width, little noise, critic sees poses"
+HALF = "InfoGAN of half the width, little noise, discriminator sees poses"
 TRAINED = {  # recipe and seeds of each
     HALF: ("infogan_half", SEEDS),
     "the same without poses": ("infogan_half_without_poses", (0,)),

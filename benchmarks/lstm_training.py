@@ -44,8 +44,8 @@ def plain_scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: 
 
             now = sums[line]
             if t:
-                now = now + torch.cat([moved(h, *link) for link in lines.heard[t]], 2) @ W_KG
-                c = moved(c, *lines.kept[t])
+                now = now + torch.cat([moved(h, *link) for link in lines.state_links[t]], 2) @ W_KG
+                c = moved(c, *lines.cell_links[t])
             h, c = lstm_cell(now, c)
             states.append(h)
         maps.append(torch.cat(states)[places_N.argsort()])

@@ -19,9 +19,9 @@ from torch import Tensor
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from pofx.data import Column, Data, Split, load
-from pofx.kinds import END, NOTHING, Tokens
+from pofx.kinds import EOS, PAD, Tokens
 from pofx.model import Model
-from pofx.models.seq2seq.attention import RecurrentAttention
+from pofx.models.seq2seq.rnn_attention import RecurrentAttention
 from pofx.models.seq2seq.seq2seq import Seq2Seq
 from pofx.models.seq2seq.sequence_autoencoder import SequenceAutoencoder
 from pofx.randomness import generator
@@ -49,7 +49,7 @@ def strings(n: int, seed: int) -> Tensor:
     draws = generator(("strings", seed))
     lengths_B1 = torch.randint(SHORT, LONG + 1, (n, 1), generator=draws)
     x_BL, place_L = torch.randint(2, 2 + LETTERS, (n, LONG + 1), generator=draws), torch.arange(LONG + 1)
-    return x_BL.masked_fill(place_L == lengths_B1, END).masked_fill(place_L > lengths_B1, NOTHING)
+    return x_BL.masked_fill(place_L == lengths_B1, EOS).masked_fill(place_L > lengths_B1, PAD)
 
 
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
@@ -60,7 +60,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     }
     record = {"spec": "strings of 3 to 12 letters of 26", "sha256": "", "counts": {name: len(split) for name, split in splits.items()}}
     test = strings(TEST, 2)
-    lengths_B = (test > END).sum(1)
+    lengths_B = (test > EOS).sum(1)
     for title, cls in MODELS.items():
         with seeded(0):
             model = cls(KIND, KIND, hidden=128, embedding=64, dropout=0.0)  # type: ignore[operator]
@@ -104,7 +104,7 @@ def learned(model: Model, data: Data, training: Training) -> dict[str, Any]:
 def same(found_BL: Tensor, x_BL: Tensor) -> Tensor:
     """Which rows are the same up to their end mark, (B,)."""
     L = max(found_BL.shape[1], x_BL.shape[1])
-    found_BL, x_BL = (torch.nn.functional.pad(rows, (0, L - rows.shape[1]), value=NOTHING) for rows in (found_BL, x_BL))
+    found_BL, x_BL = (torch.nn.functional.pad(rows, (0, L - rows.shape[1]), value=PAD) for rows in (found_BL, x_BL))
     return (found_BL == x_BL).all(1)
 
 

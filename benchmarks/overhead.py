@@ -98,7 +98,7 @@ def vae_by_hand(data: Data) -> Callable[[int], None]:
 
 
 class TwoPlayers(Model):
-    """A small adversarial pair, critic and generator, to time steps of two players.
+    """A small adversarial pair, discriminator and generator, to time steps of two players.
 
     Args:
         x: vectors
@@ -110,43 +110,45 @@ class TwoPlayers(Model):
     def __init__(self, x: Vector, *, hidden: int = 128):
         super().__init__()
         self.generator = nn.Sequential(nn.Linear(16, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, x.dims))
-        self.critic = nn.Sequential(nn.Linear(x.dims, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.discriminator = nn.Sequential(nn.Linear(x.dims, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+    def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         with torch.no_grad():
             fake = self.generator(noise.normal(16))
-        return {"real": F.softplus(-self.critic(batch["x"])).squeeze(1), "fake": F.softplus(self.critic(fake)).squeeze(1)}
+        return {"real": F.softplus(-self.discriminator(batch["x"])).squeeze(1), "fake": F.softplus(self.discriminator(fake)).squeeze(1)}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        return {"fooled": F.softplus(-self.critic(self.generator(noise.normal(16)))).squeeze(1)}
+        return {"fooled": F.softplus(-self.discriminator(self.generator(noise.normal(16)))).squeeze(1)}
 
     def stages(self) -> list[Stage]:
         adam = Adam(lr=1e-4)
-        critic = Player("critic", [self.critic], self.critic_loss, adam)
-        return [Stage("play", [critic, Player("generator", [self.generator], self.generator_loss, adam)])]
+        discriminator = Player("discriminator", [self.discriminator], self.discriminator_loss, adam)
+        return [Stage("play", [discriminator, Player("generator", [self.generator], self.generator_loss, adam)])]
 
 
 def two_by_hand(x: Tensor) -> Callable[[int], None]:
     """One move of each player a step, as the usual adversarial loop has it."""
     model = TwoPlayers(Vector(x.shape[1]))
     noise: Any = PlainNoise()
-    critic_adam, generator_adam = (torch.optim.Adam(net.parameters(), lr=1e-4, fused=True) for net in (model.critic, model.generator))
+    discriminator_adam, generator_adam = (
+        torch.optim.Adam(net.parameters(), lr=1e-4, fused=True) for net in (model.discriminator, model.generator)
+    )
 
     def steps(n: int) -> None:
         order = torch.randperm(len(x))[: 100 * n]
         for rows in order.split(100):
-            parts: Any = model.critic_loss({"x": x[rows]}, noise)
+            parts: Any = model.discriminator_loss({"x": x[rows]}, noise)
             loss = (parts["real"] + parts["fake"]).mean()
-            critic_adam.zero_grad()
+            discriminator_adam.zero_grad()
             loss.backward()
-            critic_adam.step()
-            model.critic.requires_grad_(False)
+            discriminator_adam.step()
+            model.discriminator.requires_grad_(False)
             parts = model.generator_loss({}, noise)
             loss = parts["fooled"].mean()
             generator_adam.zero_grad()
             loss.backward()
             generator_adam.step()
-            model.critic.requires_grad_(True)
+            model.discriminator.requires_grad_(True)
         float(loss.detach())
 
     return steps

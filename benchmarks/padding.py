@@ -9,7 +9,7 @@ from benchmarks.protocol import machine
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from pofx.data import load
-from pofx.kinds import NOTHING
+from pofx.kinds import PAD
 
 SHARE = "padding in the batches of an epoch of Multi30k, German to English, both sides"
 ROWS = [Row(SHARE, "%", ("<=", 5.0), "batches of any captions: about half")]
@@ -23,5 +23,5 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     for number in range(batches):
         batch = split.batch(number, size, seed=recipe.training["seed"])
         for tokens_BL in (batch["x"], batch["source"]):
-            nothing, total = nothing + int((tokens_BL == NOTHING).sum()), total + tokens_BL.numel()
+            nothing, total = nothing + int((tokens_BL == PAD).sum()), total + tokens_BL.numel()
     yield SHARE, 100 * nothing / total, {"data": data.record, "batch_size": size, "batches": batches, "tokens": total, **machine()}

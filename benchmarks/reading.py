@@ -1,4 +1,4 @@
-"""Digits read aloud: the English word of one, rows of them in Hangul, and three ways to train an encoder and a decoder at equal budget."""
+"""Digits spelled: the English word of one, rows of them in Hangul, and three ways to train an encoder and a decoder at equal budget."""
 
 from __future__ import annotations
 

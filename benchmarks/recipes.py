@@ -44,7 +44,7 @@ FEATURES_TRAINING = COSINE | {"epochs": 8, "lr": 2e-3, "warmup": 0.02, "ema": 0.
 CONVEX = COSINE | {"lr": 1e-1, "ema": 0.99, "epochs": 6}
 LITTLE_NOISE: dict[str, Any] = {"noise_std": 0.1, "weight_continuous": 0.02}
 HALF: dict[str, Any] = LITTLE_NOISE | {"hidden": (32, 64), "dense": 512}
-POSES = (("", 0.4, range(3)), ("_without_poses", 0.0, (0,)))  # a recipe's ending, distortion, seeds: the control has one
+POSES = (("", 0.4, range(3)), ("_without_poses", 0.0, (0,)))  # a recipe's ending, discriminator_augment, seeds: the control has one
 INFOGAN_TRAINING: dict[str, Any] = {"steps": 5000, "batch_size": 64, "precision": "bf16"}
 DCGAN_TRAINING: dict[str, Any] = {"batch_size": 64, "lr": 4e-4, "schedule": "linear", "ema": 0.998, "precision": "bf16"}
 STACKED: dict[str, Any] = {"spec": "mnist", "stacked": 3}
@@ -56,31 +56,37 @@ SERIES: dict[str, dict[str, Any]] = {
     "ett": {"spec": "timeseries/ETTh1.csv", "window": 48},
 }
 LATENT_TRAINING = COSINE | {"batch_size": 50, "lr": 3e-3, "eval_every": 100}
-PLANE: dict[str, Any] = {"latent": 2, "hidden": (128,) * 4, "critic_hidden": (128,) * 3, "lr_generator": 2e-3, "lr_critic": 3e-3}
+PLANE: dict[str, Any] = {
+    "latent": 2,
+    "hidden": (128,) * 4,
+    "discriminator_hidden": (128,) * 3,
+    "lr_generator": 2e-3,
+    "lr_discriminator": 3e-3,
+}
 REMEDY: dict[str, Any] = {"packing": 2, "penalty": "r1"}
 PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule": "linear", "ema": 0.999}
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
 MAXOUT_NORMALISED: dict[str, Any] = MAXOUT | {"batch_norm": True, "dropout": False}
 PARZEN_TRAINING: dict[str, Any] = {"steps": 6000, "batch_size": 64, "lr": 1e-3, "ema": 0.9993, "eval_every": 500}
-ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"read": task} for task in ("english", "hangul")}
+ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"spell": task} for task in ("english", "hangul")}
 READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
 READ: dict[str, dict[str, Any]] = {
     "english": READING | {"steps": 1000, "eval_every": 500},
     "hangul": READING | {"batch_size": 50, "steps": 1600, "eval_every": 400},
 }
 
-# as wide as the paper's networks, with smaller critics
-AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "critic_hidden": (300, 300)}
+# as wide as the paper's networks, with smaller discriminators
+AAE: dict[str, Any] = {"batch_norm": True, "input_noise": 0.3, "discriminator_hidden": (300, 300)}
 # What is pose or style is to be no part of a cluster: the decoder knows poses, and the y and z that it gets are noisy in training
 POSED: dict[str, Any] = {
     "latent": 9,
     "pose": True,
-    "distortion": 0.4,
+    "encoder_augment": 0.4,
     "style_noise": 0.5,
     "temperature": 1.0,
     "hidden": (400, 400),
     "lr_regularisation": 1.5e-4,
-    "lr_critic": 1.5e-4,
+    "lr_discriminator": 1.5e-4,
 }
 AAE_TRAINING = COSINE | {"precision": "bf16"}
 
@@ -167,11 +173,11 @@ RECIPES = {
     **{
         f"dcgan_features{name}_{seed}": Recipe(
             "dcgan",
-            {"width": 32, "critic_width": 48, "smoothing": 0.1, "distortion": distortion},
+            {"width": 32, "discriminator_width": 48, "smoothing": 0.1, "discriminator_augment": discriminator_augment},
             PLAIN,
             {"batch_size": 16, "lr": 1e-3, "ema": 0.998, "steps": 4000, "seed": seed},
         )
-        for name, distortion, seeds in POSES
+        for name, discriminator_augment, seeds in POSES
         for seed in seeds
     },
     **{
@@ -184,9 +190,12 @@ RECIPES = {
     },
     **{
         f"infogan_half{name}_{seed}": Recipe(
-            "infogan", HALF | {"distortion": distortion}, PLAIN, {"steps": 5000, "batch_size": 64, "ema": 0.998, "seed": seed}
+            "infogan",
+            HALF | {"discriminator_augment": discriminator_augment},
+            PLAIN,
+            {"steps": 5000, "batch_size": 64, "ema": 0.998, "seed": seed},
         )
-        for name, distortion, seeds in POSES
+        for name, discriminator_augment, seeds in POSES
         for seed in seeds
     },
     **{f"infogan_{seed}": Recipe("infogan", {}, PLAIN, INFOGAN_TRAINING | {"seed": seed}) for seed in range(3)},
@@ -211,7 +220,7 @@ RECIPES = {
     **{
         f"{model}_side_by_side_{seed}": Recipe(model, arguments, DYNAMIC, AAE_TRAINING | {"epochs": 3, "seed": seed})
         for model, arguments in {
-            "aae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu", "critic_hidden": (300, 300)},
+            "aae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu", "discriminator_hidden": (300, 300)},
             "vae": {"latent": 8, "hidden": (1000, 1000), "activation": "relu"},
         }.items()
         for seed in range(3)
@@ -262,11 +271,11 @@ RECIPES = {
     "multi30k_de_en_transformer": Recipe(
         "transformer", TRANSFORMER, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712}
     ),
-    "multi30k_de_en_attention": Recipe("attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
+    "multi30k_de_en_attention": Recipe("rnn_attention", ATTENTION, MULTI30K["de_en"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "multi30k_en_fr_transformer": Recipe(
         "transformer", TRANSFORMER, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2.5e-3, "steps": 2712}
     ),
-    "multi30k_en_fr_attention": Recipe("attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
+    "multi30k_en_fr_attention": Recipe("rnn_attention", ATTENTION, MULTI30K["en_fr"], TRANSLATION_TRAINING | {"lr": 2e-3, "epochs": 6}),
     "gpu_shakespeare": Recipe(
         "transformer_lm",
         {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
@@ -281,7 +290,7 @@ RECIPES = {
     ),
     **{
         f"reading_{task}_{way}_{seed}": Recipe(
-            "reader", {"shift": 1, "sees": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
+            "reader", {"shift": 1, "decoder_input": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
         )
         for task in ALOUD
         for way in ("together", "apart", "apart_then_together")

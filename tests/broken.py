@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pofx.bases.token_model import before
+from pofx.bases.token_model import shift_right
 from pofx.bases.translator import Translator
 from pofx.distributions.priors import Gaussian
 from pofx.errors import UserError
-from pofx.kinds import NOTHING, Binary, Category, Tokens, Vector
+from pofx.kinds import PAD, Binary, Category, Tokens, Vector
 from pofx.model import Model
 from pofx.options import Size
 from pofx.plan import Player, Stage
@@ -36,7 +36,7 @@ class Sound(Model):
         self.weight, self.bias = nn.Parameter(torch.zeros(x.size, x.size)), nn.Parameter(torch.zeros(x.size))
         self.shape, self.codes, self.order = x.shape, Vector(latent), torch.arange(x.size)
 
-    def depends(self):
+    def dependency_matrix(self):
         return torch.ones(self.weight.shape, dtype=torch.bool).tril(-1)
 
     def logits(self, x_BD):
@@ -333,10 +333,10 @@ class SoundTranslator(Translator):
         self.among = nn.Embedding(source.vocabulary, x.vocabulary)
 
     def read(self, source, noise=None):
-        return {"counts_BV": (self.among(source) * (source != NOTHING)[..., None]).sum(1)}
+        return {"counts_BV": (self.among(source) * (source != PAD)[..., None]).sum(1)}
 
     def logits(self, x_BL, memory, noise=None):
-        return self.after(before(x_BL)) + memory["counts_BV"][:, None]
+        return self.after(shift_right(x_BL)) + memory["counts_BV"][:, None]
 
     def start(self, memory, n):
         return {}

@@ -1,4 +1,4 @@
-"""Adversarial autoencoders: what the contract cannot know about their codes, critics, posteriors and phases."""
+"""Adversarial autoencoders: what the contract cannot know about their codes, discriminators, posteriors and phases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pofx.data import Column, Data, Split
 from pofx.distributions.priors import Joint
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
-from pofx.layers.spatial_transformer import distorted, posed
+from pofx.layers.spatial_transformer import posed, random_affine
 from pofx.models.autoencoders.aae import AAE
 from pofx.models.autoencoders.aae_clustering import ClusteringAAE
 from pofx.models.autoencoders.aae_semi_supervised import SemiSupervisedAAE
@@ -47,17 +47,17 @@ class Fixed(nn.Module):
         return self.mean + self.std * noise.normal(1)
 
 
-def test_the_best_critic_of_a_known_posterior_is_the_log_ratio_of_prior_and_posterior() -> None:
-    """q(z) = N(1, 0.5^2) against p(z) = N(0, 1): s* = log p(z) / q(z), and the critic's loss there is log 4 - 2 JSD(p, q)."""
+def test_the_best_discriminator_of_a_known_posterior_is_the_log_ratio_of_prior_and_posterior() -> None:
+    """q(z) = N(1, 0.5^2) against p(z) = N(0, 1): s* = log p(z) / q(z), and the discriminator's loss there is log 4 - 2 JSD(p, q)."""
     with seeded(0):
-        model = AAE(Vector(1), latent=1, hidden=(2,), critic_hidden=(48, 48))
+        model = AAE(Vector(1), latent=1, hidden=(2,), discriminator_hidden=(48, 48))
     model.encoder = Fixed(1.0, 0.5)
-    optimizer = torch.optim.Adam(model.critics.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(model.discriminators.parameters(), lr=3e-3)
     batch = {"x": torch.zeros(1024, 1)}
     for step in range(500):
         for group in optimizer.param_groups:
             group["lr"] = 3e-3 * (1 - step / 500)
-        parts = model.critic_loss(batch, noise(1024, step, torch.float32))
+        parts = model.discriminator_loss(batch, noise(1024, step, torch.float32))
         optimizer.zero_grad()
         (parts["real"] + parts["fake"]).mean().backward()  # type: ignore[operator]
         optimizer.step()
@@ -68,7 +68,7 @@ def test_the_best_critic_of_a_known_posterior_is_the_log_ratio_of_prior_and_post
         found = model.score("code", z[:, None])
         value = {
             name: part.mean().item()
-            for name, part in model.critic_loss({"x": torch.zeros(100_000, 1)}, noise(100_000, "value", torch.float32)).items()
+            for name, part in model.discriminator_loss({"x": torch.zeros(100_000, 1)}, noise(100_000, "value", torch.float32)).items()
             if isinstance(part, torch.Tensor)
         }
     assert (found - best).abs().mean() < 0.15
@@ -90,11 +90,11 @@ def test_the_aggregated_posterior_of_a_linear_autoencoder_reaches_the_prior() ->
             Vector(2),
             latent=1,
             hidden=(),
-            critic_hidden=(32,),
+            discriminator_hidden=(32,),
             penalty="r1",
             penalty_weight=1.0,
             lr=1e-2,
-            lr_critic=1e-2,
+            lr_discriminator=1e-2,
             lr_regularisation=1e-2,
         )
     Trainer(model, data, Training(steps=1500, batch_size=256, device="cpu", schedule="linear")).run()
@@ -113,7 +113,7 @@ def test_the_aggregated_posterior_of_a_linear_autoencoder_reaches_the_prior() ->
 def test_posteriors(posterior: str) -> None:
     """A deterministic code hears no noise; a Gaussian one has the moments that the body says; a universal one is no Gaussian about it."""
     with seeded(0):
-        model = AAE(X, latent=2, posterior=posterior, noise=3, hidden=(8,), critic_hidden=(4,)).double()  # type: ignore[arg-type]
+        model = AAE(X, latent=2, posterior=posterior, noise=3, hidden=(8,), discriminator_hidden=(4,)).double()  # type: ignore[arg-type]
     x = numbers(1, 1, 4, 4).expand(20_000, 1, 4, 4)
     with torch.no_grad():
         z, again, plain = model.q(x, noise(20_000)), model.q(x, noise(20_000, "other")), model.encode(x[:1])
@@ -138,7 +138,7 @@ def test_posteriors(posterior: str) -> None:
 
 def test_gradients_reach_a_gaussian_posterior_through_its_noise() -> None:
     """d z / d log_std = std e: the reparametrisation."""
-    model = AAE(X, latent=1, posterior="gaussian", hidden=(8,), critic_hidden=(4,)).double()
+    model = AAE(X, latent=1, posterior="gaussian", hidden=(8,), discriminator_hidden=(4,)).double()
     h = torch.tensor([[0.3, -0.5]], dtype=torch.float64, requires_grad=True)
     model.encoder.body = nn.Identity()
     z = model.encoder(h, noise(1))
@@ -170,7 +170,7 @@ def test_arguments_that_do_not_go_together(arguments: dict, words: str) -> None:
 def test_every_prior_can_be_drawn_from_and_trained_on(prior: str) -> None:
     latent = 5 if prior == "categorical_gaussian" else 2
     with seeded(0):
-        model = AAE(Binary(6), latent=latent, prior=prior, components=3, hidden=(8,), critic_hidden=(8,))  # type: ignore[arg-type]
+        model = AAE(Binary(6), latent=latent, prior=prior, components=3, hidden=(8,), discriminator_hidden=(8,))  # type: ignore[arg-type]
     x = (np.arange(120).reshape(20, 6) % 7 > 3).astype(np.uint8)
     data = Data({"x": Binary(6)}, {name: Split({"x": Column(Binary(6), x)}) for name in ("train", "valid")}, {"spec": "bits", "sha256": ""})
     Trainer(model, data, Training(steps=3, batch_size=10, device="cpu")).run()
@@ -185,7 +185,7 @@ def test_every_prior_can_be_drawn_from_and_trained_on(prior: str) -> None:
 
 def semi_supervised() -> SemiSupervisedAAE:
     with seeded(0):
-        return SemiSupervisedAAE(X, X, Category(3), latent=2, hidden=(8,), critic_hidden=(6,)).double()
+        return SemiSupervisedAAE(X, X, Category(3), latent=2, hidden=(8,), discriminator_hidden=(6,)).double()
 
 
 def test_a_label_is_a_point_of_the_simplex_and_the_classifier_is_the_encoder() -> None:
@@ -198,7 +198,7 @@ def test_a_label_is_a_point_of_the_simplex_and_the_classifier_is_the_encoder() -
 
 def clustering(**arguments: Any) -> ClusteringAAE:
     with seeded(0):
-        return ClusteringAAE(X, clusters=3, latent=8, hidden=(8,), critic_hidden=(6,), **arguments).double()
+        return ClusteringAAE(X, clusters=3, latent=8, hidden=(8,), discriminator_hidden=(6,), **arguments).double()
 
 
 def test_a_drawn_label_is_each_class_as_often_as_the_softmax_says() -> None:
@@ -225,7 +225,7 @@ def test_a_concrete_draw_is_the_softmax_of_logits_and_gumbel_noise_over_the_temp
 def test_what_is_drawn_in_training_is_not_drawn_when_the_model_is_used() -> None:
     """Poses of x, noise on it and draws of y: in training they change the codes, in use they do not, though noise is at hand."""
     x = numbers(5, 1, 4, 4)
-    for option in ({"distortion": 1.0}, {"input_noise": 1.0}, {"style_noise": 1.0}, {"temperature": 1.0}):
+    for option in ({"encoder_augment": 1.0}, {"input_noise": 1.0}, {"style_noise": 1.0}, {"temperature": 1.0}):
         model = clustering(**option)
         assert not torch.allclose(model.q(x, noise(5)), model.q(x, noise(5, "other"))), option
         model.eval()
@@ -233,9 +233,9 @@ def test_what_is_drawn_in_training_is_not_drawn_when_the_model_is_used() -> None
 
 
 def test_the_encoder_sees_x_in_another_pose_and_the_decoder_restores_x_itself() -> None:
-    model, x = clustering(distortion=0.7), numbers(5, 1, 4, 4)
+    model, x = clustering(encoder_augment=0.7), numbers(5, 1, 4, 4)
     drawn = noise(5)
-    z = clustering().q(distorted(x, 0.7, drawn), drawn)  # the same weights
+    z = clustering().q(random_affine(x, 0.7, drawn), drawn)  # the same weights
     torch.testing.assert_close(model.q(x, noise(5)), z)
     expected = F.binary_cross_entropy_with_logits(model.decoder(z).view_as(x), x, reduction="none").flatten(1).sum(1)
     torch.testing.assert_close(model.reconstruction_loss({"x": x}, noise(5))["bernoulli"], expected)
@@ -244,7 +244,7 @@ def test_the_encoder_sees_x_in_another_pose_and_the_decoder_restores_x_itself() 
 def test_the_first_six_numbers_of_a_style_are_a_pose() -> None:
     """Where only they differ, what is decoded is the same picture in another pose, before the squashing to [0, 1]."""
     with seeded(0):
-        few = SemiSupervisedAAE(X, X, Category(3), latent=8, pose=True, hidden=(8,), critic_hidden=(6,)).double().eval()
+        few = SemiSupervisedAAE(X, X, Category(3), latent=8, pose=True, hidden=(8,), discriminator_hidden=(6,)).double().eval()
     for model in (few, clustering(pose=True).eval()):
         z = model.prior.sample(4, torch.zeros(1, dtype=torch.float64), generator("pose"))
         straight = z.clone()
@@ -267,19 +267,19 @@ def test_noise_is_added_to_the_style_but_to_no_pose(pose: bool) -> None:
     ("x", "arguments", "words"),
     [
         (Vector(16), {"latent": 6, "pose": True}, "pose turns and moves pictures"),
-        (Vector(16), {"distortion": 0.4}, "distortion turns and moves pictures"),
+        (Vector(16), {"encoder_augment": 0.4}, "encoder_augment turns and moves pictures"),
         (X, {"latent": 5, "pose": True}, "latent must be 6 or more, not 5"),
         (X, {"dimensions": 6, "pose": True}, "leave out one of them"),
     ],
 )
 def test_poses_where_there_can_be_none(x: Image | Vector, arguments: dict, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        ClusteringAAE(x, hidden=(8,), critic_hidden=(6,), **arguments)
+        ClusteringAAE(x, hidden=(8,), discriminator_hidden=(6,), **arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_each_critic_sees_its_own_part_of_the_code() -> None:
+def test_each_discriminator_sees_its_own_part_of_the_code() -> None:
     """The score of z has no slope in y, and the other way round."""
     model = semi_supervised()
     code = model.encode(numbers(5, 1, 4, 4)).detach().requires_grad_(True)
@@ -327,7 +327,7 @@ def test_kinds_that_differ_are_refused() -> None:
 def test_heads_that_are_near_cost_what_they_lack() -> None:
     """Equal to two loops over the pairs; heads far apart cost nothing and near ones are driven apart."""
     with seeded(0):
-        model = ClusteringAAE(X, clusters=5, dimensions=2, separation=3.0, hidden=(8,), critic_hidden=(6,)).double()
+        model = ClusteringAAE(X, clusters=5, dimensions=2, separation=3.0, hidden=(8,), discriminator_hidden=(6,)).double()
     assert model.heads is not None
     w = model.heads.weight.detach().T
     slow = sum(max(0.0, 3.0 - math.dist(w[i].tolist(), w[j].tolist())) for i in range(5) for j in range(i + 1, 5))
@@ -342,7 +342,7 @@ def test_heads_that_are_near_cost_what_they_lack() -> None:
 
 def test_a_code_of_few_dimensions_is_its_clusters_head_and_a_style() -> None:
     with seeded(0):
-        model = ClusteringAAE(X, clusters=5, dimensions=2, hidden=(8,), critic_hidden=(6,)).double().eval()
+        model = ClusteringAAE(X, clusters=5, dimensions=2, hidden=(8,), discriminator_hidden=(6,)).double().eval()
     assert model.heads is not None
     x = numbers(6, 1, 4, 4)
     y, z = model.q(x)[:, :5], model.q(x)[:, 5:]
@@ -355,25 +355,25 @@ def test_a_code_of_few_dimensions_is_its_clusters_head_and_a_style() -> None:
         ClusteringAAE(X, latent=3, dimensions=2)
 
 
-def test_two_players_own_the_encoder_and_the_critic_never_moves_it() -> None:
+def test_two_players_own_the_encoder_and_the_discriminator_never_moves_it() -> None:
     model = semi_supervised()
     owners = {player.name: {id(p) for module in player.modules for p in module.parameters()} for player in model.stages()[0].players}
     encoder = {id(p) for p in model.encoder.parameters()}
     assert [name for name, owned in owners.items() if encoder <= owned] == ["reconstruction", "regularisation", "label"]
-    assert not encoder & owners["critic"]
+    assert not encoder & owners["discriminator"]
     batch = {"x": numbers(6, 1, 4, 4)}
-    loss = sum(part.sum() for part in model.critic_loss(batch, noise(6)).values() if isinstance(part, torch.Tensor))
+    loss = sum(part.sum() for part in model.discriminator_loss(batch, noise(6)).values() if isinstance(part, torch.Tensor))
     assert isinstance(loss, torch.Tensor)
     found = torch.autograd.grad(loss, list(model.encoder.parameters()), allow_unused=True)
     assert all(slope is None for slope in found)
 
 
 @pytest.mark.parametrize("penalty", ["r1", "wgan_gp"])
-def test_penalties_are_those_of_a_linear_critic(penalty: str) -> None:
+def test_penalties_are_those_of_a_linear_discriminator(penalty: str) -> None:
     """The slope of w . z is w everywhere: |w|^2 / 2, and (|w| - 1)^2."""
-    model = AAE(Vector(3), latent=2, hidden=(4,), critic_hidden=(), loss="wasserstein", penalty=penalty, penalty_weight=2.5).double()  # type: ignore[arg-type]
-    (w,) = (p for p in model.critics.parameters() if p.ndim == 2)
-    parts = model.critic_loss({"x": numbers(5, 3)}, noise(5))
+    model = AAE(Vector(3), latent=2, hidden=(4,), discriminator_hidden=(), loss="wasserstein", penalty=penalty, penalty_weight=2.5).double()  # type: ignore[arg-type]
+    (w,) = (p for p in model.discriminators.parameters() if p.ndim == 2)
+    parts = model.discriminator_loss({"x": numbers(5, 3)}, noise(5))
     norm = w.norm().item()
     expected = 2.5 * (norm**2 / 2 if penalty == "r1" else (norm - 1) ** 2)
     torch.testing.assert_close(parts["penalty"], torch.full((5,), expected, dtype=torch.float64))
@@ -390,9 +390,9 @@ def test_bfloat16_leaves_losses_codes_and_samples_in_float32_and_near_those_with
             Category(3),
             latent=7,
             pose=True,
-            distortion=0.5,
+            encoder_augment=0.5,
             hidden=(8,),
-            critic_hidden=(6,),
+            discriminator_hidden=(6,),
             loss=loss,
             penalty=penalty,
             spectral_norm=True,

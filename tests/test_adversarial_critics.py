@@ -1,4 +1,4 @@
-"""What is asked of a critic besides its loss: penalties where its slope is known, packing, normalisation, the batch's spread."""
+"""What is asked of a discriminator besides its loss: penalties where its slope is known, packing, normalisation, the batch's spread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pofx.bases.gan import Adversarial, MinibatchStd, pack, packed
 from pofx.distributions.priors import Gaussian
 from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
-from pofx.layers.spatial_transformer import distorted
+from pofx.layers.spatial_transformer import random_affine
 from pofx.models.adversarial.gan import GAN
 from tests.three_numbers import DOUBLE, Half, game, rows
 
@@ -20,11 +20,11 @@ from tests.three_numbers import DOUBLE, Half, game, rows
 
 @pytest.mark.parametrize("packing", [1, 2])
 @pytest.mark.parametrize(("penalty", "of"), [("wgan_gp", lambda w: (w - 1) ** 2), ("r1", lambda w: w**2 / 2)])
-def test_penalty_of_a_linear_critic_is_that_of_its_weight(penalty, of, packing):
-    """Whatever x are, and so is the penalty's own slope in the weight: it is what trains the critic."""
+def test_penalty_of_a_linear_discriminator_is_that_of_its_weight(penalty, of, packing):
+    """Whatever x are, and so is the penalty's own slope in the weight: it is what trains the discriminator."""
     model = game(penalty=penalty, packing=packing)
-    model.critic = nn.Linear(3 * packing, 1).double()
-    w = model.critic.weight
+    model.discriminator = nn.Linear(3 * packing, 1).double()
+    w = model.discriminator.weight
     found = model.penalty(rows(0).normal(3), rows(1).normal(3), rows(2))
     assert found.shape == (6,)
     torch.testing.assert_close(found, of(w.norm()).expand(6), rtol=1e-6, atol=1e-6)
@@ -35,11 +35,11 @@ def test_penalty_of_a_linear_critic_is_that_of_its_weight(penalty, of, packing):
 
 def test_r1_is_taken_at_real_x_and_wgan_gp_between():
     x, fake = rows(0).normal(3), rows(1).normal(3)
-    critic = Half()
-    torch.testing.assert_close(game(critic, penalty="r1").penalty(x, fake, rows(2)), x.square().sum(1) / 2)
-    assert torch.equal(critic.at, x)
-    found = game(critic, penalty="wgan_gp").penalty(x, fake, rows(2))
-    at = critic.at.detach()
+    discriminator = Half()
+    torch.testing.assert_close(game(discriminator, penalty="r1").penalty(x, fake, rows(2)), x.square().sum(1) / 2)
+    assert torch.equal(discriminator.at, x)
+    found = game(discriminator, penalty="wgan_gp").penalty(x, fake, rows(2))
+    at = discriminator.at.detach()
     torch.testing.assert_close(found, (at.norm(dim=1) - 1) ** 2)
     share = ((at - x) / (fake - x)).mean(1, keepdim=True)
     torch.testing.assert_close(at, torch.lerp(x, fake, share.expand(6, 3)))  # on the line from real to generated, each at its own place
@@ -49,18 +49,18 @@ def test_r1_is_taken_at_real_x_and_wgan_gp_between():
 
 def test_x_that_are_judged_together_lie_between_together():
     x, fake = rows(0).normal(3), rows(1).normal(3)
-    critic = Half()
-    found = game(critic, penalty="wgan_gp", packing=2).penalty(x, fake, rows(2))
-    share = ((critic.at.detach() - pack(x, 2)) / (pack(fake, 2) - pack(x, 2))).mean(1, keepdim=True)
-    torch.testing.assert_close(critic.at, torch.lerp(pack(x, 2), pack(fake, 2), share.expand(3, 6)))
-    torch.testing.assert_close(found, ((critic.at.norm(dim=1) - 1) ** 2).repeat_interleave(2))
+    discriminator = Half()
+    found = game(discriminator, penalty="wgan_gp", packing=2).penalty(x, fake, rows(2))
+    share = ((discriminator.at.detach() - pack(x, 2)) / (pack(fake, 2) - pack(x, 2))).mean(1, keepdim=True)
+    torch.testing.assert_close(discriminator.at, torch.lerp(pack(x, 2), pack(fake, 2), share.expand(3, 6)))
+    torch.testing.assert_close(found, ((discriminator.at.norm(dim=1) - 1) ** 2).repeat_interleave(2))
 
 
 def test_a_penalty_counts_with_its_weight_and_not_at_all_by_default():
     model = game(penalty="r1", penalty_weight=3.0)
     x, noise = rows(0).normal(3), rows(1)
-    assert "penalty" not in game().critic_loss({"x": x}, rows(1))
-    found = model.critic_loss({"x": x}, noise)["penalty"]
+    assert "penalty" not in game().discriminator_loss({"x": x}, rows(1))
+    found = model.discriminator_loss({"x": x}, noise)["penalty"]
     torch.testing.assert_close(found, 3 * model.penalty(x, x, rows(2)))
 
 
@@ -95,7 +95,7 @@ def test_a_packed_score_depends_on_the_partner_and_is_shared_with_it():
     scores = together.scores(x, rows(1))
     assert torch.equal(scores[::2], scores[1::2])
     assert len(scores.unique()) == 3
-    parts = together.critic_loss({"x": x}, rows(1))
+    parts = together.discriminator_loss({"x": x}, rows(1))
     assert all(torch.equal(parts[name][::2], parts[name][1::2]) for name in ("real", "fake"))
 
 
@@ -103,72 +103,72 @@ def test_a_packed_score_depends_on_the_partner_and_is_shared_with_it():
 
 
 @pytest.mark.parametrize("packing", [1, 2])
-def test_the_critic_sees_real_and_generated_pictures_in_poses_drawn_anew(packing):
+def test_the_discriminator_sees_real_and_generated_pictures_in_poses_drawn_anew(packing):
     """Each picture has its own, in both players' losses, and the slope that is penalised is the one there."""
-    pictures = GAN(Image(1, 4, 4), latent=2, hidden=(4,), distortion=0.7, packing=packing, penalty="r1").double()
-    pictures.critic = Half()
+    pictures = GAN(Image(1, 4, 4), latent=2, hidden=(4,), discriminator_augment=0.7, packing=packing, penalty="r1").double()
+    pictures.discriminator = Half()
     x = rows(1).uniform(1, 4, 4)
 
     def score(x, drawn):
-        """Half the square of all numbers of a pack in its poses, which is also the r1 penalty of this critic."""
-        return (distorted(x, 0.7, drawn).square().flatten(1).sum(1) / 2).view(-1, packing).sum(1).repeat_interleave(packing)
+        """Half the square of all numbers of a pack in its poses, which is also the r1 penalty of this discriminator."""
+        return (random_affine(x, 0.7, drawn).square().flatten(1).sum(1) / 2).view(-1, packing).sum(1).repeat_interleave(packing)
 
-    parts, drawn = pictures.critic_loss({"x": x}, rows(0)), rows(0)
+    parts, drawn = pictures.discriminator_loss({"x": x}, rows(0)), rows(0)
     fake = pictures.generate(pictures.prior.draw(drawn))
     real = score(x, drawn)
     torch.testing.assert_close(parts["real"], softplus(-real))
     torch.testing.assert_close(parts["penalty"], 10 * real)
     torch.testing.assert_close(parts["fake"], softplus(score(fake, drawn)))
-    found, drawn = pictures.generator_loss({"x": x}, rows(0))["fooling"], rows(0)
+    found, drawn = pictures.generator_loss({"x": x}, rows(0))["adversarial"], rows(0)
     torch.testing.assert_close(found, softplus(-score(pictures.generate(pictures.prior.draw(drawn)), drawn)))
 
 
 def test_only_pictures_have_poses():
-    with pytest.raises(UserError, match=r"distortion turns and moves pictures .*: leave it out"):
-        GAN(Vector(3), distortion=0.4)
+    with pytest.raises(UserError, match=r"discriminator_augment turns and moves pictures .*: leave it out"):
+        GAN(Vector(3), discriminator_augment=0.4)
 
 
 # Normalisation, and the batch's own spread
 
 
 class Convolutional(Adversarial):
-    """A critic with both kinds of affine map that are normalised."""
+    """A discriminator with both kinds of affine map that are normalised."""
 
     def __init__(self, x: Image, *, spectral_norm: bool = True):
         super().__init__()
         generator = nn.Sequential(nn.Linear(2, x.size), nn.Unflatten(1, x.shape))
-        critic = nn.Sequential(nn.Conv2d(x.channels, 4, 3), nn.Flatten(), nn.Linear(4 * (x.height - 2) * (x.width - 2), 1))
-        self.play(x, Gaussian(2), generator, critic)
+        discriminator = nn.Sequential(nn.Conv2d(x.channels, 4, 3), nn.Flatten(), nn.Linear(4 * (x.height - 2) * (x.width - 2), 1))
+        self.play(x, Gaussian(2), generator, discriminator)
 
 
 def test_spectral_norm_divides_by_the_largest_singular_value():
     model = Convolutional(Image(2, 5, 5)).double()
     with torch.no_grad():
-        for layer in (model.critic[0], model.critic[2]):
+        for layer in (model.discriminator[0], model.discriminator[2]):
             layer.parametrizations.weight.original.mul_(7)
         for _ in range(200):  # one step of power iteration each
-            model.critic(torch.zeros(1, 2, 5, 5, dtype=DOUBLE))
+            model.discriminator(torch.zeros(1, 2, 5, 5, dtype=DOUBLE))
         model.eval()
-        for layer in (model.critic[0], model.critic[2]):
+        for layer in (model.discriminator[0], model.discriminator[2]):
             original = layer.parametrizations.weight.original
             largest = torch.linalg.svdvals(original.flatten(1))[0]
             torch.testing.assert_close(layer.weight, original / largest, rtol=1e-6, atol=1e-9)
             assert torch.linalg.svdvals(layer.weight.flatten(1))[0].item() == pytest.approx(1, abs=1e-6)
     assert not hasattr(model.generator[0], "parametrizations")
-    assert not hasattr(Convolutional(Image(2, 5, 5), spectral_norm=False).critic[0], "parametrizations")
+    assert not hasattr(Convolutional(Image(2, 5, 5), spectral_norm=False).discriminator[0], "parametrizations")
 
 
-def test_a_normalised_critic_of_a_game_has_slope_1_at_most():
-    """Leaky ReLUs have slope 1 at most, so the whole critic has."""
-    model = game(spectral_norm=True, critic_hidden=(16, 16))
+def test_a_normalised_discriminator_of_a_game_has_slope_1_at_most():
+    """Leaky ReLUs have slope 1 at most, so the whole discriminator has."""
+    model = game(spectral_norm=True, discriminator_hidden=(16, 16))
     with torch.no_grad():
-        for p in model.critic.parameters():
+        for p in model.discriminator.parameters():
             p.mul_(10)
         for _ in range(200):
-            model.critic(rows(0).normal(3))
+            model.discriminator(rows(0).normal(3))
     model.eval()
     x, y = rows(1, 500).normal(3), rows(2, 500).normal(3)
-    assert ((model.critic(x) - model.critic(y)).abs().squeeze(1) <= (x - y).norm(dim=1) * (1 + 1e-6)).all()
+    assert ((model.discriminator(x) - model.discriminator(y)).abs().squeeze(1) <= (x - y).norm(dim=1) * (1 + 1e-6)).all()
 
 
 def test_minibatch_std_is_the_mean_standard_deviation_of_the_batch():

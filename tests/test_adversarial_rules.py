@@ -18,9 +18,17 @@ DEFAULTS = Rules()  # what a model plays by unless it says otherwise
 
 
 def test_nothing_is_on_unless_asked_for():
-    off = {"critic_steps": 1, "penalty": "none", "spectral_norm": False, "packing": 1, "distortion": 0.0, "smoothing": 0.0, "pool": 0}
+    off = {
+        "discriminator_steps": 1,
+        "penalty": "none",
+        "spectral_norm": False,
+        "packing": 1,
+        "discriminator_augment": 0.0,
+        "smoothing": 0.0,
+        "pool": 0,
+    }
     assert {name: getattr(DEFAULTS, name) for name in off} == off
-    assert DEFAULTS.lr_generator == DEFAULTS.lr_critic
+    assert DEFAULTS.lr_generator == DEFAULTS.lr_discriminator
     assert GAN(Vector(2)).rules == DEFAULTS, "the GAN's own defaults are the game's"
     assert not any(isinstance(module, MinibatchStd) for module in GAN(Vector(2)).modules())
 
@@ -33,7 +41,7 @@ def test_a_model_plays_by_the_rules_that_it_takes_and_no_others():
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ({"critic_steps": 0}, "critic_steps must be 1 or more, not 0"),
+        ({"discriminator_steps": 0}, "discriminator_steps must be 1 or more, not 0"),
         ({"packing": 0}, "packing must be 1 or more, not 0"),
         ({"smoothing": 0.1, "loss": "hinge"}, "loss hinge has no labels to smooth"),
         ({"smoothing": 0.1, "loss": "wasserstein", "penalty": "wgan_gp"}, "loss wasserstein has no labels to smooth"),
@@ -42,7 +50,7 @@ def test_a_model_plays_by_the_rules_that_it_takes_and_no_others():
         ({"beta1": 1.0}, "beta1 must be below 1"),
         ({"loss": "minmax"}, "did you mean minimax"),
         ({"penalty": "gp"}, "penalty must be one of none, wgan_gp, r1"),
-        ({"distortion": -0.1}, "distortion must be 0 or more"),
+        ({"discriminator_augment": -0.1}, "discriminator_augment must be 0 or more"),
         ({"pool": -1}, "pool must be 0 or more"),
         ({"prior": "cauchy"}, "prior must be one of gaussian, uniform"),
     ],
@@ -52,7 +60,7 @@ def test_rules_that_cannot_work_are_refused_before_anything_is_built(rules, said
         GAN(Vector(2), **rules)
 
 
-def test_wasserstein_is_taken_with_a_bounded_critic():
+def test_wasserstein_is_taken_with_a_bounded_discriminator():
     for rules in ({"penalty": "wgan_gp"}, {"spectral_norm": True}):
         assert GAN(Vector(2), loss="wasserstein", **rules).rules.loss == "wasserstein"
 
@@ -60,11 +68,11 @@ def test_wasserstein_is_taken_with_a_bounded_critic():
 OPTIONS: dict[str, dict[str, Any]] = {
     "pool": {"pool": 9},
     "spectral_norm": {"spectral_norm": True},
-    "critic_steps": {"critic_steps": 2, "penalty": "wgan_gp"},
-    "distortion": {"distortion": 0.5, "penalty": "wgan_gp", "pool": 9},
+    "discriminator_steps": {"discriminator_steps": 2, "penalty": "wgan_gp"},
+    "discriminator_augment": {"discriminator_augment": 0.5, "penalty": "wgan_gp", "pool": 9},
     "batch_norm": {"batch_norm": True},
     "no_dropout": {"body": "maxout", "dropout": False},
-    "maxout": {"body": "maxout", "packing": 3, "critic_hidden": (4,), "penalty": "r1", "minibatch_std": True},
+    "maxout": {"body": "maxout", "packing": 3, "discriminator_hidden": (4,), "penalty": "r1", "minibatch_std": True},
 }
 
 
@@ -77,7 +85,7 @@ def test_the_engines_promises_hold_with_every_option(options):
 
         small = GAN.small | options
 
-    case = Case(Optioned, {"x": Image(1, 4, 4) if "distortion" in options else Vector(2)})
+    case = Case(Optioned, {"x": Image(1, 4, 4) if "discriminator_augment" in options else Vector(2)})
     resume(case)
     gradients(case)
     if not {"pool", "packing", "spectral_norm"} & options.keys():  # which mix rows, or count how often they are asked

@@ -57,7 +57,7 @@ def test_completing_keeps_what_is_known_and_draws_the_rest(runs, capsys):
     assert (drawn == x[:, None])[:, :, :, :, :4].all()
     assert (drawn[:, 0] != drawn[:, 1]).any()
     assert report["known_share"] == 0.5
-    assert "before" in report["each_draw_sees"]
+    assert "before" in report["each_draw_depends_on"]
     test_split = pofx.data.load("digits", binarize="threshold").splits["test"]
     assert (x == test_split.read(range(5))["x"].numpy()).all()
     model = pofx.load("bits")

@@ -10,7 +10,7 @@ from pofx.data import load
 from pofx.data.batching import bucketed, order, padding, positions
 from pofx.data.columns import Column, Split
 from pofx.data.sequences import Ragged, Sequences
-from pofx.kinds import END, NOTHING, Tokens, Vector
+from pofx.kinds import EOS, PAD, Tokens, Vector
 from pofx.randomness import Noise
 
 ROWS = 1000
@@ -81,8 +81,8 @@ def test_rows_are_read_with_their_end_mark_and_nothing_else():
     for x, row in zip(batch["x"], batch["row"].flatten().long().tolist(), strict=True):
         length = int(column.lengths[row])
         stored = column.flat[column.begin[row] : column.end[row]]
-        assert x[:length].tolist() == [*stored.tolist(), END]
-        assert (x[length:] == NOTHING).all()
+        assert x[:length].tolist() == [*stored.tolist(), EOS]
+        assert (x[length:] == PAD).all()
     assert batch["x"].shape[1] == column.lengths[batch["row"].flatten().long()].max()
 
 

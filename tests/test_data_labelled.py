@@ -13,7 +13,7 @@ import pofx
 from pofx import models
 from pofx.commands.prepare import Rows
 from pofx.data import load, reload
-from pofx.data.loading import few
+from pofx.data.loading import stratified_subset
 from pofx.errors import UserError
 from pofx.evaluate import error_rate
 from pofx.kinds import Category, Image
@@ -21,7 +21,7 @@ from pofx.model import bind
 from pofx.run import Run, seeded
 from pofx.train import Training, resume, train
 
-SMALL = {"hidden": (8,), "critic_hidden": (6,), "latent": 2}
+SMALL = {"hidden": (8,), "discriminator_hidden": (6,), "latent": 2}
 
 
 def aae(data: pofx.data.Data) -> pofx.Model:
@@ -80,11 +80,11 @@ def test_the_rows_are_a_function_of_the_split_seed() -> None:
 
 def test_what_does_not_divide_is_shared_out_by_lot() -> None:
     labels = np.repeat(np.arange(4), [50, 60, 70, 80])
-    counts = [np.bincount(labels[few(labels, None, 10, seed, "four")], minlength=4) for seed in range(20)]
+    counts = [np.bincount(labels[stratified_subset(labels, None, 10, seed, "four")], minlength=4) for seed in range(20)]
     assert all(sorted(count.tolist()) == [2, 2, 3, 3] for count in counts)
     assert len({tuple(count) for count in counts}) > 1
     some = np.arange(100, 260)  # rows of a split: no others are taken
-    assert set(few(labels, some, 30, 0, "three")) <= set(some.tolist())
+    assert set(stratified_subset(labels, some, 30, 0, "three")) <= set(some.tolist())
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_pictures_with_captions(tmp_path):
 
 
 def styles(path, count: int = 20):
-    """The same things drawn in three folders, and captions of all; two things have one caption."""
+    """The same groups drawn in three folders, and captions of all; two groups have one caption."""
     rows = []
     for i in range(count):
         for style in ("blue", "ink", "oil"):
@@ -133,7 +133,7 @@ def styles(path, count: int = 20):
 def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
     data = load(styles(tmp_path / "drawn"), target="caption", tokens="words")
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 48, "valid": 6, "test": 6}
-    assert data.record["things"] == 20
+    assert data.record["groups"] == 20
     where: dict[str, set[str]] = {}
     for name, split in data.splits.items():
         assert list(split.names) == sorted(split.names, key=lambda file: (file.split("/")[1], file)), "rows keep their order"
@@ -145,7 +145,7 @@ def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
     assert trained == {"shade", *(str(max(1, int(file[:2]))) for file, (split,) in where.items() if split == "train")}
     assert reload(json.loads(json.dumps(data.record))).record == data.record
     with pytest.raises(UserError, match="was cut row by row, and now pictures of one thing stay in one split: train anew"):
-        reload({name: value for name, value in data.record.items() if name != "things"})
+        reload({name: value for name, value in data.record.items() if name != "groups"})
     with pytest.raises(UserError, match="1 thing gives 0 for test, 1 for valid and 0 to train on"):
         load(styles(tmp_path / "few", count=1), target="caption")
 
@@ -153,7 +153,7 @@ def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
 def test_pictures_of_different_things_are_cut_as_other_rows_are(tmp_path):
     folder = styles(tmp_path / "drawn") / "ink"
     captioned, plain = load(folder, target="caption"), load(folder)
-    assert "things" not in captioned.record
+    assert "groups" not in captioned.record
     for name, split in plain.splits.items():
         assert captioned.splits[name].names == [f"ink/{file}" for file in split.names]
 

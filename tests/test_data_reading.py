@@ -1,4 +1,4 @@
-"""Labels read aloud: the readings, and what each row is made of."""
+"""Digit reading: labels spelled: the readings, and what each row is made of."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def texts(data, split: Split) -> list[str]:
 
 
 def test_english():
-    data, plain = load("digits", read="english"), load("digits")
+    data, plain = load("digits", spell="english"), load("digits")
     assert data.fields["source"] == Image(1, 8, 8, 17)
     assert data.fields["context"] == Binary(10)
     assert data.fields["x"].length == 6, "seven and its end mark"
@@ -62,16 +62,16 @@ def test_folders_of_the_digits_are_read_aloud(tmp_path):
         (tmp_path / str(digit)).mkdir()
         for k in range(5):
             PIL.Image.fromarray(np.full((4, 4), 20 * digit + k, np.uint8)).save(tmp_path / str(digit) / f"{k}.png")
-    data = load(tmp_path, read="english")
+    data = load(tmp_path, spell="english")
     rows = data.splits["train"].read(range(30))
     assert [data.tokenizers["x"].decode(x) for x in rows["x"]] == [english(int(v)) for v in rows["source"][:, 0, 0, 0] * 255 // 20]
     (tmp_path / "9").rename(tmp_path / "nine")
     with pytest.raises(UserError, match="only grey pictures of the digits 0 to 9"):
-        load(tmp_path, read="english")
+        load(tmp_path, spell="english")
 
 
 def test_hangul_rows_are_pictures_of_their_own_split():
-    data, plain = load("digits", read="hangul"), load("digits")
+    data, plain = load("digits", spell="hangul"), load("digits")
     assert data.fields["source"] == Image(1, 8, 32, 17)
     assert data.fields["context"] == Binary(4, 11)
     for name, split in data.splits.items():
@@ -91,7 +91,7 @@ def test_hangul_rows_are_pictures_of_their_own_split():
 
 
 def test_hangul_numbers_are_drawn_evenly():
-    split = load("digits", read="hangul").splits["train"]
+    split = load("digits", spell="hangul").splits["train"]
     digits = split.read(range(len(split)))["context"].argmax(2).numpy()
     n = len(digits)
     places = (digits != BLANK).sum(1)
@@ -104,13 +104,13 @@ def test_hangul_numbers_are_drawn_evenly():
 
 def test_reload_gives_the_same_rows():
     for language in ("english", "hangul"):
-        data = load("digits", read=language, split_seed=3)
+        data = load("digits", spell=language, split_seed=3)
         again = reload(data.record)
         assert again.record == data.record
         for name, values in data.splits["train"].batch(5, 20, seed=1).items():
             assert torch.equal(values, again.splits["train"].batch(5, 20, seed=1)[name])
         assert not torch.equal(
-            data.splits["test"].read([0, 1, 2])["source"], load("digits", read=language).splits["test"].read([0, 1, 2])["source"]
+            data.splits["test"].read([0, 1, 2])["source"], load("digits", spell=language).splits["test"].read([0, 1, 2])["source"]
         )
 
 
@@ -118,14 +118,14 @@ def test_labels_without_names_are_taken_for_digits_and_that_is_said(tmp_path):
     source = load("digits")
     rows = source.splits["train"].read(range(200))
     np.savez(tmp_path / "mine.npz", x=(rows["x"] * 255).byte().numpy(), label=rows["label"].numpy())
-    assert load(tmp_path / "mine.npz", read="english").problems == [
+    assert load(tmp_path / "mine.npz", spell="english").problems == [
         "its labels have no names: 0 to 9 are taken for the digits that the pictures show"
     ]
-    assert load("digits", read="english").problems == []
+    assert load("digits", spell="english").problems == []
     (tmp_path / "fashion-mnist").mkdir()
     (tmp_path / "mine.npz").rename(tmp_path / "fashion-mnist" / "x.npz")
     with pytest.raises(UserError, match="fashion-mnist has no pictures of digits"):
-        load(tmp_path / "fashion-mnist", read="english")
+        load(tmp_path / "fashion-mnist", spell="english")
 
 
 def test_what_cannot_be_read_aloud(tmp_path):

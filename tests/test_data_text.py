@@ -12,7 +12,7 @@ from pofx.commands.prepare import Rows, prepared
 from pofx.data import describe, load, reload
 from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Tokens
+from pofx.kinds import EOS, PAD, Tokens
 from pofx.model import bind
 from pofx.models.autoencoders.vae import VAE
 from pofx.models.language.ngram import NGram
@@ -39,8 +39,8 @@ def test_a_line_is_an_example(tmp_path, end):
     assert sorted(text for split in data.splits for text in texts(data, split)) == sorted(NAMES)
     batch = data.splits["train"].batch(0, 8, seed=0)["x"]
     assert batch.dtype == torch.int64
-    assert ((batch == END).sum(1) == 1).all()
-    assert (batch[batch.eq(END).cumsum(1).bool() & (batch != END)] == NOTHING).all()
+    assert ((batch == EOS).sum(1) == 1).all()
+    assert (batch[batch.eq(EOS).cumsum(1).bool() & (batch != EOS)] == PAD).all()
 
 
 def test_blank_lines_are_left_out_and_other_ends_stay(tmp_path):

@@ -1,4 +1,4 @@
-"""DCGAN: the paper's architecture number by number, and the critic's features beside a slow reference."""
+"""DCGAN: the paper's architecture number by number, and the discriminator's features beside a slow reference."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def kinds_of(network: nn.Module) -> list[type[nn.Module]]:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", SIZES)
-def test_the_critic_halves_to_4x4_and_the_generator_doubles_back(side: int, channels: int) -> None:
+def test_the_discriminator_halves_to_4x4_and_the_generator_doubles_back(side: int, channels: int) -> None:
     dcgan = made(Image(channels, side, side))
-    features = dcgan.critic.features(torch.rand(2, channels, side, side))
+    features = dcgan.discriminator.features(torch.rand(2, channels, side, side))
     assert [tuple(h.shape) for h in features] == [(2, 4 * 2**i, s, s) for i, s in enumerate(SIZES[side])]
     shapes: list[tuple[int, ...]] = []
     for module in dcgan.generator.modules():
@@ -50,7 +50,7 @@ def test_every_map_of_the_last_layer_sees_what_5x5_strided_convolutions_see() ->
     """k layers of kernel 5 and stride 2 see 4 (2^k - 1) + 1 pixels a side: 29 after three."""
     dcgan = made(Image(1, 64, 64), spectral_norm=True)  # without batch normalisation, or every pixel of the batch is seen
     x = torch.rand(1, 1, 64, 64, dtype=torch.float64, requires_grad=True)
-    h = dcgan.double().critic.features(x)[2]
+    h = dcgan.double().discriminator.features(x)[2]
     h[0, :, 4, 4].sum().backward()
     assert x.grad is not None
     rows = x.grad[0, 0].abs().sum(1).nonzero().flatten()
@@ -66,34 +66,34 @@ def test_as_many_parameters_as_the_architecture_has(channels: int, side: int, wi
     convolutions = 25 * (channels * maps[0] + sum(a * b for a, b in pairwise(maps)))
     projection = 100 * 4 * 4 * maps[-1]
     generator = projection + convolutions + 2 * sum(maps) + channels
-    critic = convolutions + maps[0] + 2 * sum(maps[1:]) + 4 * 4 * maps[-1] + 1
-    count = {net: sum(p.numel() for p in getattr(dcgan, net).parameters()) for net in ("generator", "critic")}
-    assert count == {"generator": generator, "critic": critic}
+    discriminator = convolutions + maps[0] + 2 * sum(maps[1:]) + 4 * 4 * maps[-1] + 1
+    count = {net: sum(p.numel() for p in getattr(dcgan, net).parameters()) for net in ("generator", "discriminator")}
+    assert count == {"generator": generator, "discriminator": discriminator}
     if width == 128:
-        assert count == {"generator": 18_855_043, "critic": 17_232_897}
+        assert count == {"generator": 18_855_043, "discriminator": 17_232_897}
 
 
-def test_the_critic_may_be_narrower_than_the_generator() -> None:
-    dcgan = made(Image(1, 28, 28), width=16, critic_width=2)
-    assert [h.shape[1] for h in dcgan.critic.features(torch.rand(2, 1, 28, 28))] == [2, 4, 8]
+def test_the_discriminator_may_be_narrower_than_the_generator() -> None:
+    dcgan = made(Image(1, 28, 28), width=16, discriminator_width=2)
+    assert [h.shape[1] for h in dcgan.discriminator.features(torch.rand(2, 1, 28, 28))] == [2, 4, 8]
     assert [m.in_channels for m in dcgan.generator.modules() if isinstance(m, nn.ConvTranspose2d)] == [64, 32, 16]
     assert dcgan.eval().encode(torch.rand(2, 1, 28, 28)).shape == (2, dcgan.codes.dims)
 
 
-def test_batch_normalisation_is_everywhere_but_at_the_generators_end_and_the_critics_start() -> None:
+def test_batch_normalisation_is_everywhere_but_at_the_generators_end_and_the_discriminators_start() -> None:
     dcgan = made(Image(1, 32, 32))
     doubling, halving = [nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d], [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
     assert kinds_of(dcgan.generator) == [nn.Linear, *3 * doubling, nn.Tanh]
-    assert kinds_of(dcgan.critic) == [nn.Conv2d, nn.LeakyReLU, *2 * halving, nn.Linear]
-    assert {m.negative_slope for m in dcgan.critic.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
-    followed = dict(zip(dcgan.critic.modules(), list(dcgan.critic.modules())[1:], strict=False))
+    assert kinds_of(dcgan.discriminator) == [nn.Conv2d, nn.LeakyReLU, *2 * halving, nn.Linear]
+    assert {m.negative_slope for m in dcgan.discriminator.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
+    followed = dict(zip(dcgan.discriminator.modules(), list(dcgan.discriminator.modules())[1:], strict=False))
     for module, after in followed.items():
         if isinstance(module, nn.Conv2d):
             assert (module.bias is None) == isinstance(after, nn.BatchNorm2d)
 
 
 @pytest.mark.parametrize("rules", [{"penalty": "r1"}, {"penalty": "wgan_gp"}, {"spectral_norm": True}], ids=str)
-def test_a_critic_under_a_penalty_judges_each_picture_alone(rules: dict[str, object]) -> None:
+def test_a_discriminator_under_a_penalty_judges_each_picture_alone(rules: dict[str, object]) -> None:
     dcgan, plain = made(Image(1, 28, 28), **rules), made(Image(1, 28, 28))
     x, other = torch.rand(2, 5, 1, 28, 28)
     x_in_other_company = torch.cat([x[:1], other[1:]])
@@ -101,7 +101,7 @@ def test_a_critic_under_a_penalty_judges_each_picture_alone(rules: dict[str, obj
     dcgan.scores(x, noise)  # one step of the power iteration, which goes on in training
     dcgan.eval().generator.train()
     torch.testing.assert_close(dcgan.scores(x, noise)[0], dcgan.scores(x_in_other_company, noise)[0])
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in dcgan.critic.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in dcgan.discriminator.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in dcgan.generator.modules())
     assert not torch.allclose(plain.scores(x, noise)[0], plain.scores(x_in_other_company, noise)[0])
 
@@ -111,10 +111,10 @@ def test_the_slope_of_a_penalty_is_that_of_finite_differences(penalty: str) -> N
     """The gradient of a gradient, through activations that are computed in place."""
     dcgan = made(Image(1, 8, 8), penalty=penalty).double()
     x, fake = torch.rand(2, 4, 1, 8, 8, dtype=torch.float64)
-    weights = list(dcgan.critic.parameters())
+    weights = list(dcgan.discriminator.parameters())
     with torch.no_grad():
         for w in weights:
-            w.mul_(20)  # as drawn, the critic is nearly flat
+            w.mul_(20)  # as drawn, the discriminator is nearly flat
     direction = [torch.randn(w.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i, w in enumerate(weights)]
 
     def total() -> Tensor:
@@ -146,7 +146,7 @@ def test_weights_are_drawn_with_a_standard_deviation_of_2_hundredths() -> None:
         assert bias is None or not bias.any()
 
 
-def test_generated_pictures_fill_0_to_1_and_the_critic_sees_minus_1_to_1() -> None:
+def test_generated_pictures_fill_0_to_1_and_the_discriminator_sees_minus_1_to_1() -> None:
     dcgan = made(Image(1, 28, 28)).eval()
     last = [m for m in dcgan.generator.modules() if isinstance(m, nn.ConvTranspose2d)][-1]
     assert last.bias is not None
@@ -154,8 +154,8 @@ def test_generated_pictures_fill_0_to_1_and_the_critic_sees_minus_1_to_1() -> No
         nn.init.constant_(last.bias, bias)
         assert (dcgan.generate(torch.zeros(1, 6)) == value).all()
     seen: list[Tensor] = []
-    dcgan.critic.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    dcgan.critic(torch.tensor([0.0, 0.25, 1.0]).view(3, 1, 1, 1).expand(3, 1, 28, 28))
+    dcgan.discriminator.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    dcgan.discriminator(torch.tensor([0.0, 0.25, 1.0]).view(3, 1, 1, 1).expand(3, 1, 28, 28))
     assert seen[0][:, 0, 0, 0].tolist() == [-1.0, -0.5, 1.0]
 
 
@@ -164,10 +164,10 @@ def test_features_are_the_maxima_of_every_layer_on_a_4x4_grid(side: int, packing
     """Cut into 4 pieces a side, each from floor(i n / 4) to ceil((i + 1) n / 4), the largest activation of each."""
     dcgan = made(Image(1, side, side), packing=packing, width=2)
     x = torch.rand(3, 1, side, side)
-    dcgan.critic(torch.rand(6, packing, side, side))  # the running statistics are no longer those of the start
+    dcgan.discriminator(torch.rand(6, packing, side, side))  # the running statistics are no longer those of the start
     dcgan.eval()
     caught: list[Tensor] = []
-    for module in dcgan.critic.modules():
+    for module in dcgan.discriminator.modules():
         if isinstance(module, nn.LeakyReLU):
             module.register_forward_hook(lambda _, inputs, output: caught.append(output))
     code = dcgan.encode(x)
@@ -185,16 +185,16 @@ def test_features_are_the_maxima_of_every_layer_on_a_4x4_grid(side: int, packing
     torch.testing.assert_close(dcgan.encode(x[:1]), code[:1])
 
 
-def test_a_critic_of_packs_is_shown_copies() -> None:
+def test_a_discriminator_of_packs_is_shown_copies() -> None:
     dcgan = made(Image(3, 28, 28), packing=2).eval()
     x = torch.rand(2, 3, 28, 28)
-    first = dcgan.critic.layers[0](2 * torch.cat([x, x], dim=1) - 1)
+    first = dcgan.discriminator.layers[0](2 * torch.cat([x, x], dim=1) - 1)
     torch.testing.assert_close(dcgan.encode(x)[:, : 4 * 16], F.adaptive_max_pool2d(first, 4).flatten(1))
 
 
 def test_minibatch_std_is_one_more_map_before_the_last_layer() -> None:
     plain, watching = made(Image(1, 28, 28)), made(Image(1, 28, 28), minibatch_std=True)
-    assert [watching.critic.last[-1].in_features - plain.critic.last[-1].in_features] == [4 * 4]
+    assert [watching.discriminator.last[-1].in_features - plain.discriminator.last[-1].in_features] == [4 * 4]
     x = torch.rand(1, 1, 28, 28)
     torch.testing.assert_close(watching.eval().encode(x.expand(3, -1, -1, -1))[0], watching.encode(x)[0])
 
@@ -207,6 +207,6 @@ def test_pictures_too_small_to_halve_are_refused(height: int, width: int) -> Non
 
 def test_other_sizes_halve_rounded_up() -> None:
     dcgan = made(Image(1, 40, 22)).eval()
-    assert [tuple(h.shape[2:]) for h in dcgan.critic.features(torch.rand(1, 1, 40, 22))] == [(20, 11), (10, 6), (5, 3)]
+    assert [tuple(h.shape[2:]) for h in dcgan.discriminator.features(torch.rand(1, 1, 40, 22))] == [(20, 11), (10, 6), (5, 3)]
     assert dcgan.sample(2).shape == (2, 1, 40, 22)
     assert dcgan.encode(torch.rand(2, 1, 40, 22)).shape == (2, dcgan.codes.dims)

@@ -90,7 +90,7 @@ def test_all_earlier_numbers_are_seen(shape: tuple[int, ...]) -> None:
     model = DiagonalBiLSTM(Image(*shape, levels=3), hidden=4).double()
     rank = model.order.argsort()
     assert torch.equal(gradients(model, shape), rank[:, None] > rank)
-    assert torch.equal(model.depends(), rank[:, None] > rank)
+    assert torch.equal(model.dependency_matrix(), rank[:, None] > rank)
 
 
 def test_mistakes_are_named() -> None:

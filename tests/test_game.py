@@ -24,8 +24,8 @@ def draws(noise):
 
 @pytest.mark.parametrize("cuts", [(0, 5, 10), (0, 3, 6, 10), (0, 1, 10)])
 def test_the_rows_of_replicas_are_those_of_the_whole_batch(cuts):
-    whole = draws(Noise((3, 14, "critic", 0), WHOLE, 10))
-    parts = [draws(Noise((3, 14, "critic", 0), slice(a, b), 10)) for a, b in itertools.pairwise(cuts)]
+    whole = draws(Noise((3, 14, "discriminator", 0), WHOLE, 10))
+    parts = [draws(Noise((3, 14, "discriminator", 0), slice(a, b), 10)) for a, b in itertools.pairwise(cuts)]
     for name, values in whole.items():
         assert torch.equal(torch.cat([part[name] for part in parts]), values), name
 
@@ -33,7 +33,7 @@ def test_the_rows_of_replicas_are_those_of_the_whole_batch(cuts):
 def test_noise_is_a_function_of_every_part_of_its_key():
     first = Noise((0, 1, "vae", 0), WHOLE, 10).normal(3)
     assert torch.equal(first, Noise((0, 1, "vae", 0), WHOLE, 10).normal(3))
-    for other in ((1, 1, "vae", 0), (0, 2, "vae", 0), (0, 1, "critic", 0), (0, 1, "vae", 1)):
+    for other in ((1, 1, "vae", 0), (0, 2, "vae", 0), (0, 1, "discriminator", 0), (0, 1, "vae", 1)):
         assert not torch.equal(first, Noise(other, WHOLE, 10).normal(3))
 
 

@@ -25,14 +25,14 @@ def test_every_earlier_number_is_seen(shape: tuple[int, ...], layers: int) -> No
     seen = gradients(model, torch.rand(1, *shape, dtype=torch.float64)) != 0
     rank = model.order.argsort()
     assert torch.equal(seen, rank[:, None] > rank)
-    assert torch.equal(seen, model.depends())
+    assert torch.equal(seen, model.dependency_matrix())
 
 
 def test_the_receptive_field_is_a_rectangle_that_grows_with_the_layers() -> None:
     torch.manual_seed(0)
     model = GatedPixelCNN(Image(1, 8, 13, levels=2), layers=2, hidden=24).double()
     seen = gradients(model, torch.rand(1, 1, 8, 13, dtype=torch.float64)) != 0
-    assert torch.equal(seen, model.depends())
+    assert torch.equal(seen, model.dependency_matrix())
     rows = ["".join(".#"[pixel] for pixel in row) for row in seen[7 * 13 + 6].view(8, 13).tolist()]
     assert rows == [".............", ".............", ".............", *["..#########.."] * 4, "..####......."]
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pofx.bases.gan import LOSSES, judgement
+from pofx.bases.gan import LOSSES, discriminator_loss
 from pofx.distributions.priors import Categorical, Gaussian, Uniform
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
-from pofx.layers.spatial_transformer import distorted
+from pofx.layers.spatial_transformer import random_affine
 from pofx.models.adversarial.infogan import InfoGAN, entropy
-from pofx.plan import Watched
+from pofx.plan import Logged
 from pofx.randomness import Noise, generator
 
 SMALL = {"categorical": (3, 2), "uniform": 1, "gaussian": 1, "latent": 4, "hidden": (2, 3), "dense": 6, "recognition": 5}
@@ -72,7 +72,7 @@ class Copies(nn.Module):
 
 
 class Reads(nn.Module):
-    """A critic whose Q reads the two categorical codes there, and takes the continuous ones for what their priors say, N(0, 1)."""
+    """A discriminator whose Q reads the two categorical codes there, and takes the continuous ones for what their priors say, N(0, 1)."""
 
     def __init__(self, sure):
         super().__init__()
@@ -87,13 +87,13 @@ def test_a_code_that_is_copied_and_read_is_kept_whole_and_never_more_than_whole(
     model = small()
     model.generator, z = Copies(), drawn(model, 4000)
     for sure in (0.0, 1.0, 3.0, 100.0):
-        model.critic = Reads(sure)
+        model.discriminator = Reads(sure)
         found = model.information(z)
         assert found["c1"].mean() <= math.log(3) + 1e-12
         assert found["c2"].mean() <= math.log(2) + 1e-12
     assert found["c1"].mean().item() == pytest.approx(math.log(3), abs=1e-9)
     assert found["c2"].mean().item() == pytest.approx(math.log(2), abs=1e-9)
-    model.critic = Reads(0.0)
+    model.discriminator = Reads(0.0)
     nothing = model.information(z)
     assert nothing["c1"].abs().max() < 1e-12  # Q says what the prior says: nothing is told
     # of a Gaussian code E log N(c; 0, 1) + H = 0; of a uniform one log 2 - (log 2 pi + 1/3) / 2
@@ -111,50 +111,54 @@ def test_the_information_moves_generator_body_and_q_but_not_the_score():
     model = small()
     sum(L.sum() for L in model.information(drawn(model, 6)).values()).backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-10}
-    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("critic.score")}
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("discriminator.score")}
 
 
 def test_both_players_lower_the_same_information_and_log_it_beside_its_entropy():
     model = small()
     x, noise = torch.rand(6, 1, 8, 8, dtype=torch.float64), lambda: Noise(("a",), slice(0, 6), 6, dtype=torch.float64)
     with torch.no_grad():
-        critic, maker = model.critic_loss({"x": x}, noise()), model.generator_loss({"x": x}, noise())
+        discriminator, maker = model.discriminator_loss({"x": x}, noise()), model.generator_loss({"x": x}, noise())
         model.train()
-        found = model.kept(model.prior.draw(noise()), model.critic.judge(model.generator(model.prior.draw(noise())), x.dtype)[1])
-    torch.testing.assert_close(critic["information"], maker["information"])
+        found = model.kept(
+            model.prior.draw(noise()), model.discriminator.score_and_recognise(model.generator(model.prior.draw(noise())), x.dtype)[1]
+        )
+    torch.testing.assert_close(discriminator["information"], maker["information"])
     torch.testing.assert_close(maker["information"], -(found["c1"] + found["c2"] + 0.1 * found["c3"] + 0.1 * found["c4"]))
     for name, L in found.items():
-        assert isinstance(maker[f"L_I_{name}"], Watched)
+        assert isinstance(maker[f"L_I_{name}"], Logged)
         torch.testing.assert_close(maker[f"L_I_{name}"].values, L)
         assert maker[f"H_{name}"].values.eq(entropy(model.c[name])).all()
 
 
 def test_q_tells_codes_of_generated_pictures_in_other_poses_and_those_of_x_as_it_is():
-    model, level = small(distortion=0.7), 0.7
+    model, level = small(discriminator_augment=0.7), 0.7
     x, noise = torch.rand(6, 1, 8, 8, dtype=torch.float64), Noise(("a",), slice(0, 6), 6, dtype=torch.float64)
     other = Noise(("a",), slice(0, 6), 6, dtype=torch.float64)
     with torch.no_grad():
-        critic = model.critic_loss({"x": x}, noise)
+        discriminator = model.discriminator_loss({"x": x}, noise)
         z = model.prior.draw(other)
-        real = model.critic(distorted(x, level, other)).squeeze(1)
-        fake, q = model.critic.judge(distorted(model.generator(z), level, other), x.dtype)
-        torch.testing.assert_close(critic["real"], F.softplus(-real))
-        torch.testing.assert_close(critic["fake"], F.softplus(fake))
-        torch.testing.assert_close(critic["information"], -model.weighted(model.kept(z, q)))
+        real = model.discriminator(random_affine(x, level, other)).squeeze(1)
+        fake, q = model.discriminator.score_and_recognise(random_affine(model.generator(z), level, other), x.dtype)
+        torch.testing.assert_close(discriminator["real"], F.softplus(-real))
+        torch.testing.assert_close(discriminator["fake"], F.softplus(fake))
+        torch.testing.assert_close(discriminator["information"], -model.weighted(model.kept(z, q)))
         maker = model.generator_loss({"x": x}, noise)
         z = model.prior.draw(other)
-        fake, q = model.critic.judge(distorted(model.generator(z), level, other), x.dtype)
-        torch.testing.assert_close(maker["fooling"], F.softplus(-fake))
+        fake, q = model.discriminator.score_and_recognise(random_affine(model.generator(z), level, other), x.dtype)
+        torch.testing.assert_close(maker["adversarial"], F.softplus(-fake))
         torch.testing.assert_close(maker["information"], -model.weighted(model.kept(z, q)))
         model.eval()
-        q = model.critic.judge(model.generator(z), x.dtype)[1]
+        q = model.discriminator.score_and_recognise(model.generator(z), x.dtype)[1]
         torch.testing.assert_close(model.information(z), model.kept(z, q))
-        torch.testing.assert_close(model.encode(x)[:, :3], model.told(model.critic.judge(x, x.dtype)[1])["c1"].softmax(1))
+        torch.testing.assert_close(
+            model.encode(x)[:, :3], model.told(model.discriminator.score_and_recognise(x, x.dtype)[1])["c1"].softmax(1)
+        )
 
 
 def test_being_judged_and_told_in_other_poses_moves_the_generator():
-    for part in ("fooling", "information"):
-        model = small(distortion=0.7)
+    for part in ("adversarial", "information"):
+        model = small(discriminator_augment=0.7)
         model.generator_loss({"x": torch.zeros(6, 1, 8, 8)}, Noise(("a",), slice(0, 6), 6, dtype=torch.float64))[part].sum().backward()
         assert all(p.grad.abs().max() > 0 for p in model.generator.parameters()), part
 
@@ -162,7 +166,7 @@ def test_being_judged_and_told_in_other_poses_moves_the_generator():
 def test_codes_of_x_are_probabilities_and_means():
     model = small().eval()
     x = torch.rand(5, 1, 8, 8, dtype=torch.float64)
-    codes, (_, q) = model.encode(x), model.critic.judge(x, x.dtype)
+    codes, (_, q) = model.encode(x), model.discriminator.score_and_recognise(x, x.dtype)
     torch.testing.assert_close(codes[:, :3], q[:, :3].softmax(1))
     torch.testing.assert_close(codes[:, 3:5], q[:, 3:5].softmax(1))
     torch.testing.assert_close(codes[:, 5:], q[:, [5, 7]])
@@ -175,7 +179,7 @@ def test_the_networks_are_those_of_the_paper_for_mnist():
     assert sum(p.numel() for p in model.generator.parameters()) == (
         74 * 1024 + norm(1024) + 1024 * 6272 + norm(6272) + 128 * 64 * 16 + norm(64) + 64 * 16 + 1
     )
-    assert sum(p.numel() for p in model.critic.parameters()) == (
+    assert sum(p.numel() for p in model.discriminator.parameters()) == (
         (16 * 64 + 64) + 64 * 128 * 16 + norm(128) + 6272 * 1024 + norm(1024) + (1024 + 1) + 1024 * 128 + norm(128) + (128 * 14 + 14)
     )
 
@@ -202,7 +206,7 @@ def test_what_cannot_be_is_an_error_in_one_line():
 
 @pytest.mark.parametrize("loss", ["minimax", "non_saturating", "hinge", "least_squares"])
 def test_the_game_is_that_of_a_gan(loss):
-    """Beside L_I, the players' parts are what the loss says of the critic's scores of real and of generated x."""
+    """Beside L_I, the players' parts are what the loss says of the discriminator's scores of real and of generated x."""
     model = small(loss=loss, spectral_norm=True, **({} if loss == "hinge" else {"smoothing": 0.1})).eval()
     x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
 
@@ -210,21 +214,21 @@ def test_the_game_is_that_of_a_gan(loss):
         return Noise((0,), slice(0, 6), 6, dtype=torch.float64)
 
     fake = model.generate(model.prior.draw(noise()))
-    real_B, fake_B = model.critic(x).squeeze(1), model.critic(fake).squeeze(1)
-    parts, expected = model.critic_loss({"x": x}, noise()), judgement(model.rules, real_B, fake_B)
+    real_B, fake_B = model.discriminator(x).squeeze(1), model.discriminator(fake).squeeze(1)
+    parts, expected = model.discriminator_loss({"x": x}, noise()), discriminator_loss(model.rules, real_B, fake_B)
     for name, value in expected.items():
         torch.testing.assert_close(parts[name], value)
-    torch.testing.assert_close(model.generator_loss({"x": x}, noise())["fooling"], LOSSES[loss].generator(fake_B))
+    torch.testing.assert_close(model.generator_loss({"x": x}, noise())["adversarial"], LOSSES[loss].generator(fake_B))
     grads = torch.autograd.grad(
         sum(p.sum() for p in parts.values() if isinstance(p, torch.Tensor)), model.generator.parameters(), allow_unused=True
     )
-    assert all(g is None for g in grads), "the critic's loss moves the generator"
+    assert all(g is None for g in grads), "the discriminator's loss moves the generator"
 
 
-def test_a_normalised_critic_has_slope_at_most_one_in_its_last_map_and_no_batch_normalisation_in_its_body():
+def test_a_normalised_discriminator_has_slope_at_most_one_in_its_last_map_and_no_batch_normalisation_in_its_body():
     model = small(spectral_norm=True)
-    assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.critic.body.modules())
+    assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.discriminator.body.modules())
     for _ in range(30):
-        model.critic(torch.rand(4, 1, 8, 8, dtype=torch.float64))  # each pass in training mode sharpens the estimate
-    assert torch.linalg.matrix_norm(model.critic.score.weight, 2).item() == pytest.approx(1, abs=1e-3)
-    assert not hasattr(model.critic.recognise[0], "parametrizations")
+        model.discriminator(torch.rand(4, 1, 8, 8, dtype=torch.float64))  # each pass in training mode sharpens the estimate
+    assert torch.linalg.matrix_norm(model.discriminator.score.weight, 2).item() == pytest.approx(1, abs=1e-3)
+    assert not hasattr(model.discriminator.recognise[0], "parametrizations")

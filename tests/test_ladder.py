@@ -266,7 +266,7 @@ def test_depends_is_what_the_order_says():
     for name, tau in (("independent", 0), ("markov", 1), ("ar", 3)):
         model = make(name, Binary(1, 3, 3), **({"tau": 3} if name == "ar" else {}))
         i, j = torch.meshgrid(torch.arange(9), torch.arange(9), indexing="ij")
-        assert torch.equal(model.depends(), (j < i) & (i - j <= tau))
+        assert torch.equal(model.dependency_matrix(), (j < i) & (i - j <= tau))
 
 
 def test_a_context_that_was_never_seen_leaves_all_levels_alike():

@@ -13,15 +13,15 @@ from torch.testing import assert_close
 import pofx
 from pofx import commands
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Tokens
+from pofx.kinds import EOS, PAD, Tokens
 from pofx.models.language.ngram import NGram, mixed
 from pofx.randomness import generator
 
-ROWS = [[2, 3, 2, 4, 2, 3], [3, 3, END], [2, 3, 2, 4, END], [4, END]]
+ROWS = [[2, 3, 2, 4, 2, 3], [3, 3, EOS], [2, 3, 2, 4, EOS], [4, EOS]]
 
 
 def padded(rows: list[list[int]]) -> Tensor:
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=NOTHING)
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
 
 def counted(x_BL: Tensor, kind: Tokens, **arguments: int) -> NGram:
@@ -33,16 +33,16 @@ def counted(x_BL: Tensor, kind: Tokens, **arguments: int) -> NGram:
 
 
 def by_hand(rows: list[list[int]], kind: Tokens, order: int, context: list[int], w: int) -> float:
-    """p(w | context) from a dictionary of counts; a row that ends begins with NOTHING, and running text with nothing at all."""
+    """p(w | context) from a dictionary of counts; a row that ends begins with PAD, and running text with nothing at all."""
     counts = Counter[tuple[int, ...]]()
     for row in rows:
-        line = [NOTHING] * kind.ends + row
+        line = [PAD] * kind.ends + row
         for end in range(int(kind.ends), len(line)):
             for k in range(1, order + 1):
                 if end + 1 >= k:
                     counts[tuple(line[end + 1 - k : end + 1])] += 1
-    first = END if kind.ends else END + 1
-    line, p = [NOTHING] * kind.ends + context, 1 / (kind.vocabulary - first)
+    first = EOS if kind.ends else EOS + 1
+    line, p = [PAD] * kind.ends + context, 1 / (kind.vocabulary - first)
     for k in range(1, min(order, len(line) + 1) + 1):
         after = [counts[(*line[len(line) + 1 - k :], v)] for v in range(first, kind.vocabulary)]
         if sum(after):
@@ -54,7 +54,7 @@ def by_hand(rows: list[list[int]], kind: Tokens, order: int, context: list[int],
 @pytest.mark.parametrize("cells", [150, 20_000])  # n-grams of 3 tokens share cells, or have their own
 @pytest.mark.parametrize("ends", [True, False])
 def test_probabilities_are_those_of_witten_bell_by_hand(ends, cells):
-    rows = ROWS if ends else [[token for token in row if token != END] for row in ROWS[:1] + ROWS[2:3]]
+    rows = ROWS if ends else [[token for token in row if token != EOS] for row in ROWS[:1] + ROWS[2:3]]
     kind = Tokens(5, 6, ends=ends)
     model = counted(padded(rows), kind, order=3, cells=cells)
     assert model.own == (2 if cells == 150 else 3)

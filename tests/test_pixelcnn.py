@@ -29,13 +29,13 @@ def sensitivity(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_the_receptive_field_is_what_gradients_see(shape: tuple[int, ...], blocks: int) -> None:
     model = PixelCNN(Image(*shape, levels=3), blocks=blocks, hidden=3, activation="relu").double()
-    assert torch.equal(sensitivity(model, 0.5 + torch.rand(1, *shape) / 2), model.depends())
+    assert torch.equal(sensitivity(model, 0.5 + torch.rand(1, *shape) / 2), model.dependency_matrix())
 
 
 def test_the_blind_spot() -> None:
     """From the middle of the last row: a wedge of earlier pixels to the right is not seen, though as near as those to the left."""
     model = PixelCNN(Binary(1, 8, 15), blocks=7, hidden=2)
-    seen = model.depends()[7 * 15 + 7].view(8, 15)
+    seen = model.dependency_matrix()[7 * 15 + 7].view(8, 15)
     rows = ["".join(".#"[pixel] for pixel in row) for row in seen.tolist()]
     assert rows == [
         "###############",

@@ -10,7 +10,7 @@ from torch import nn
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
-from pofx.layers.spatial_transformer import SCALE, SHIFT, SLANT, TURN, Posed, distorted, place, posed
+from pofx.layers.spatial_transformer import SCALE, SHIFT, SLANT, TURN, Posed, place, posed, random_affine
 from pofx.randomness import Noise, generator
 
 SIDE = 64
@@ -98,7 +98,7 @@ def test_distortion_draws_poses_of_its_standard_deviation() -> None:
     """On a picture that rises evenly the shift of each is read off its middle pixels, which no turn, scale or slant moves in the mean."""
     n, level = 4000, 0.5
     x = torch.arange(16.0).expand(n, 1, 16, 16).double()
-    moved = distorted(x, level, Noise(("test",), slice(0, n), n, dtype=torch.float64))[:, 0, 7:9, 7:9].mean((1, 2)) - 7.5
+    moved = random_affine(x, level, Noise(("test",), slice(0, n), n, dtype=torch.float64))[:, 0, 7:9, 7:9].mean((1, 2)) - 7.5
     assert moved.mean().item() == pytest.approx(0, abs=0.03)
     assert moved.std().item() == pytest.approx(level * SHIFT * 8, rel=0.05)
 

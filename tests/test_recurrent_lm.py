@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Tokens
+from pofx.kinds import EOS, PAD, Tokens
 from pofx.model import Model
 from pofx.models.language.recurrent_lm import RecurrentLM
 from pofx.randomness import Noise, generator
@@ -19,7 +19,7 @@ from pofx.train.loop import Trainer
 from tests.test_ngram import padded
 
 KIND = Tokens(6, 8)
-X = padded([[2, 3, 5, END], [4, 4, 2, 2, 3, END], [5, END]])
+X = padded([[2, 3, 5, EOS], [4, 4, 2, 2, 3, EOS], [5, EOS]])
 
 
 def build(**arguments) -> RecurrentLM:
@@ -34,10 +34,10 @@ def test_scores_are_those_of_torchs_layers_with_the_same_weights(cell):
     whole = make(4, 7, 2, batch_first=True, **({"nonlinearity": "relu"} if cell == "relu" else {})).double()
     weights = {f"{name}_l{k}": p for k, layer in enumerate(model.recurrent.layers) for name, p in renamed(layer)}
     whole.load_state_dict(weights)
-    inputs = torch.cat([torch.full((3, 1), NOTHING), X[:, :-1]], 1)
+    inputs = torch.cat([torch.full((3, 1), PAD), X[:, :-1]], 1)
     scores = whole(model.embedding.weight[inputs])[0] @ model.out.weight.T + model.out.bias
-    log_p = scores[..., END:].log_softmax(-1).gather(2, (X - END).clamp(min=0)[..., None])[..., 0]
-    assert_close(model.conditionals(X), log_p * (X != NOTHING))
+    log_p = scores[..., EOS:].log_softmax(-1).gather(2, (X - EOS).clamp(min=0)[..., None])[..., 0]
+    assert_close(model.conditionals(X), log_p * (X != PAD))
 
 
 def renamed(layer: nn.Module) -> list[tuple[str, torch.Tensor]]:

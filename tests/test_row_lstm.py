@@ -36,13 +36,13 @@ def test_a_layer_is_its_equations_row_by_row(kernel: int) -> None:
 @pytest.mark.parametrize(("shape", "layers", "kernel"), [((1, 9, 15), 1, 3), ((1, 5, 12), 2, 5), ((1, 5, 12), 2, 1), ((3, 3, 6), 1, 3)])
 def test_the_receptive_field_is_what_gradients_see(shape: tuple[int, ...], layers: int, kernel: int) -> None:
     model = RowLSTM(Image(*shape, levels=3), layers=layers, hidden=3, kernel=kernel).double()
-    assert torch.equal(gradients(model, shape), model.depends())
+    assert torch.equal(gradients(model, shape), model.dependency_matrix())
 
 
 def test_the_triangle() -> None:
     """From the middle of the last row: three pixels to either side by the first convolution, and one more with each row."""
     model = RowLSTM(Binary(1, 9, 17), hidden=2)
-    seen = model.depends()[8 * 17 + 8].view(9, 17)
+    seen = model.dependency_matrix()[8 * 17 + 8].view(9, 17)
     assert ["".join(".#"[pixel] for pixel in row) for row in seen.tolist()] == [
         "#################",
         "#################",

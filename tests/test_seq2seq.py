@@ -11,8 +11,8 @@ from torch.testing import assert_close
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Tokens
-from pofx.models.seq2seq.attention import RecurrentAttention
+from pofx.kinds import EOS, PAD, Tokens
+from pofx.models.seq2seq.rnn_attention import RecurrentAttention
 from pofx.models.seq2seq.seq2seq import Seq2Seq
 from pofx.models.seq2seq.sequence_autoencoder import SequenceAutoencoder
 from pofx.randomness import Noise, generator
@@ -23,8 +23,8 @@ from tests.test_ngram import padded
 
 V = 7
 KIND, SOURCE = Tokens(V, 6), Tokens(V, 7)
-X = padded([[2, 3, 5, END], [4, 4, 2, 2, 3, END], [5, END]])
-S = padded([[3, 2, END], [6, 6, 2, 5, 4, 3, END], [4, END]])
+X = padded([[2, 3, 5, EOS], [4, 4, 2, 2, 3, EOS], [5, EOS]])
+S = padded([[3, 2, EOS], [6, 6, 2, 5, 4, 3, EOS], [4, EOS]])
 SCORES = ["additive", "dot", "general", "concat"]
 
 
@@ -57,7 +57,7 @@ def doubled() -> Times:
 
 
 def log_p_of(logits_BLV: Tensor, x: Tensor) -> Tensor:
-    return logits_BLV[..., END:].log_softmax(-1).gather(2, x[..., None] - END).sum()
+    return logits_BLV[..., EOS:].log_softmax(-1).gather(2, x[..., None] - EOS).sum()
 
 
 def nats(model, x: Tensor = X, source: Tensor = S, **arguments) -> Tensor:
@@ -69,7 +69,7 @@ def nats(model, x: Tensor = X, source: Tensor = S, **arguments) -> Tensor:
 
 def row_of(rows: Tensor, row: int) -> Tensor:
     """A row without what fills it, (1, L)."""
-    return rows[row : row + 1, : int((rows[row] != NOTHING).sum())]
+    return rows[row : row + 1, : int((rows[row] != PAD).sum())]
 
 
 def shifted(x: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ def test_the_context_is_seen_at_every_step_where_it_is_fed():
 
 def test_reading_from_the_end_is_reading_the_mirrored_source():
     forward, backward = seq2seq(reverse=False), seq2seq(reverse=True)
-    mirrored = padded([[END, 2, 3], [END, 3, 4, 5, 2, 6, 6], [END, 4]])
+    mirrored = padded([[EOS, 2, 3], [EOS, 3, 4, 5, 2, 6, 6], [EOS, 4]])
     assert_close(backward.read(S), forward.read(mirrored))
 
 
@@ -161,23 +161,23 @@ def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says()
     n = 4000
     model = seq2seq(sampling=0.5, sampling_schedule="linear")
     memory = {name: h[:1].expand(n, *h.shape[1:]) for name, h in model.read(S).items()}
-    given_BL = torch.tensor([NOTHING, 6, 6, 6]).expand(n, -1)
+    given_BL = torch.tensor([PAD, 6, 6, 6]).expand(n, -1)
     many = Noise(("own",), slice(0, n), n, dtype=torch.float64)
-    found = model.sometimes_its_own(given_BL, memory, many)
-    assert (found[:, 0] == NOTHING).all()
+    found = model.scheduled_sampling(given_BL, memory, many)
+    assert (found[:, 0] == PAD).all()
     p_W = model.log_p(model.logits(torch.tensor([[2]]), {name: h[:1] for name, h in memory.items()}))[0, 0].exp()
     expected = 0.5 * p_W
-    expected[6 - END] += 0.5
-    seen = torch.bincount(found[:, 1] - END, minlength=V - END) / n
+    expected[6 - EOS] += 0.5
+    seen = torch.bincount(found[:, 1] - EOS, minlength=V - EOS) / n
     assert_close(seen.double(), expected, rtol=0, atol=4 * 0.5 / n**0.5)
     # where every token is its own, it goes on from what it drew: a whole pass over that says the same under the same uniform numbers
     many, again = (Noise(("always",), slice(0, n), n, dtype=torch.float64) for _ in range(2))
-    always = seq2seq(sampling=1.0, sampling_schedule="linear").sometimes_its_own(given_BL, memory, many)
+    always = seq2seq(sampling=1.0, sampling_schedule="linear").scheduled_sampling(given_BL, memory, many)
     _, u_BL = again.uniform(4), again.uniform(4)
     cdf_BLW = model.log_p(model.logits(torch.cat([always[:, 1:], always[:, :1]], 1), memory)).exp().cumsum(2)
-    assert torch.equal(always[:, 1:], (cdf_BLW[:, :-1] <= u_BL[:, 1:, None]).sum(2) + END)
-    filled = model.sometimes_its_own(torch.tensor([NOTHING, 6, NOTHING]).expand(n, -1), memory, many)
-    assert (filled[:, 2] == NOTHING).all()
+    assert torch.equal(always[:, 1:], (cdf_BLW[:, :-1] <= u_BL[:, 1:, None]).sum(2) + EOS)
+    filled = model.scheduled_sampling(torch.tensor([PAD, 6, PAD]).expand(n, -1), memory, many)
+    assert (filled[:, 2] == PAD).all()
 
 
 # Attention
@@ -194,8 +194,8 @@ def test_attention_is_a_mean_over_the_source_and_never_looks_at_what_fills_it(sc
     weights = model.attention(X, given=S)["decoder"]
     assert weights.shape == (3, 1, 6, 7)
     assert_close(weights.sum(3), torch.ones(3, 1, 6, dtype=torch.float64))
-    assert (weights[(S == NOTHING)[:, None, None].expand_as(weights)] == 0).all()
-    assert (weights[(S != NOTHING)[:, None, None].expand_as(weights)] > 0).all()
+    assert (weights[(S == PAD)[:, None, None].expand_as(weights)] == 0).all()
+    assert (weights[(S != PAD)[:, None, None].expand_as(weights)] > 0).all()
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -206,7 +206,7 @@ def test_bahdanaus_equations_written_out(layers):
     m_SH, h_KH = memory["m_BSH"][0], list(memory["first_h_BKH"][0])
     W, U, v = model.score.W.weight, model.score.U.weight, model.score.v.weight[0]
     log_p, looked_LS = torch.zeros((), dtype=torch.float64), model.attention(X[:1, :4], given=S[:1, :3])["decoder"][0, 0]
-    for t, (x, newest) in enumerate(zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True)):
+    for t, (x, newest) in enumerate(zip([2, 3, 5, EOS], [PAD, 2, 3, 5], strict=True)):
         a_S = torch.stack([v @ torch.tanh(W @ h_KH[-1] + U @ m_H) for m_H in m_SH]).softmax(0)
         assert_close(looked_LS[t], a_S)
         c_H, e_E = sum(a * m_H for a, m_H in zip(a_S, m_SH, strict=True)), model.embedding.weight[newest]
@@ -214,7 +214,7 @@ def test_bahdanaus_equations_written_out(layers):
         for k, layer in enumerate(model.recurrent.layers):
             h_H = h_KH[k] = layer(h_H[None, None], h_KH[k][None, None])[1][0, 0]
         r_E = torch.tanh(model.readout.weight @ torch.cat([h_H, c_H, e_E]) + model.readout.bias)
-        log_p += (model.embedding.weight @ r_E + model.out.bias)[END:].log_softmax(0)[x - END]
+        log_p += (model.embedding.weight @ r_E + model.out.bias)[EOS:].log_softmax(0)[x - EOS]
     assert_close(model.log_prob(X[:1, :4], given=S[:1, :3])[0], log_p)
 
 
@@ -223,14 +223,14 @@ def test_luongs_equations_written_out():
     layer, memory = model.recurrent.layers[0], model.read(S[:1, :3])
     m_SH, h_H, s_H = memory["m_BSH"][0], memory["first_h_BKH"][0, 0], memory["first_c_BKH"][0, 0]
     r_E, log_p = torch.zeros(5, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    for x, newest in zip([2, 3, 5, END], [NOTHING, 2, 3, 5], strict=True):
+    for x, newest in zip([2, 3, 5, EOS], [PAD, 2, 3, 5], strict=True):
         inputs = torch.cat([model.embedding.weight[newest], r_E])
         h, s = layer(inputs[None, None], (h_H[None, None], s_H[None, None]))[1]
         h_H, s_H = h[0, 0], s[0, 0]
         a_S = torch.stack([h_H @ model.score.W.weight @ m_H for m_H in m_SH]).softmax(0)
         c_H = sum(a * m_H for a, m_H in zip(a_S, m_SH, strict=True))
         r_E = torch.tanh(model.readout.weight @ torch.cat([h_H, c_H]) + model.readout.bias)
-        log_p += (model.out.weight @ r_E + model.out.bias)[END:].log_softmax(0)[x - END]
+        log_p += (model.out.weight @ r_E + model.out.bias)[EOS:].log_softmax(0)[x - EOS]
     assert_close(model.log_prob(X[:1, :4], given=S[:1, :3])[0], log_p)
 
 
@@ -253,7 +253,7 @@ def test_where_attention_drops():
 def test_steps_say_what_the_whole_pass_says(model):
     model = model()
     memory = model.read(S)
-    whole, state, token = model.logits(X, memory), model.start(memory, 3), torch.full((3,), NOTHING)
+    whole, state, token = model.logits(X, memory), model.start(memory, 3), torch.full((3,), PAD)
     for t in range(X.shape[1]):
         logits, state = model.step(token, state, memory)
         assert_close(logits, whole[:, t])
@@ -281,7 +281,7 @@ def test_gates_are_those_that_the_scores_come_from(model):
         e_BLE = model.embedding(shifted(X))
         assert_close(model.scores(gates["hidden"], e_BLE, memory), model.logits(X, memory))
     else:
-        state, token = model.start(memory, 3), torch.full((3,), NOTHING)
+        state, token = model.start(memory, 3), torch.full((3,), PAD)
         for t in range(X.shape[1]):
             _, state = model.step(token, state, memory)
             assert_close(gates["hidden"][:, t], state["h_BKH"][:, -1])
@@ -302,7 +302,7 @@ def test_half_of_the_encoder_reads_from_the_end():
 def test_label_smoothing_is_a_share_of_the_target_for_all_tokens(build_model):
     model = build_model(smoothing=0.3, dropout=0.0)
     log_p_BLW = model.log_p(model.logits(X, model.read(S)))
-    uniform_B = -(log_p_BLW.mean(2) * (X != NOTHING)).sum(1)
+    uniform_B = -(log_p_BLW.mean(2) * (X != PAD)).sum(1)
     parts = model.train().loss({"x": X, "source": S}, noise())
     assert_close(parts["smoothing"].total, 0.3 * (uniform_B - parts["nll"].total))
 
@@ -312,7 +312,7 @@ def test_label_smoothing_is_a_share_of_the_target_for_all_tokens(build_model):
 def test_turning_a_word_around_is_learned(build_model, precision, tmp_path):
     """x is the source from its end: every token is needed, and the order of them."""
     source = torch.cartesian_prod(*[torch.arange(2, 5)] * 3)
-    end = torch.full((27, 1), END)
+    end = torch.full((27, 1), EOS)
     rows = {"x": torch.cat([source.flip(1), end], 1), "source": torch.cat([source, end], 1)}
     kinds = {"x": KIND, "source": SOURCE}
     model = build_model(hidden=32, embedding=16, dropout=0.0).float()
@@ -347,17 +347,17 @@ def test_the_sequence_autoencoder_written_out(cell, times):
     inputs_BLI = torch.cat([times * model.embedding(shifted(x)), z_BZ[:, None].expand(-1, x.shape[1], -1)], 2)
     h_BLH, _ = through(model.recurrent.layers, inputs_BLI, first, times)
     assert_close(model.logits(x, memory, doubled() if times == 2 else None), model.out(times * h_BLH))
-    state, token = model.start(memory, 1), torch.full((1,), NOTHING)
+    state, token = model.start(memory, 1), torch.full((1,), PAD)
     for t in range(x.shape[1] if times == 1 else 0):
         logits, state = model.step(token, state, memory)
         assert_close(logits, model.out(h_BLH)[:, t])
         token = x[:, t]
     said = row_of(model.decode(z_BZ), 0)
-    assert torch.equal(model.log_p(model.logits(said, {"z_BZ": z_BZ})).argmax(2) + END, said)
+    assert torch.equal(model.log_p(model.logits(said, {"z_BZ": z_BZ})).argmax(2) + EOS, said)
 
 
 def test_a_sequence_is_restored_from_its_code_and_codes_between_two_are_sequences():
-    x = torch.cat([torch.cartesian_prod(*[torch.arange(2, 5)] * 3), torch.full((27, 1), END)], 1)
+    x = torch.cat([torch.cartesian_prod(*[torch.arange(2, 5)] * 3), torch.full((27, 1), EOS)], 1)
     model = build(SequenceAutoencoder, KIND, latent=8, hidden=32, embedding=16).float()
     train(model, {"x": KIND}, {"x": x}, steps=300)
     z = model.eval().encode(x)
@@ -366,7 +366,7 @@ def test_a_sequence_is_restored_from_its_code_and_codes_between_two_are_sequence
     between = model.decode(torch.lerp(z[:1], z[-1:], torch.linspace(0, 1, 9)[:, None]))
     assert torch.equal(between[[0, -1], :4], x[[0, -1]])
     assert len(between.unique(dim=0)) > 2
-    assert (between[:, -1] == NOTHING).all()  # they end
+    assert (between[:, -1] == PAD).all()  # they end
 
 
 def test_a_code_does_not_depend_on_what_fills_the_row_and_forgotten_tokens_leave_the_code_to_be_looked_at():
@@ -382,4 +382,4 @@ def test_a_code_does_not_depend_on_what_fills_the_row_and_forgotten_tokens_leave
     hidden_BLH = model.eval().gates(X)["hidden"]
     assert_close(model.out(hidden_BLH), model.logits(X, model.read(X)))
     window = build(SequenceAutoencoder, Tokens(V, 6, ends=False), latent=3)
-    assert (window.decode(torch.randn(4, 3, generator=generator("codes"), dtype=torch.float64)) > END).all()
+    assert (window.decode(torch.randn(4, 3, generator=generator("codes"), dtype=torch.float64)) > EOS).all()

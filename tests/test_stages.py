@@ -28,7 +28,7 @@ def test_every_and_repeat_count_steps_updates_and_batches():
             Stage(
                 "play",
                 [
-                    Player("critic", [model.first], loss_of("critic", model.first), repeat=2),
+                    Player("discriminator", [model.first], loss_of("discriminator", model.first), repeat=2),
                     Player("generator", [model.second], loss_of("generator", model.second), every=3),
                 ],
             )
@@ -36,12 +36,12 @@ def test_every_and_repeat_count_steps_updates_and_batches():
 
     t = trainer(game(play), steps=5, log_every=5, eval_every=100)
     t.run()
-    assert t.updates == {"critic": 10, "generator": 2}
+    assert t.updates == {"discriminator": 10, "generator": 2}
     assert t.batches == 10
     assert rows(t)[0]["examples"] == 10 * B
     expected = []
     for step in range(5):
-        for name, repeats, moves in (("critic", 2, True), ("generator", 1, step % 3 == 0)):
+        for name, repeats, moves in (("discriminator", 2, True), ("generator", 1, step % 3 == 0)):
             for r in range(repeats if moves else 0):
                 expected.append((name, noise(step, name, r, steps=5).normal(1)[0].item(), batch(2 * step + r)["x"][0, 0].item()))
     assert seen == expected

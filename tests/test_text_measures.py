@@ -13,7 +13,7 @@ from pofx.data import load
 from pofx.errors import UserError
 from pofx.evaluate import Score, evaluate, log_probs, require_measurable, running_log_probs, text_scores, translation_scores
 from pofx.evaluate.text import context_rule, running_text
-from pofx.kinds import END, NOTHING
+from pofx.kinds import EOS, PAD
 
 LINES = ["abba", "ab", "baab", "aaab", "b", "abab", "bb", "aab"] * 4
 
@@ -27,7 +27,7 @@ def bigram(kind):
 
 def by_hand(model, tokens):
     """log p of each token, one at a time."""
-    found, last = [], NOTHING
+    found, last = [], PAD
     for token in tokens:
         scores = model.table[last].tolist()
         total = sum(math.exp(score) for score in scores[model.first :])
@@ -70,7 +70,7 @@ def test_the_error_of_a_ratio_is_that_of_resampled_lines(lines):
     model, split = bigram(lines.fields["x"]), lines.splits["train"]
     [score] = [score for score in text_scores(model, lines, split="train") if score.what == "nats per token"]
     values, _ = log_probs(model, split)
-    counted = np.array([int((split.read([i])["x"] != NOTHING).sum()) for i in range(len(split))])
+    counted = np.array([int((split.read([i])["x"] != PAD).sum()) for i in range(len(split))])
     source = np.random.default_rng(0)
     resampled = [-(values[rows].sum() / counted[rows].sum()) for rows in source.integers(len(values), size=(4000, len(values)))]
     assert score.standard_error == pytest.approx(np.std(resampled), rel=0.2)
@@ -178,14 +178,14 @@ def test_bleu_is_that_of_sacrebleu_with_its_interval(pairs):
 
     model = Says(pairs.fields["x"], pairs.fields["source"])
     tokenizer, split = pairs.tokenizers["x"], pairs.splits["train"]
-    model.says = (*tokenizer.encode(PAIRS[0][1]), END)
+    model.says = (*tokenizer.encode(PAIRS[0][1]), EOS)
     wanted = [tokenizer.decode(split.read([i])["x"][0].tolist()) for i in range(len(split))]
     [same, *_] = translation_scores(model, pairs, split="train", beam=2)
     assert same.what == "exact match"
     assert same.value == pytest.approx(np.mean([text == PAIRS[0][1] for text in wanted]))
     assert 0 < same.value < 1
     says = f"{PAIRS[0][1]} here"  # longer than any reference, so that it matters which is which
-    model.says = (*tokenizer.encode(says), END)
+    model.says = (*tokenizer.encode(says), EOS)
     scores = {score.what: score for score in translation_scores(model, pairs, split="train", beam=2)}
     bleu = scores["BLEU"]
     assert Score.from_json(json.loads(json.dumps(bleu.to_json()))) == bleu
@@ -223,7 +223,7 @@ def test_of_a_language_without_spaces_bleu_counts_characters_and_says_so(text, t
 
 
 def test_of_readings_of_pictures_only_exact_match_is_measured():
-    data = load("digits", read="english")
+    data = load("digits", spell="english")
     [score] = translation_scores(Spelling(data.fields["x"], data.fields["source"]).eval(), data, rows=4)
     assert score.what == "exact match"
     assert score.note.startswith("neither BLEU nor chrF: the references have 1 tokens on average")

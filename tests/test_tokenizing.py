@@ -12,7 +12,7 @@ import pytest
 
 from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING
+from pofx.kinds import EOS, PAD
 
 ODD = [
     "삼백사십칠, 낮말은 새가 듣고",
@@ -41,12 +41,12 @@ def test_what_came_in_comes_out(kind):
     tokenizer = Tokenizer.train(kind, texts, 400)
     for text in texts:
         tokens = tokenizer.encode(text)
-        assert not {NOTHING, END} & set(tokens), "no text is made into the end mark"
+        assert not {PAD, EOS} & set(tokens), "no text is made into the end mark"
         assert max(tokens, default=2) < tokenizer.vocabulary
         whole = unicodedata.normalize("NFC", text)
         assert tokenizer.decode(tokens) == whole
         assert "".join(tokenizer.pieces(tokens)) == whole
-        assert tokenizer.decode([*tokens, END, 5, NOTHING]) == whole
+        assert tokenizer.decode([*tokens, EOS, 5, PAD]) == whole
     flat, offsets = tokenizer.encode_all(texts)
     for i, text in enumerate(texts):
         assert flat[offsets[i] : offsets[i + 1]].tolist() == tokenizer.encode(text)

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from pofx.bases.token_model import Decoder, Reader, TokenModel, before, penalty, restricted
+from pofx.bases.token_model import Decoder, Reader, TokenModel, filter_logits, penalty, shift_right
 from pofx.bases.translator import Translator
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Image, Tokens
+from pofx.kinds import EOS, PAD, Image, Tokens
 from pofx.layers.recurrent import Recurrent
 from pofx.models import files, find
 from pofx.randomness import Noise, generator
@@ -30,11 +30,11 @@ class Trigram(TokenModel):
         self.table = nn.Parameter(torch.randn(V, V, V, generator=generator("table"), dtype=torch.float64) * 2)
 
     def logits(self, x_BL, memory, noise=None):
-        newest_BL = before(x_BL)
-        return self.table[before(newest_BL), newest_BL]
+        newest_BL = shift_right(x_BL)
+        return self.table[shift_right(newest_BL), newest_BL]
 
     def start(self, memory, n):
-        return {"newest_B": torch.full((n,), NOTHING)}
+        return {"newest_B": torch.full((n,), PAD)}
 
     def step(self, token_B, state, memory):
         return self.table[state["newest_B"], token_B], {"newest_B": token_B}
@@ -64,7 +64,7 @@ class Given(Translator):
 
 def by_hand(model, tokens):
     """log p of one row from the table: a product of softmaxes over what may be drawn."""
-    past, total = [NOTHING, NOTHING], 0.0
+    past, total = [PAD, PAD], 0.0
     for token in tokens:
         scores = model.table[past[-2], past[-1], model.first :].detach().tolist()
         total += model.table[past[-2], past[-1], token].item() - math.log(sum(map(math.exp, scores)))
@@ -75,15 +75,15 @@ def by_hand(model, tokens):
 @pytest.mark.parametrize("ends", [True, False])
 def test_log_prob_is_the_product_of_conditionals_over_what_may_be_drawn(ends):
     model = Trigram(Tokens(V, 4, ends=ends))
-    rows = [[2, 3, 2, 4], [4, 4, 4, 4]] + [[3, END, NOTHING, NOTHING], [END, NOTHING, NOTHING, NOTHING]] * ends
-    expected = [by_hand(model, [t for t in row if t != NOTHING]) for row in rows]
+    rows = [[2, 3, 2, 4], [4, 4, 4, 4]] + [[3, EOS, PAD, PAD], [EOS, PAD, PAD, PAD]] * ends
+    expected = [by_hand(model, [t for t in row if t != PAD]) for row in rows]
     with torch.no_grad():
         assert_close(model.log_prob(torch.tensor(rows)).tolist(), expected)
-        assert (model.conditionals(torch.tensor(rows))[torch.tensor(rows) == NOTHING] == 0).all()
+        assert (model.conditionals(torch.tensor(rows))[torch.tensor(rows) == PAD] == 0).all()
 
 
 def test_the_loss_is_nats_a_token_and_label_smoothing_adds_its_part_in_training_only():
-    model, x = Trigram(Tokens(V, 4)), torch.tensor([[2, 3, 2, 4], [3, END, NOTHING, NOTHING]])
+    model, x = Trigram(Tokens(V, 4)), torch.tensor([[2, 3, 2, 4], [3, EOS, PAD, PAD]])
     noise = Noise((0,), slice(0, 2), 2, dtype=torch.float64)
     total, counted = model.loss({"x": x}, noise)["nll"]
     assert_close(total, -model.log_prob(x))
@@ -91,7 +91,7 @@ def test_the_loss_is_nats_a_token_and_label_smoothing_adds_its_part_in_training_
     model.smoothing = 0.1
     parts = model.loss({"x": x}, noise)
     smoothed = torch.nn.functional.cross_entropy(
-        model.logits(x, {})[..., END:].flatten(0, 1), x.flatten() - END, ignore_index=NOTHING - END, label_smoothing=0.1, reduction="sum"
+        model.logits(x, {})[..., EOS:].flatten(0, 1), x.flatten() - EOS, ignore_index=PAD - EOS, label_smoothing=0.1, reduction="sum"
     )
     assert_close(parts["nll"].total.sum() + parts["smoothing"].total.sum(), smoothed)
     assert model.eval().loss({"x": x}, noise).keys() == {"nll"}
@@ -118,7 +118,7 @@ def test_tokens_are_drawn_at_a_temperature_and_among_the_likeliest():
 @pytest.mark.parametrize(("top_k", "top_p"), [(None, 1.0), (2, 1.0), (None, 0.5)])
 def test_a_small_temperature_takes_the_likeliest_and_is_a_number(dtype, temperature, top_k, top_p):
     p = torch.tensor([[0.0, 0.3, 0.5, 0.2], [0.25, 0.25, 0.5, 0.0]], dtype=dtype)
-    assert restricted(p.log(), temperature, top_k, top_p).exp().tolist() == [[0, 0, 1, 0], [0, 0, 1, 0]]
+    assert filter_logits(p.log(), temperature, top_k, top_p).exp().tolist() == [[0, 0, 1, 0], [0, 0, 1, 0]]
     x = Trigram(Tokens(V, 4)).sample(3, temperature=temperature, top_k=top_k, top_p=top_p)
     assert torch.equal(x, Trigram(Tokens(V, 4)).sample(3, temperature=0))
 
@@ -126,20 +126,20 @@ def test_a_small_temperature_takes_the_likeliest_and_is_a_number(dtype, temperat
 def test_top_p_keeps_the_fewest_tokens_that_reach_it():
     p = torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64)
     for top_p, kept in ((0.39, [1]), (0.41, [1, 3]), (0.71, [1, 2, 3]), (1.0, [0, 1, 2, 3])):
-        assert restricted(p.log(), 1.0, None, top_p)[0].isfinite().nonzero().flatten().tolist() == kept
+        assert filter_logits(p.log(), 1.0, None, top_p)[0].isfinite().nonzero().flatten().tolist() == kept
 
 
 def test_a_sequence_ends_with_its_end_mark_and_drawing_stops_when_all_have_ended():
     model = Trigram(Tokens(V, 50))
     with torch.no_grad():
-        model.table[..., END] += 2
+        model.table[..., EOS] += 2
     steps = list(model.stream({}, 8, generator=generator(0)))
     x = torch.stack(steps, 1)
-    ends = (x == END).int().argmax(1)
+    ends = (x == EOS).int().argmax(1)
     assert len(steps) == ends.max() + 1 < 50
     for row, end in zip(x.tolist(), ends.tolist(), strict=True):
-        assert all(t > END for t in row[:end])
-        assert set(row[end + 1 :]) <= {NOTHING}
+        assert all(t > EOS for t in row[:end])
+        assert set(row[end + 1 :]) <= {PAD}
 
 
 def test_a_prompt_is_kept_and_what_follows_depends_on_it():
@@ -160,9 +160,9 @@ def test_where_the_context_is_full_the_newest_half_is_read_again():
             return torch.stack([read_B * (v == 2) for v in range(V)], 1), {"read_B": read_B}
 
     reader, seen = Reader(Limited(Tokens(V, 4, ends=False)), {}, 1), []
-    for token in [NOTHING, 2, 3, 4, 2, 3, 4, 2]:
+    for token in [PAD, 2, 3, 4, 2, 3, 4, 2]:
         seen.append(int(reader.next(torch.tensor([token]))[0, 2]))
-    # NOTHING and three tokens fill it; then it begins again with NOTHING and the newest, and so on
+    # PAD and three tokens fill it; then it begins again with PAD and the newest, and so on
     assert seen == [1, 2, 3, 4, 3, 4, 3, 4]
 
 
@@ -172,9 +172,9 @@ def test_a_wide_beam_is_exhaustive_and_a_narrow_one_finds_no_better(length_penal
     model = Given(Tokens(V, L), Image(1, 1, 2))
     source = torch.rand(100, 1, 1, 2, generator=generator("source"), dtype=torch.float64)
     ordinary = range(2, V)
-    strings = [[*s, END] + [NOTHING] * (L - 1 - n) for n in range(L) for s in itertools.product(ordinary, repeat=n)]
+    strings = [[*s, EOS] + [PAD] * (L - 1 - n) for n in range(L) for s in itertools.product(ordinary, repeat=n)]
     x = torch.tensor(strings)
-    divisor = torch.tensor([penalty(int((row != NOTHING).sum()), length_penalty) for row in x])
+    divisor = torch.tensor([penalty(int((row != PAD).sum()), length_penalty) for row in x])
     with torch.no_grad():
         score = torch.stack([model.log_prob(x, given=s.expand(len(x), 1, 1, 2)) for s in source]) / divisor
     best = x[score.argmax(1)]
@@ -196,8 +196,8 @@ def test_greedy_takes_the_likeliest_token_until_it_is_the_end_mark(length_penalt
     source = torch.rand(50, 1, 1, 2, generator=generator("greedy"), dtype=torch.float64)
     drawn = model.sample(50, given=source, temperature=0)
     found = model.translate(source, beam=1, length_penalty=length_penalty)
-    ended_B = (drawn == END).any(1)
-    assert (drawn[ended_B] != NOTHING).sum(1).unique().tolist() != [1], "some rows are more than an end mark"
+    ended_B = (drawn == EOS).any(1)
+    assert (drawn[ended_B] != PAD).sum(1).unique().tolist() != [1], "some rows are more than an end mark"
     assert torch.equal(found[ended_B], drawn[ended_B, : found.shape[1]])
 
 
@@ -206,13 +206,13 @@ def test_an_end_that_is_not_among_the_likeliest_ways_to_go_on_is_none():
         """After nothing, the end mark has 0.2 and two tokens 0.4 each; after those it has 0.5."""
 
         def step(self, token_B, state, memory):
-            p = {NOTHING: [0, 0.2, 0.4, 0.4, 0], 2: [0, 0.45, 0, 0, 0.55], 3: [0, 0.4, 0, 0, 0.6], 4: [0, 0.5, 0.5, 0, 0]}
+            p = {PAD: [0, 0.2, 0.4, 0.4, 0], 2: [0, 0.45, 0, 0, 0.55], 3: [0, 0.4, 0, 0, 0.6], 4: [0, 0.5, 0.5, 0, 0]}
             return torch.tensor([p[token] for token in token_B.tolist()], dtype=torch.float64).log(), state
 
     model, source = Fixed(Tokens(V, 4), Image(1, 1, 2)), torch.zeros(1, 1, 1, 2)
     found = {beam: model.translate(source, beam=beam, length_penalty=0.0)[0].tolist() for beam in (1, 2, 3)}
     # p: [1] 0.2, [2 1] 0.18, [3 1] 0.16, [2 4 1] 0.11, [3 4 1] 0.12
-    assert found == {1: [2, 4, END], 2: [3, 4, END], 3: [END]}
+    assert found == {1: [2, 4, EOS], 2: [3, 4, EOS], 3: [EOS]}
 
 
 def test_rows_of_a_search_do_not_see_each_other():
@@ -222,11 +222,11 @@ def test_rows_of_a_search_do_not_see_each_other():
     for row in range(9):
         alone = model.translate(source[row : row + 1], beam=3)
         assert torch.equal(together[row, : alone.shape[1]], alone[0])
-        assert (together[row, alone.shape[1] :] == NOTHING).all()
+        assert (together[row, alone.shape[1] :] == PAD).all()
 
 
 LM, MT = Trigram(Tokens(V, 4)), Given(Tokens(V, 4), Tokens(7, 3))
-X, S = torch.tensor([[2, 3, END, NOTHING]]), torch.tensor([[2, END, NOTHING]])
+X, S = torch.tensor([[2, 3, EOS, PAD]]), torch.tensor([[2, EOS, PAD]])
 
 
 @pytest.mark.parametrize(
@@ -234,13 +234,13 @@ X, S = torch.tensor([[2, 3, END, NOTHING]]), torch.tensor([[2, END, NOTHING]])
     [
         (lambda: LM.log_prob(X.float()), "x must be tokens, int64"),
         (lambda: LM.log_prob(X + 3), "x has token 5, outside the vocabulary of 5"),
-        (lambda: LM.log_prob(torch.tensor([[2, END, 3]])), "x has tokens after its end"),
-        (lambda: LM.log_prob(torch.tensor([[2, NOTHING, 3]])), "x has tokens after its end"),
+        (lambda: LM.log_prob(torch.tensor([[2, EOS, 3]])), "x has tokens after its end"),
+        (lambda: LM.log_prob(torch.tensor([[2, PAD, 3]])), "x has tokens after its end"),
         (lambda: Trigram(Tokens(V, 4, ends=False)).log_prob(X), "x has an end mark, but Trigram was made for running text"),
         (lambda: LM.log_prob(X, given=S), "Trigram is a p\\(x\\), so nothing can be given"),
         (lambda: MT.log_prob(X), "Given is a p\\(x | source\\): give the source, Tokens"),
         (lambda: MT.log_prob(X, given=S.repeat(2, 1)), "1 examples need as many sources, not 2"),
-        (lambda: MT.translate(torch.tensor([[2, 2, 2, END]])), "a source of at most 3 tokens, not 4"),
+        (lambda: MT.translate(torch.tensor([[2, 2, 2, EOS]])), "a source of at most 3 tokens, not 4"),
         (lambda: MT.translate(S, beam=0), "beam must be 1 or more, not 0"),
         (lambda: MT.translate(S, length=0), "length must be 1 or more, not 0"),
         (lambda: MT.translate(S, length_penalty=-1.0), "length_penalty must be 0 or more"),
@@ -250,7 +250,7 @@ X, S = torch.tensor([[2, 3, END, NOTHING]]), torch.tensor([[2, END, NOTHING]])
         (lambda: LM.sample(2, length=0), "length must be 1 or more"),
         (lambda: LM.sample(2, prompt=torch.tensor([2, 2, 2, 2])), "the prompt has 4 tokens, and x is to have 4"),
         (lambda: LM.sample(2, prompt=torch.tensor([9])), "prompt has token 9, outside the vocabulary"),
-        (lambda: LM.sample(2, prompt=torch.tensor([2, END])), "the prompt has ended"),
+        (lambda: LM.sample(2, prompt=torch.tensor([2, EOS])), "the prompt has ended"),
         (lambda: Given(Tokens(V, 4, ends=False), Image(1, 1, 2)), "finds x with an end, and running text has none"),
         (lambda: Given(Tokens(V, 4), Image(1, 1, 2)).translate(torch.full((1, 1, 1, 2), 7.0)), "source must be from 0 to 1"),
         (lambda: Tokens(2, 4), "vocabulary must be 3 or more"),
@@ -314,7 +314,7 @@ def test_rows_that_no_model_of_tokens_takes(of_zoo):
 
 
 def test_a_text_that_ends_is_no_longer_than_the_model_s_and_running_text_is():
-    padded = torch.tensor([[2, 3, 2, END, NOTHING, NOTHING]])
+    padded = torch.tensor([[2, 3, 2, EOS, PAD, PAD]])
     assert_close(Trigram(Tokens(V, 4)).log_prob(padded), Trigram(Tokens(V, 4)).log_prob(padded[:, :4]))
     assert Trigram(Tokens(V, 4, ends=False)).log_prob(torch.full((1, 50), 2)).isfinite().all()
 

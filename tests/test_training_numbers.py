@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pofx.plan import SGD, Player, Ratio, Stage, Watched
+from pofx.plan import SGD, Logged, Player, Ratio, Stage
 from pofx.randomness import Noise
 from pofx.run import read_tensors, write_tensors
 from tests.two_layers import B, batch, game, noise, numbers, rows, trainer
@@ -28,7 +28,7 @@ def test_ratio_is_a_mean_over_counted_things_and_watched_is_not_minimised():
     def loss_of(model):
         def loss(batch, noise):
             counted = (batch["x"] > -1).sum(1)
-            return {"nats": Ratio(model.first(batch["x"]).square().sum(1), counted), "wrong": Watched(model.second.weight.sum() * counted)}
+            return {"nats": Ratio(model.first(batch["x"]).square().sum(1), counted), "wrong": Logged(model.second.weight.sum() * counted)}
 
         return loss
 

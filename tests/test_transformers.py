@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pofx.bases.token_model import before
+from pofx.bases.token_model import shift_right
 from pofx.errors import UserError
-from pofx.kinds import NOTHING, Tokens
+from pofx.kinds import PAD, Tokens
 from pofx.layers.transformer import sinusoids
 from pofx.models.language.transformer_lm import TransformerLM
 from pofx.models.seq2seq.transformer import Transformer
@@ -42,10 +42,10 @@ def test_the_transformer_is_torchs(norm: str) -> None:
     def embedded(table: nn.Embedding, tokens: Tensor) -> Tensor:
         return table.weight[tokens] * 8**0.5 + sinusoids(tokens.shape[1], 8).double()
 
-    nothing, forbidden = source == NOTHING, torch.ones(7, 7, dtype=torch.bool).triu(1)
+    nothing, forbidden = source == PAD, torch.ones(7, 7, dtype=torch.bool).triu(1)
     h = theirs(
         embedded(ours.source_embedding, source),
-        embedded(ours.embedding, before(x)),
+        embedded(ours.embedding, shift_right(x)),
         tgt_mask=forbidden,
         src_key_padding_mask=nothing,
         memory_key_padding_mask=nothing,
@@ -87,7 +87,7 @@ def test_attention_of_the_transformer() -> None:
     for name, weights in found.items():
         close(weights.sum(3), torch.ones(weights.shape[:3], dtype=weights.dtype))
         if not name.startswith("self"):
-            assert (weights.transpose(1, 3)[source == NOTHING] == 0).all()
+            assert (weights.transpose(1, 3)[source == PAD] == 0).all()
         else:
             assert (weights.triu(1) == 0).all()
 
@@ -117,7 +117,7 @@ def test_the_language_model_is_gpt2() -> None:
     theirs = scattered(transformers.GPT2LMHeadModel(config)).eval()
     ours = from_gpt2(theirs.transformer, X)
     x = tokens(X)
-    close(ours.logits(x, {}), theirs(before(x)).logits, atol=1e-10)
+    close(ours.logits(x, {}), theirs(shift_right(x)).logits, atol=1e-10)
 
 
 def test_first_embeddings() -> None:
@@ -178,6 +178,6 @@ def test_smoothing_is_cross_entropy_with_softened_targets() -> None:
     parts = model.loss({"x": x, "source": source}, Noise((0,), slice(0, 5), 5, dtype=torch.float64))
     total = sum(part.total.sum() for part in parts.values()) / parts["nll"].counted.sum()
     logits = model.logits(x, model.read(source))[..., 1:].flatten(0, 1)
-    targets = (x - 1).flatten()  # NOTHING, which is not counted, is then -1
+    targets = (x - 1).flatten()  # PAD, which is not counted, is then -1
     expected = nn.functional.cross_entropy(logits, targets, ignore_index=-1, label_smoothing=0.2)
     close(total, expected)

@@ -12,7 +12,7 @@ from torch.distributions import Normal, kl_divergence
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
 from pofx.models.autoencoders.vae import VAE, importance_weighted, kl
-from pofx.plan import Watched
+from pofx.plan import Logged
 from pofx.randomness import Noise
 
 
@@ -184,8 +184,8 @@ def test_the_loss_is_the_negative_bound_of_its_samples():
     log_w = log_px + log_prior - log_q
     parts = vae.loss({"x": x}, noise(5))
     torch.testing.assert_close(parts["bound"], -(log_w.exp().mean(1).log()))
-    assert isinstance(parts["reconstruction"], Watched)
-    assert isinstance(parts["kl"], Watched)
+    assert isinstance(parts["reconstruction"], Logged)
+    assert isinstance(parts["kl"], Logged)
     one = importance_weighted(log_px[:, :1], e[:, :1], z[:, :1], std.log())
     torch.testing.assert_close(one, log_w[:, 0])
     gradients = torch.autograd.grad(parts["bound"].sum(), list(vae.parameters()))

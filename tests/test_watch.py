@@ -183,7 +183,7 @@ def test_the_numbers_of_samples_are_those_of_the_measures():
 def ring(**options):
     data = load("ring")
     with seeded(0):
-        model = find("gan")(data.fields["x"], latent=4, hidden=(64, 64), lr_generator=1e-3, lr_critic=1e-3)
+        model = find("gan")(data.fields["x"], latent=4, hidden=(64, 64), lr_generator=1e-3, lr_discriminator=1e-3)
     return Trainer(model, data, Training(**{"steps": 600, "eval_every": 40, "device": "cpu", **options}))
 
 
@@ -205,8 +205,8 @@ def test_a_generator_that_has_collapsed_on_the_ring_is_told_of_once():
     t = ring()
     with torch.no_grad():
         t.model.generator[-3].weight.zero_()
-    critic, generator = t.stages[0].players
-    t.stages = [Stage("play", [critic, replace(generator, optimizer=SGD(1e-30))])]
+    discriminator, generator = t.stages[0].players
+    t.stages = [Stage("play", [discriminator, replace(generator, optimizer=SGD(1e-30))])]
     t.run()
     told = [row["warning"] for row in rows(t) if "warning" in row and "nearly all the same" in row["warning"]]
     assert len(told) == 1
@@ -293,13 +293,13 @@ def test_each_player_has_a_curve_and_a_line_on_the_terminal(capsys):
 
     row = {
         "step": 20,
-        "critic.real": 1.0,
-        "critic.loss": 2.0,
-        "generator.fooling": 3.0,
+        "discriminator.real": 1.0,
+        "discriminator.loss": 2.0,
+        "generator.adversarial": 3.0,
         "generator.gradient_norm": 4.0,
-        "critic.right_on_real": 0.5,
+        "discriminator.right_on_real": 0.5,
     }
-    assert losses(row) == {"critic.loss": 2.0, "generator.fooling": 3.0}
+    assert losses(row) == {"discriminator.loss": 2.0, "generator.adversarial": 3.0}
     assert losses({"step": 20, "split": "valid", "watch.coverage": 0.5}) == {}
     with TrainingProgress() as progress:
         progress({"step": 20, "split": "valid", "watch.coverage": 0.5, "total": 20, "steps_a_second": None})
@@ -307,7 +307,7 @@ def test_each_player_has_a_curve_and_a_line_on_the_terminal(capsys):
         progress({**row, "total": 20, "steps_a_second": 9.0})
     assert capsys.readouterr().err.splitlines() == [
         "warning: step 20: all is lost",
-        "step 20/20  critic.loss 2  generator.fooling 3  coverage 0.50  critic.real 1  critic.right_on_real 0.5",
+        "step 20/20  discriminator.loss 2  generator.adversarial 3  coverage 0.50  discriminator.real 1  discriminator.right_on_real 0.5",
     ]
 
 
@@ -321,9 +321,9 @@ def test_the_pictures_and_the_card_of_a_game(tmp_path, monkeypatch):
     report = train("gan", data="ring", out="run", steps=40, log_every=10, eval_every=10, latent=2, hidden=(8,))
     run = Run("run")
     watched, played = [[row for row in run.metrics() if ("split" in row) is valid] for valid in (True, False)]
-    assert set(loss_curves(run)) == {"critic.loss (train)", "generator.fooling (train)"}
+    assert set(loss_curves(run)) == {"discriminator.loss (train)", "generator.adversarial (train)"}
     right, shares, distances, norms = game_curves(run).values()
-    assert right["critic: right on fake"] == ([10, 20, 30, 40], [row["critic.right_on_fake"] for row in played])
+    assert right["discriminator: right on fake"] == ([10, 20, 30, 40], [row["discriminator.right_on_fake"] for row in played])
     assert shares["coverage"] == ([10, 20, 30, 40], [row["watch.coverage"] for row in watched])
     assert distances["of real rows"][1] == [watched[0]["watch.real_distance"]] * 4
     assert norms["generator"][1] == pytest.approx([math.log10(row["generator.gradient_norm"]) for row in played])

@@ -43,15 +43,15 @@ def checks(coverage, spread=lambda step: 1.0, count=500, precision=lambda step: 
     ]
 
 
-def moves(right, generator=lambda step: 1.0, critic=lambda step: 1.0):
-    """Rows of the players: the critic's shares on real and fake, and the norms of both gradients, as functions of the step."""
+def moves(right, generator=lambda step: 1.0, discriminator=lambda step: 1.0):
+    """Rows of the players: the discriminator's shares on real and fake, and the norms of both gradients, as functions of the step."""
     return [
         {
             "step": step,
             "stage": "play",
-            "critic.right_on_real": right(step)[0],
-            "critic.right_on_fake": right(step)[1],
-            "critic.gradient_norm": critic(step),
+            "discriminator.right_on_real": right(step)[0],
+            "discriminator.right_on_fake": right(step)[1],
+            "discriminator.gradient_norm": discriminator(step),
             "generator.gradient_norm": generator(step),
         }
         for step in range(20, TOTAL + 1, 20)
@@ -82,7 +82,7 @@ def test_oscillation_is_normal():
 
 
 def test_a_game_that_goes_well_tells_nothing():
-    """The critic is right on all at first, coverage rises slowly from nothing, gradients fall to a twentieth."""
+    """The discriminator is right on all at first, coverage rises slowly from nothing, gradients fall to a twentieth."""
     players = moves(lambda step: (1.0, 1.0) if step < 900 else (0.8, 0.7), lambda step: 20 ** (-step / TOTAL))
     samples = checks(lambda step: 0.6 * step / TOTAL, lambda step: min(1.0, step / 1000))
     assert told(players, samples) == []
@@ -124,25 +124,25 @@ def test_good_samples_of_a_part_of_the_data_are_modes_that_are_missing():
     assert told(old) == [], "rows of runs from before the number was logged"
 
 
-def test_a_critic_wins_outright_if_it_is_right_for_long_and_the_others_get_nowhere():
+def test_a_discriminator_wins_outright_if_it_is_right_for_long_and_the_others_get_nowhere():
     def won(step):
         return (0.99, 1.0) if step > 1000 else (0.8, 0.9)
 
     for_long = 1020 + TOTAL // 10
     assert told(moves(won)) == [], "gradients are as they were, and nothing is known of samples"
     assert told(moves(won), checks(lambda step: 0.5 * step / TOTAL)) == [], "coverage rises"
-    assert told(moves(won, lambda step: 1.0 if step < 1000 else 0.005)) == [(for_long, "critic")]
-    assert told(moves(won), checks(lambda step: 0.05)) == [(for_long, "critic")]
+    assert told(moves(won, lambda step: 1.0 if step < 1000 else 0.005)) == [(for_long, "discriminator")]
+    assert told(moves(won), checks(lambda step: 0.05)) == [(for_long, "discriminator")]
     assert told(moves(lambda step: (1.0, 0.7) if step > 1000 else (0.8, 0.9)), checks(lambda step: 0.05)) == [], "wrong on fake"
     early = moves(lambda step: (1.0, 1.0) if step < 800 else (0.8, 0.8))
     assert told(early, checks(lambda step: 0.05)) == [], "being right early is normal"
     always = moves(lambda step: (1.0, 1.0))
-    assert told(always, checks(lambda step: 0.05)) == [(TOTAL // 3, "critic")]
+    assert told(always, checks(lambda step: 0.05)) == [(TOTAL // 3, "discriminator")]
     assert told(always, checks(lambda step: 0.05 + 0.1 * step / TOTAL)) == [], "coverage rises"
 
 
-def test_the_names_of_players_and_of_what_a_critic_is_right_on_do_not_matter():
-    names = {"critic": "judge", "generator": "encoder", "right_on_real": "right_on_real_y"}
+def test_the_names_of_players_and_of_what_a_discriminator_is_right_on_do_not_matter():
+    names = {"discriminator": "judge", "generator": "encoder", "right_on_real": "right_on_real_y"}
 
     def renamed(row):
         out = {}
@@ -153,12 +153,12 @@ def test_the_names_of_players_and_of_what_a_critic_is_right_on_do_not_matter():
         return out
 
     rows = moves(lambda step: (1.0, 1.0), lambda step: 1.0 if step < 1000 else 0.005)
-    assert told(rows) == told(map(renamed, rows)) == [(1000 + 20 * (LOGGED - 1), "critic")]
+    assert told(rows) == told(map(renamed, rows)) == [(1000 + 20 * (LOGGED - 1), "discriminator")]
 
 
 def test_a_gradient_vanishes_that_stays_far_below_its_early_median():
     balanced = lambda step: (0.7, 0.7)  # noqa: E731
-    for player in ("generator", "critic"):
+    for player in ("generator", "discriminator"):
         norms = {player: lambda step: (1e4 if step == 20 else 1.0) if step < 600 else 5e-4}
         assert told(moves(balanced, **norms)) == [(600 + 20 * (LOGGED - 1), "vanishing")]
     assert told(moves(balanced, lambda step: 1.0 if step < 600 else 5e-3)) == []
@@ -197,7 +197,7 @@ def test_a_history_goes_on_from_its_state(cut):
     players = moves(lambda step: (1.0, 1.0), lambda step: 1.0 if step < 600 else 5e-4)
     rows = sorted(players + checks(lambda step: 0.8 if step < 1000 else 0.1), key=lambda row: row["step"])
     whole = told(rows)
-    assert {symptom for _, symptom in whole} == {"fell", "critic", "vanishing"}
+    assert {symptom for _, symptom in whole} == {"fell", "discriminator", "vanishing"}
     first, second = History(), History()
     before = told(rows[:cut], history=first)
     second.__dict__ |= json.loads(json.dumps(first.__dict__))
@@ -205,7 +205,7 @@ def test_a_history_goes_on_from_its_state(cut):
 
 
 @pytest.mark.parametrize("name", ["gan", "dcgan", "infogan", "aae"])
-@pytest.mark.parametrize("cause", ["alike", "fell", "missing", "critic", "vanishing"])
+@pytest.mark.parametrize("cause", ["alike", "fell", "missing", "discriminator", "vanishing"])
 def test_what_is_to_be_tried_are_options_that_the_model_has(name, cause):
     model = cases(find(name))[0].model()
     model.config |= {"loss": "minimax"}
@@ -232,12 +232,12 @@ def test_where_lr_overrides_the_players_rates_all_of_them_are_suggested_in_its_p
     text = remedies(model, "vanishing", 1e-3)
     rates = dict(re.findall(r"--(lr-[a-z]+) ([0-9.e-]+)", text))
     assert {flag: float(rate) for flag, rate in rates.items()} == {
-        option.name.replace("_", "-"): 5e-4 if option.name == "lr_critic" else 1e-3
+        option.name.replace("_", "-"): 5e-4 if option.name == "lr_discriminator" else 1e-3
         for option in model.hyper_parameters()
         if option.name.startswith("lr_")
     }
     assert text.endswith(" in place of --lr")
-    assert "--lr-critic" in remedies(model, "vanishing")
+    assert "--lr-discriminator" in remedies(model, "vanishing")
     assert "--lr " not in remedies(model, "vanishing")
 
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from pofx.bases.token_model import TokenModel, before
+from pofx.bases.token_model import TokenModel, shift_right
 from pofx.bases.translator import Translator
-from pofx.kinds import END, NOTHING, Image, Tokens, Vector
+from pofx.kinds import EOS, PAD, Image, Tokens, Vector
 from pofx.options import Size
 from pofx.plan import Adam, Player, Stage
 
@@ -30,7 +30,7 @@ class Bigram(TokenModel):
         return [Stage("train", [Player("bigram", [self], self.loss, Adam(0.3))])]
 
     def logits(self, x_BL, memory, noise=None):
-        return self.table[before(x_BL)]
+        return self.table[shift_right(x_BL)]
 
     def start(self, memory, n):
         return {}
@@ -39,7 +39,7 @@ class Bigram(TokenModel):
         return self.table[token_B], state
 
     def gates(self, x):
-        h_BLV = self.table[before(x)]
+        h_BLV = self.table[shift_right(x)]
         return {"input": h_BLV.sigmoid(), "hidden": h_BLV.tanh()}
 
 
@@ -71,7 +71,7 @@ class Spelling(Translator):
     def read(self, source, noise=None):
         if isinstance(self.source, Tokens):
             seen_BSV = self.seen(source[:, : self.places])
-            seen_BSV = nn.functional.pad(seen_BSV * (source[:, : self.places, None] != NOTHING), (0, 0, 0, self.places - seen_BSV.shape[1]))
+            seen_BSV = nn.functional.pad(seen_BSV * (source[:, : self.places, None] != PAD), (0, 0, 0, self.places - seen_BSV.shape[1]))
         else:
             seen_BSV = self.seen(source.flatten(1)).unflatten(1, (self.places, -1))
         return {"seen": seen_BSV}
@@ -81,7 +81,7 @@ class Spelling(Translator):
 
     def logits(self, x_BL, memory, noise=None):
         seen_BLV = torch.stack([self.at(memory, t) for t in range(x_BL.shape[1])], 1)
-        return self.table[before(x_BL)] + seen_BLV
+        return self.table[shift_right(x_BL)] + seen_BLV
 
     def start(self, memory, n):
         return {"t": torch.zeros(n, dtype=torch.int64)}
@@ -108,8 +108,8 @@ class Coded(Bigram):
         self.codes = Vector(x.vocabulary)
 
     def encode(self, x):
-        return nn.functional.one_hot(x, self.tokens.vocabulary).sum(1).float().index_fill(1, torch.tensor([NOTHING, END]), 0)
+        return nn.functional.one_hot(x, self.tokens.vocabulary).sum(1).float().index_fill(1, torch.tensor([PAD, EOS]), 0)
 
     def decode(self, z):
         rows = [[token for token in row.argsort(descending=True, stable=True).tolist() if row[token] > 0.5] for row in z]
-        return nn.utils.rnn.pad_sequence([torch.tensor([*row, END]) for row in rows], batch_first=True)
+        return nn.utils.rnn.pad_sequence([torch.tensor([*row, EOS]) for row in rows], batch_first=True)

@@ -15,18 +15,18 @@ DOUBLE = torch.float64
 
 
 class Half(nn.Module):
-    """|x|^2 / 2 of packed x: a critic whose slope at x is x. It remembers where it was asked."""
+    """|x|^2 / 2 of packed x: a discriminator whose slope at x is x. It remembers where it was asked."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.at = x
         return x.square().flatten(1).sum(1, keepdim=True) / 2
 
 
-def game(critic: nn.Module | None = None, **rules: Any) -> GAN:
+def game(discriminator: nn.Module | None = None, **rules: Any) -> GAN:
     """A game over x of 3 numbers, in double precision."""
     model = GAN(Vector(3), latent=2, hidden=(4,), **rules)
-    if critic is not None:
-        model.critic = critic
+    if discriminator is not None:
+        model.discriminator = discriminator
     return model.double()
 
 

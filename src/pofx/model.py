@@ -154,7 +154,7 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
             elif name == "x_labelled" and "label" in fields:
                 hint = "; say of how many rows the label is known, with --labelled 100"
             elif "Tokens" in accepted and name == "x" and found == "Image":
-                hint = "; name a text, or the text of pictures with --target caption; digits with labels are read aloud with --read english"
+                hint = "; name a text, or the text of pictures with --target caption; digits with labels are spelled with --spell english"
             elif accepted == {"Tokens"} and name == "x":
                 hint = "; name a text file with --data, one example a line, or running text with --window 64"
             elif name == "source" and "x" in fields and found == "NoneType":

@@ -17,8 +17,8 @@ from pofx.randomness import Noise
 Batch = dict[str, Tensor]
 
 
-class Watched(NamedTuple):
-    """A part of a loss that is logged (its mean) but not minimised, such as an error rate: `Watched(error_B)`."""
+class Logged(NamedTuple):
+    """A part of a loss that is logged (its mean) but not minimised, such as an error rate: `Logged(error_B)`."""
 
     values: Tensor
 
@@ -30,7 +30,7 @@ class Ratio(NamedTuple):
     counted: Tensor
 
 
-Part = Tensor | Watched | Ratio
+Part = Tensor | Logged | Ratio
 Loss = Callable[[Batch, "Noise"], dict[str, Part]]
 
 

@@ -28,7 +28,7 @@ class Chain(Model):
         self.weight, self.bias = nn.Parameter(torch.zeros(x.size, x.size)), nn.Parameter(torch.zeros(x.size))
         self.shape = x.shape
 
-    def depends(self):
+    def dependency_matrix(self):
         return torch.ones(self.weight.shape, dtype=torch.bool).tril(-1)
 
     def logits(self, x_BD):

@@ -1,4 +1,4 @@
-"""A generator and a critic: several players of one stage, for the tests of the engine."""
+"""A generator and a discriminator: several players of one stage, for the tests of the engine."""
 
 from typing import ClassVar
 
@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from pofx.kinds import Binary, Image, Vector
 from pofx.model import Model
 from pofx.options import Size
-from pofx.plan import Adam, Player, Stage, Watched
+from pofx.plan import Adam, Logged, Player, Stage
 
 
 class TwoPlayers(Model):
-    """A small generative adversarial network, with dropout in the critic, which moves twice as often.
+    """A small generative adversarial network, with dropout in the discriminator, which moves twice as often.
 
     References:
         Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661
@@ -33,28 +33,38 @@ class TwoPlayers(Model):
         self.latent, self.shape = latent, x.shape
         squash = nn.Identity() if isinstance(x, Vector) else nn.Sigmoid()
         self.generator = nn.Sequential(nn.Linear(latent, hidden), nn.Tanh(), nn.Linear(hidden, x.size), squash)
-        self.critic_body = nn.Sequential(nn.Linear(x.size, hidden), nn.LeakyReLU(0.2))
-        self.critic_head = nn.Linear(hidden, 1)
+        self.discriminator_body = nn.Sequential(nn.Linear(x.size, hidden), nn.LeakyReLU(0.2))
+        self.discriminator_head = nn.Linear(hidden, 1)
 
     def stages(self):
-        critic = Player("critic", [self.critic_body, self.critic_head], self.critic_loss, Adam(2e-3, betas=(0.5, 0.9)), repeat=2)
-        return [Stage("play", [critic, Player("generator", [self.generator], self.generator_loss, Adam(1e-3, betas=(0.5, 0.9)), every=2)])]
+        discriminator = Player(
+            "discriminator",
+            [self.discriminator_body, self.discriminator_head],
+            self.discriminator_loss,
+            Adam(2e-3, betas=(0.5, 0.9)),
+            repeat=2,
+        )
+        return [
+            Stage(
+                "play", [discriminator, Player("generator", [self.generator], self.generator_loss, Adam(1e-3, betas=(0.5, 0.9)), every=2)]
+            )
+        ]
 
-    def critic(self, x, noise):
-        return self.critic_head(noise.dropout(self.critic_body(x.flatten(1)), 0.2)).squeeze(1)
+    def discriminator(self, x, noise):
+        return self.discriminator_head(noise.dropout(self.discriminator_body(x.flatten(1)), 0.2)).squeeze(1)
 
-    def critic_loss(self, batch, noise):
+    def discriminator_loss(self, batch, noise):
         with torch.no_grad():
             fake = self.generator(noise.normal(self.latent))
-        real_B, fake_B = self.critic(batch["x"], noise), self.critic(fake, noise)
+        real_B, fake_B = self.discriminator(batch["x"], noise), self.discriminator(fake, noise)
         return {
             "real": F.softplus(-real_B),
             "fake": F.softplus(fake_B),
-            "right": Watched((real_B > fake_B).to(real_B.dtype)),
+            "right": Logged((real_B > fake_B).to(real_B.dtype)),
         }
 
     def generator_loss(self, batch, noise):
-        return {"fooled": F.softplus(-self.critic(self.generator(noise.normal(self.latent)), noise))}
+        return {"fooled": F.softplus(-self.discriminator(self.generator(noise.normal(self.latent)), noise))}
 
     @torch.no_grad()
     def sample(self, n, *, given=None, generator=None):

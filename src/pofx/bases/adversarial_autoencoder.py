@@ -1,6 +1,6 @@
-"""The game of an autoencoder and critics of its codes: what adversarial autoencoders share.
+"""The game of an autoencoder and discriminators of its codes: what adversarial autoencoders share.
 
-Shapes: B examples, *shape one x, z_Bd codes, s_B a critic's scores: the higher, the more it looks like a draw from the prior.
+Shapes: B examples, *shape one x, z_Bd codes, s_B a discriminator's scores: the higher, the more it looks like a draw from the prior.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.bases.gan import LOSSES, Rules, judgement, normalise, steepness
+from pofx.bases.gan import LOSSES, Rules, discriminator_loss, gradient_penalty, normalise
 from pofx.distributions.priors import Joint, Prior
 from pofx.errors import UserError
 from pofx.kinds import Kind, Vector
 from pofx.layers.bodies import decoder, encoder
-from pofx.layers.spatial_transformer import NUMBERS, Posed, distorted, require_pictures
+from pofx.layers.spatial_transformer import NUMBERS, Posed, random_affine, require_pictures
 from pofx.model import Model
 from pofx.plan import Adam, Batch, Part, Player, Stage
 from pofx.randomness import Noise
@@ -29,11 +29,11 @@ UNITS = (1000, 1000)  # of each layer, as in the paper
 
 
 class AdversarialAutoEncoder(Model):
-    """An encoder q(z | x) and a decoder, and critics that compare codes with draws from the prior p(z).
+    """An encoder q(z | x) and a decoder, and discriminators that compare codes with draws from the prior p(z).
 
-    Each step has the paper's phases, one player each: in `reconstruction` encoder and decoder restore x, in `critic` the critics learn to
-    tell draws from the prior (real) from codes of x (fake), and in `regularisation` the encoder has its codes taken for draws. So the
-    aggregated posterior q(z) = E_x q(z | x) comes to match p(z), and what is decoded from a draw looks like data.
+    Each step has the paper's phases, one player each: in `reconstruction` encoder and decoder restore x, in `discriminator` the
+    discriminators learn to tell draws from the prior (real) from codes of x (fake), and in `regularisation` the encoder has its codes taken
+    for draws. So the aggregated posterior q(z) = E_x q(z | x) comes to match p(z), and what is decoded from a draw looks like data.
 
     A subclass sets up the game with `play` at the end of its constructor; the rules are those of its own arguments (`Rules`). It has
     arguments `lr`, `lr_regularisation` and `reconstruction`, and may replace `q`.
@@ -44,7 +44,13 @@ class AdversarialAutoEncoder(Model):
     }
 
     def play(
-        self, x: Kind, prior: Prior, encoder: nn.Module, decoder: nn.Module, critics: Mapping[str, nn.Module], codes: int | None = None
+        self,
+        x: Kind,
+        prior: Prior,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        discriminators: Mapping[str, nn.Module],
+        codes: int | None = None,
     ) -> None:
         """Set up the game.
 
@@ -53,7 +59,7 @@ class AdversarialAutoEncoder(Model):
             prior: of the codes
             encoder: of x
             decoder: of codes
-            critics: a part of the prior -> a critic of that part of the code; or one of the whole code, named "code"
+            discriminators: a part of the prior -> a discriminator of that part of the code; or one of the whole code, named "code"
             codes: numbers that the decoder takes; those of the prior by default
         """
         self.rules = Rules.of(self)
@@ -62,10 +68,10 @@ class AdversarialAutoEncoder(Model):
         if asked == "bernoulli" and not self.bounded:
             raise UserError(f"{self.title()}: reconstruction bernoulli needs x in [0, 1] (Image or Binary), not {x}: use mse")
         self.reconstruction = asked or ("bernoulli" if self.bounded else "mse")
-        self.prior, self.encoder, self.decoder, self.critics = prior, encoder, decoder, nn.ModuleDict(critics)
+        self.prior, self.encoder, self.decoder, self.discriminators = prior, encoder, decoder, nn.ModuleDict(discriminators)
         self.codes = Vector(codes or prior.dims)
         if self.rules.spectral_norm:
-            normalise(self.critics)
+            normalise(self.discriminators)
 
     def stages(self) -> Sequence[Stage]:
         return [Stage("play", self.phases())]
@@ -74,10 +80,10 @@ class AdversarialAutoEncoder(Model):
         """The players of a step, in order."""
         r = self.rules
         reconstruction = Player("reconstruction", [self.encoder, self.decoder], self.reconstruction_loss, Adam(self.config["lr"]))
-        critic = Player("critic", [self.critics], self.critic_loss, Adam(r.lr_critic, (r.beta1, 0.999)))
+        discriminator = Player("discriminator", [self.discriminators], self.discriminator_loss, Adam(r.lr_discriminator, (r.beta1, 0.999)))
         lr = self.config["lr_regularisation"]
         regularisation = Player("regularisation", [self.encoder], self.regularisation_loss, Adam(lr, (r.beta1, 0.999)))
-        return [reconstruction, critic, regularisation]
+        return [reconstruction, discriminator, regularisation]
 
     def q(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """Codes of x, one draw from q(z | x) each, of the prior's dimensions, (B, d); without noise what stands for them."""
@@ -87,13 +93,13 @@ class AdversarialAutoEncoder(Model):
         """What the decoder takes (B, codes), of draws or codes (B, d) in the prior's dimensions."""
         return z
 
-    def seen(self, name: str, z: Tensor) -> Tensor:
-        """The part of codes that critic `name` judges."""
+    def part_of_code(self, name: str, z: Tensor) -> Tensor:
+        """The part of codes that discriminator `name` judges."""
         return z[:, self.prior.where(name)] if isinstance(self.prior, Joint) and name in self.prior.parts else z
 
     def score(self, name: str, z: Tensor) -> Tensor:
-        """Critic `name`'s scores of codes z (B, d), (B,)."""
-        return self.critics[name](self.seen(name, z)).squeeze(1).to(z.dtype)
+        """Discriminator `name`'s scores of codes z (B, d), (B,)."""
+        return self.discriminators[name](self.part_of_code(name, z)).squeeze(1).to(z.dtype)
 
     def reconstruction_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """Encoder and decoder restore x: cross-entropy in nats, summed over the numbers of x, or their mean squared error."""
@@ -103,32 +109,35 @@ class AdversarialAutoEncoder(Model):
             return {"bernoulli": F.binary_cross_entropy_with_logits(r_B, x, reduction="none").flatten(1).sum(1)}
         return {"mse": ((r_B.sigmoid() if self.bounded else r_B) - x).square().flatten(1).mean(1)}
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """Each critic tells draws from the prior from codes; whether it was right is watched."""
+    def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """Each discriminator tells draws from the prior from codes; whether it was right is watched."""
         with torch.no_grad():
             fake = self.q(batch["x"], noise)
         real = self.prior.draw(noise)
         parts: dict[str, Part] = {}
-        for name in self.critics:
-            found = judgement(self.rules, self.score(name, real), self.score(name, fake))
+        for name in self.discriminators:
+            found = discriminator_loss(self.rules, self.score(name, real), self.score(name, fake))
             if self.rules.penalty != "none":
                 found["penalty"] = self.rules.penalty_weight * self.penalty(name, real, fake, noise)
-            parts |= {f"{part}_{name}" if len(self.critics) > 1 else part: value for part, value in found.items()}
+            parts |= {f"{part}_{name}" if len(self.discriminators) > 1 else part: value for part, value in found.items()}
         return parts
 
     def penalty(self, name: str, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
-        """The penalty on the critic's gradient at each draw (r1) or between draws and codes (wgan_gp), (B,), without its weight."""
+        """The penalty on the discriminator's gradient at each draw (r1) or between draws and codes (wgan_gp), (B,), without its weight."""
         at = torch.lerp(real, fake, noise.uniform(1)) if self.rules.penalty == "wgan_gp" else real
         at = at.detach().requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.score(name, at).sum(), at, create_graph=True)
-        return steepness(self.rules.penalty, slope.square().sum(1))
+        return gradient_penalty(self.rules.penalty, slope.square().sum(1))
 
     def regularisation_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The encoder is to have its codes taken for draws from the prior."""
         z = self.q(batch["x"], noise)
-        fooling = LOSSES[self.rules.loss].generator
-        return {f"fooling_{name}" if len(self.critics) > 1 else "fooling": fooling(self.score(name, z)) for name in self.critics}
+        loss = LOSSES[self.rules.loss].generator
+        return {
+            f"adversarial_{name}" if len(self.discriminators) > 1 else "adversarial": loss(self.score(name, z))
+            for name in self.discriminators
+        }
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that stands for q(z | x), (B, codes)."""
@@ -191,13 +200,13 @@ class LabelAndStyle(nn.Module):
         batch_norm: normalises over the batch what goes into each rectifier of an mlp, and the logits of y. Without the latter all x may
             fall into a few clusters at once, where the softmax is flat and no gradient leads out
         input_noise: standard deviation of the noise that is added to x in training
-        distortion: standard deviation of the pose that x is put in then
+        encoder_augment: standard deviation of the pose that x is put in then
         pose: whether the first numbers of z are a pose
         style_noise: standard deviation of the noise that is added in training to all other numbers of z
         temperature: in training y is drawn from the concrete distribution of this temperature; None: y is the softmax itself
 
     Raises:
-        UserError: body conv or a distortion where x is no picture
+        UserError: body conv or a encoder_augment where x is no picture
 
     References:
         The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
@@ -213,16 +222,16 @@ class LabelAndStyle(nn.Module):
         *,
         batch_norm: bool,
         input_noise: float,
-        distortion: float,
+        encoder_augment: float,
         pose: bool,
         style_noise: float,
         temperature: float | None,
     ):
         super().__init__()
-        self.sizes, self.input_noise, self.distortion = [classes, latent], input_noise, distortion
+        self.sizes, self.input_noise, self.encoder_augment = [classes, latent], input_noise, encoder_augment
         self.exact, self.style_noise, self.temperature = NUMBERS if pose else 0, style_noise, temperature
-        if distortion:
-            require_pictures(x, "distortion")
+        if encoder_augment:
+            require_pictures(x, "encoder_augment")
         if body == "conv":
             self.network = encoder(x, body, classes + latent, hidden=hidden)
         else:
@@ -232,8 +241,8 @@ class LabelAndStyle(nn.Module):
     def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """Logits of y (B, classes), and z (B, latent). In training x is put in another pose and noise is added to it, where asked for."""
         if noise is not None and self.training:
-            if self.distortion:
-                x = distorted(x, self.distortion, noise)
+            if self.encoder_augment:
+                x = random_affine(x, self.encoder_augment, noise)
             if self.input_noise:
                 x = x + self.input_noise * noise.normal(*x.shape[1:])
         l_BC, z_BZ = self.network(x).to(x.dtype).split(self.sizes, dim=1)

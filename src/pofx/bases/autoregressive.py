@@ -59,7 +59,7 @@ class Autoregressive(Model):
     """
 
     density: ClassVar = "exact"
-    sees: str = "what comes before it, row by row"  # of what is known, each number that `complete` draws
+    completion_context: str = "what comes before it, row by row"  # of what is known, each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood, label: Category | None = None):
         super().__init__()
@@ -77,7 +77,7 @@ class Autoregressive(Model):
         """
         return lambda d: self.params(x, given).flatten(2)[:, :, self.order[d]]
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
         rank_D = torch.argsort(self.order)
         return rank_D[:, None] > rank_D

@@ -1,6 +1,6 @@
-"""The game of a generator and a critic: its losses, what keeps it honest, and the base of the models that play it.
+"""The game of a generator and a discriminator: its losses, what keeps it honest, and the base of the models that play it.
 
-Shapes: B examples, *shape one x, z_Bd codes, s_B the critic's scores: the higher, the more real.
+Shapes: B examples, *shape one x, z_Bd codes, s_B the discriminator's scores: the higher, the more real.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pofx.distributions.priors import Prior
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Kind, Vector
-from pofx.layers.spatial_transformer import distorted, require_pictures
+from pofx.layers.spatial_transformer import random_affine, require_pictures
 from pofx.model import Model
-from pofx.plan import Adam, Batch, Part, Player, Stage, Watched
+from pofx.plan import Adam, Batch, Logged, Part, Player, Stage
 from pofx.randomness import Noise
 
 LossName = Literal["minimax", "non_saturating", "hinge", "least_squares", "wasserstein"]
@@ -28,13 +28,13 @@ PenaltyName = Literal["none", "wgan_gp", "r1"]
 
 @dataclass(frozen=True)
 class GameLoss:
-    """What critic and generator minimise, each a function of the critic's scores s (B,).
+    """What discriminator and generator minimise, each a function of the discriminator's scores s (B,).
 
     Args:
-        real: the critic's, of the scores of real x
-        fake: the critic's, of the scores of what was generated
+        real: the discriminator's, of the scores of real x
+        fake: the discriminator's, of the scores of what was generated
         generator: the generator's, of the scores of what it generated
-        boundary: above this score the critic holds x for real; None where scores have no zero
+        boundary: above this score the discriminator holds x for real; None where scores have no zero
         flipped: what `real` would be if x were labelled fake, for label smoothing; None where the loss has no labels
     """
 
@@ -48,7 +48,7 @@ class GameLoss:
 LOSSES: dict[str, GameLoss] = {
     # Goodfellow et al., 2014, equation 1, D = sigmoid(s): - log D(x), - log(1 - D(G(z))), and the generator's log(1 - D(G(z)))
     "minimax": GameLoss(lambda s: F.softplus(-s), F.softplus, lambda s: -F.softplus(s), 0.0, F.softplus),
-    # the same critic; the generator minimises - log D(G(z)), which does not vanish where the critic is sure
+    # the same discriminator; the generator minimises - log D(G(z)), which does not vanish where the discriminator is sure
     "non_saturating": GameLoss(lambda s: F.softplus(-s), F.softplus, lambda s: F.softplus(-s), 0.0, F.softplus),
     # Lim & Ye, 2017, arXiv 1705.02894
     "hinge": GameLoss(lambda s: F.relu(1 - s), lambda s: F.relu(1 + s), lambda s: -s),
@@ -65,32 +65,34 @@ class Rules:
 
     Args:
         loss: a name in `LOSSES`
-        critic_steps: moves of the critic for one of the generator, each on a new batch
-        penalty: on the critic's gradient with respect to its input: wgan_gp, (norm - 1)^2 between real and generated x (Gulrajani et al.,
-            2017, arXiv 1704.00028); r1, norm^2 / 2 at real x (Mescheder et al., 2018, arXiv 1801.04406)
+        discriminator_steps: moves of the discriminator for one of the generator, each on a new batch
+        penalty: on the discriminator's gradient with respect to its input: wgan_gp, (norm - 1)^2 between real and generated x (Gulrajani et
+            al., 2017, arXiv 1704.00028); r1, norm^2 / 2 at real x (Mescheder et al., 2018, arXiv 1801.04406)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critic's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
+        spectral_norm: divides each of the discriminator's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
         packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
-        distortion: standard deviation of the pose in which a critic of x sees each, real or generated (Zhao et al., 2020, arXiv 2006.10738)
+        discriminator_augment: standard deviation of the pose in which a discriminator of x sees each, real or generated (Zhao et al., 2020,
+            arXiv 2006.10738)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
-        pool: so many generated x are kept, and up to half of those that the critic sees are old ones from there (Shrivastava et al.,
+        pool: so many generated x are kept, and up to half of those that the discriminator sees are old ones from there (Shrivastava et al.,
             2017, arXiv 1612.07828); for training in one process
         lr_generator: learning rate of the generator
-        lr_critic: learning rate of the critic; rates of their own are the two time scales of Heusel et al., 2017, arXiv 1706.08500
+        lr_discriminator: learning rate of the discriminator; rates of their own are the two time scales of Heusel et al., 2017, arXiv
+            1706.08500
         beta1: decay of the mean gradient in both players' Adam
     """
 
     loss: LossName = "non_saturating"
-    critic_steps: int = 1
+    discriminator_steps: int = 1
     penalty: PenaltyName = "none"
     penalty_weight: float = 10.0
     spectral_norm: bool = False
     packing: int = 1
-    distortion: float = 0.0
+    discriminator_augment: float = 0.0
     smoothing: float = 0.0
     pool: int = 0
     lr_generator: float = 2e-4
-    lr_critic: float = 2e-4
+    lr_discriminator: float = 2e-4
     beta1: float = 0.5
 
     @classmethod
@@ -104,35 +106,35 @@ class Rules:
         if self.smoothing >= 0.5:
             raise UserError(f"smoothing must be below 0.5, or real x count as generated: not {self.smoothing:g}; 0.1 is usual")
         if self.loss == "wasserstein" and self.penalty == "none" and not self.spectral_norm:
-            raise UserError("loss wasserstein needs a critic whose slope is bounded: take penalty wgan_gp, or spectral_norm")
+            raise UserError("loss wasserstein needs a discriminator whose slope is bounded: take penalty wgan_gp, or spectral_norm")
         if self.beta1 >= 1:
             raise UserError(f"beta1 must be below 1, or nothing moves: not {self.beta1:g}")
 
 
 class Adversarial(Model):
-    """A generator G and a critic D that play against each other; x = G(z) for z from a prior.
+    """A generator G and a discriminator D that play against each other; x = G(z) for z from a prior.
 
     A subclass sets up the game with `play` at the end of its constructor; the rules are those of its own arguments. It may replace
-    `judged`, for a critic that takes noise, or the two losses, for a game that is about more.
+    `packed_scores`, for a discriminator that takes noise, or the two losses, for a game that is about more.
     """
 
     without: ClassVar = {
         "log_prob": "a generator has no density of x: judge its samples with pofx evaluate, or train vae for a bound on log p",
     }
 
-    def play(self, x: Kind, prior: Prior, generator: nn.Module, critic: nn.Module) -> None:
+    def play(self, x: Kind, prior: Prior, generator: nn.Module, discriminator: nn.Module) -> None:
         """Set up the game.
 
         Args:
             x: what is imitated
             prior: of the generator's codes
             generator: codes (B, d) to x (B, *shape)
-            critic: packed x, of kind `packed(x, packing)`, to scores (B / packing, 1)
+            discriminator: packed x, of kind `packed(x, packing)`, to scores (B / packing, 1)
         """
         self.rules = Rules.of(self)
-        if self.rules.distortion:
-            require_pictures(x, "distortion")
-        self.shape, self.prior, self.generator, self.critic = x.shape, prior, generator, critic
+        if self.rules.discriminator_augment:
+            require_pictures(x, "discriminator_augment")
+        self.shape, self.prior, self.generator, self.discriminator = x.shape, prior, generator, discriminator
         if self.rules.spectral_norm:
             normalise(*self.bounded())
         if self.rules.pool:
@@ -141,32 +143,37 @@ class Adversarial(Model):
 
     def bounded(self) -> list[nn.Module]:
         """What spectral_norm divides."""
-        return [self.critic]
+        return [self.discriminator]
 
     def stages(self) -> Sequence[Stage]:
         r = self.rules
-        critic = Player(
-            "critic", [self.critic], self.critic_loss, Adam(r.lr_critic, (r.beta1, 0.999)), repeat=r.critic_steps, together=r.packing
+        discriminator = Player(
+            "discriminator",
+            [self.discriminator],
+            self.discriminator_loss,
+            Adam(r.lr_discriminator, (r.beta1, 0.999)),
+            repeat=r.discriminator_steps,
+            together=r.packing,
         )
         generator = Player("generator", [self.generator], self.generator_loss, Adam(r.lr_generator, (r.beta1, 0.999)), together=r.packing)
-        return [Stage("play", [critic, generator])]
+        return [Stage("play", [discriminator, generator])]
 
     def scores(self, x: Tensor, noise: Noise) -> Tensor:
-        """The critic's score of each x, (B,); x that are packed together share theirs."""
+        """The discriminator's score of each x, (B,); x that are packed together share theirs."""
         m = self.rules.packing
-        return self.judged(pack(x, m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
+        return self.packed_scores(pack(x, m), noise).squeeze(1).to(x.dtype).repeat_interleave(m)
 
-    def judged(self, x: Tensor, noise: Noise) -> Tensor:
-        """The critic's scores of packed x, (B / packing, 1)."""
-        return self.critic(x)
+    def packed_scores(self, x: Tensor, noise: Noise) -> Tensor:
+        """The discriminator's scores of packed x, (B / packing, 1)."""
+        return self.discriminator(x)
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """The critic tells real x from generated ones; whether it was right is watched."""
+    def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The discriminator tells real x from generated ones; whether it was right is watched."""
         x = batch["x"]
         with torch.no_grad():
-            fake = self.recalled(self.generator(self.prior.draw(noise)).to(x.dtype), noise)
-        x, fake = self.seen(x, noise), self.seen(fake, noise)
-        parts = judgement(self.rules, self.scores(x, noise), self.scores(fake, noise))
+            fake = self.from_pool(self.generator(self.prior.draw(noise)).to(x.dtype), noise)
+        x, fake = self.discriminator_augment(x, noise), self.discriminator_augment(fake, noise)
+        parts = discriminator_loss(self.rules, self.scores(x, noise), self.scores(fake, noise))
         if self.rules.penalty != "none":
             parts["penalty"] = self.rules.penalty_weight * self.penalty(x, fake, noise)
         return parts
@@ -174,14 +181,14 @@ class Adversarial(Model):
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real."""
         x = self.generator(self.prior.draw(noise)).to(noise.dtype)
-        return {"fooling": LOSSES[self.rules.loss].generator(self.scores(self.seen(x, noise), noise))}
+        return {"adversarial": LOSSES[self.rules.loss].generator(self.scores(self.discriminator_augment(x, noise), noise))}
 
-    def seen(self, x: Tensor, noise: Noise) -> Tensor:
-        """What the critic is shown of x (B, *shape), real or generated, in training."""
-        return distorted(x, self.rules.distortion, noise) if self.rules.distortion else x
+    def discriminator_augment(self, x: Tensor, noise: Noise) -> Tensor:
+        """What the discriminator is shown of x (B, *shape), real or generated, in training."""
+        return random_affine(x, self.rules.discriminator_augment, noise) if self.rules.discriminator_augment else x
 
     def penalty(self, x: Tensor, fake: Tensor, noise: Noise) -> Tensor:
-        """The gradient penalty of each example as the critic sees it, (B,), without its weight."""
+        """The gradient penalty of each example as the discriminator sees it, (B,), without its weight."""
         at = x
         if self.rules.penalty == "wgan_gp":
             share = noise.uniform(*[1] * (x.ndim - 1))[:: self.rules.packing].repeat_interleave(self.rules.packing, 0)
@@ -190,9 +197,9 @@ class Adversarial(Model):
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.scores(at, noise).sum() / self.rules.packing, at, create_graph=True)
         square_B = pack(slope, self.rules.packing).flatten(1).square().sum(1).repeat_interleave(self.rules.packing)
-        return steepness(self.rules.penalty, square_B)
+        return gradient_penalty(self.rules.penalty, square_B)
 
-    def recalled(self, fake: Tensor, noise: Noise) -> Tensor:
+    def from_pool(self, fake: Tensor, noise: Noise) -> Tensor:
         """Generated x, half of them exchanged for older ones from the pool; the first ones fill it."""
         size = self.rules.pool
         if not size:
@@ -227,8 +234,8 @@ class Adversarial(Model):
         return self.generate(self.prior.sample(n, next(self.generator.parameters()), generator))
 
 
-def judgement(rules: Rules, real_B: Tensor, fake_B: Tensor) -> dict[str, Part]:
-    """What a critic minimises by its scores of what is real and of what is generated; whether it was right is watched."""
+def discriminator_loss(rules: Rules, real_B: Tensor, fake_B: Tensor) -> dict[str, Part]:
+    """What a discriminator minimises by its scores of what is real and of what is generated; whether it was right is watched."""
     loss = LOSSES[rules.loss]
     real = loss.real(real_B)
     if loss.flipped is not None and rules.smoothing:
@@ -238,23 +245,23 @@ def judgement(rules: Rules, real_B: Tensor, fake_B: Tensor) -> dict[str, Part]:
     else:
         right_real, right_fake = real_B > loss.boundary, fake_B < loss.boundary
     right = {"right_on_real": right_real, "right_on_fake": right_fake}
-    return {"real": real, "fake": loss.fake(fake_B), **{name: Watched(values.to(real_B.dtype)) for name, values in right.items()}}
+    return {"real": real, "fake": loss.fake(fake_B), **{name: Logged(values.to(real_B.dtype)) for name, values in right.items()}}
 
 
-def steepness(penalty: PenaltyName, square_B: Tensor) -> Tensor:
+def gradient_penalty(penalty: PenaltyName, square_B: Tensor) -> Tensor:
     """The penalty on gradients whose squared norms are given, (B,), without its weight."""
     return square_B / 2 if penalty == "r1" else ((square_B + 1e-12).sqrt() - 1) ** 2  # the root of zero has no slope
 
 
-def normalise(*critics: nn.Module) -> None:
+def normalise(*discriminators: nn.Module) -> None:
     """Divide every affine map by its largest singular value."""
-    for module in [module for critic in critics for module in critic.modules()]:
+    for module in [module for discriminator in discriminators for module in discriminator.modules()]:
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             spectral_norm(module)
 
 
 def packed(x: Kind, packing: int) -> Kind:
-    """The kind that a critic sees which judges `packing` x together: their channels, or their numbers, side by side.
+    """The kind that a discriminator sees which judges `packing` x together: their channels, or their numbers, side by side.
 
     Example:
         >>> packed(Image(3, 8, 8), 2)
@@ -282,7 +289,7 @@ def pack(x: Tensor, packing: int) -> Tensor:
 class MinibatchStd(nn.Module):
     """One more channel (or number): how much the examples of a batch differ, the same for all of them.
 
-    The mean over all places of the standard deviation over the batch. A critic that sees it notices a generator that has few x.
+    The mean over all places of the standard deviation over the batch. A discriminator that sees it notices a generator that has few x.
 
     References:
         Progressive Growing of GANs (Karras et al., 2018), arXiv 1710.10196, section 3

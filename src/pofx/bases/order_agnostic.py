@@ -41,7 +41,7 @@ class OrderAgnostic(Model):
     """
 
     density: ClassVar = "exact"
-    sees = "all that is known, and what was drawn before it"  # each number that `complete` draws
+    completion_context = "all that is known, and what was drawn before it"  # each number that `complete` draws
 
     def __init__(self, x: Kind, likelihood: Likelihood):
         super().__init__()
@@ -98,7 +98,7 @@ class OrderAgnostic(Model):
             known_BD[:, place] = True
         return log_p_BD
 
-    def depends(self, order: Seed = 0) -> Tensor:
+    def dependency_matrix(self, order: Seed = 0) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
         rank_D = self.order_of(order).argsort()
         return rank_D[:, None] > rank_D

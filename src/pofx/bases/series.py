@@ -66,7 +66,7 @@ class AutoregressiveSeries(Autoregressive):
         likelihood: of each standardised number given those before it
     """
 
-    sees = "the steps before it, and the channels before it in its own step"
+    completion_context = "the steps before it, and the channels before it in its own step"
     mean_C: Tensor
     scale_C: Tensor
 

@@ -57,7 +57,7 @@ class Tables(Autoregressive):
         """K - 1 for each context."""
         return self.log_odds.numel()
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         rank_D = torch.argsort(self.order)
         return (rank_D[:, None] > rank_D) & (rank_D[:, None] - rank_D <= self.tau)
 

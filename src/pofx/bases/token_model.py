@@ -15,25 +15,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Image, Kind, Tokens
+from pofx.kinds import EOS, PAD, Image, Kind, Tokens
 from pofx.model import Model
 from pofx.options import NonNegative, Range, Size, annotations_of, check_value
 from pofx.plan import Batch, Part, Ratio
 from pofx.randomness import Noise
 
-Memory = dict[str, Tensor]  # what a model keeps of its source, batch first
-State = dict[str, Tensor]  # what it keeps of the tokens that it has read, batch first
+EncoderOutput = dict[str, Tensor]  # what a model keeps of its source, batch first
+DecoderCache = dict[str, Tensor]  # what it keeps of the tokens that it has read, batch first
 Sampler = Literal["cached", "naive"]
 
 
-def before(x_BL: Tensor) -> Tensor:
+def shift_right(x_BL: Tensor) -> Tensor:
     """What stands before each token: nothing before the first, and then the token before.
 
     Example:
-        >>> before(torch.tensor([[5, 6, END]])).tolist()
+        >>> shift_right(torch.tensor([[5, 6, EOS]])).tolist()
         [[0, 5, 6]]
     """
-    return F.pad(x_BL, (1, 0), value=NOTHING)[:, :-1]
+    return F.pad(x_BL, (1, 0), value=PAD)[:, :-1]
 
 
 class Decoder(Model):
@@ -58,23 +58,23 @@ class Decoder(Model):
     def __init__(self, x: Tokens, source: Kind | None = None):
         super().__init__()
         self.tokens, self.source = x, source
-        self.first = END if x.ends else END + 1  # the first token that may be drawn
+        self.first = EOS if x.ends else EOS + 1  # the first token that may be drawn
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         """What the model keeps of the source (B, ...), every tensor batch first. `noise` is there in training."""
         return {}
 
     @abstractmethod
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         """Scores of what each token of x may be, given those before it, (B, L, V). `noise` is there in training."""
 
     @abstractmethod
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         """The state of `n` sequences of which nothing has been read, every tensor batch first."""
 
     @abstractmethod
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Read one token further (NOTHING at first): scores of the next, (B, V), and the new state; the old one may be overwritten."""
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
+        """Read one token further (PAD at first): scores of the next, (B, V), and the new state; the old one may be overwritten."""
 
     def drop(self, h: Tensor, noise: Noise | None) -> Tensor:
         """`h` (B, ...), in training with some of it dropped."""
@@ -84,10 +84,10 @@ class Decoder(Model):
         """log probabilities (..., W) of the tokens from `first`, of scores (..., V): nothing else is ever drawn."""
         return logits_V[..., self.first :].log_softmax(-1)
 
-    def nll(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> dict[str, Part]:
+    def nll(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> dict[str, Part]:
         """The loss of x: nats a token, and in training what label smoothing adds to them."""
         logits_BLW = self.logits(x_BL, memory, noise)[..., self.first :]
-        counted_BL = x_BL != NOTHING
+        counted_BL = x_BL != PAD
         log_p_BLW = logits_BLW.to(torch.promote_types(logits_BLW.dtype, torch.float32)).log_softmax(-1)
         at_BL = (x_BL - self.first).clamp(min=0)
         nll_BL = -log_p_BLW.gather(-1, at_BL[..., None])[..., 0] * counted_BL
@@ -103,7 +103,7 @@ class Decoder(Model):
     @torch.no_grad()
     def stream(
         self,
-        memory: Memory,
+        memory: EncoderOutput,
         n: int,
         *,
         generator: torch.Generator | None = None,
@@ -123,23 +123,23 @@ class Decoder(Model):
         prompt_BP = torch.empty(n, 0, dtype=torch.int64, device=like.device) if prompt is None else prompt.expand(n, -1)
         u_BL = torch.rand(n, length, generator=generator, device=like.device, dtype=like.dtype)
         reader = Reader(self, memory, n, cached=sampler == "cached")
-        logits_BV = reader.next(prompt_BP.new_full((n,), NOTHING))
+        logits_BV = reader.next(prompt_BP.new_full((n,), PAD))
         for token_B in prompt_BP.unbind(1):
             logits_BV = reader.next(token_B)
         ended_B = torch.zeros(n, dtype=torch.bool, device=like.device)
         for t in range(prompt_BP.shape[1], length):
-            log_p_BW = restricted(self.log_p(logits_BV), temperature, top_k, top_p)
+            log_p_BW = filter_logits(self.log_p(logits_BV), temperature, top_k, top_p)
             cdf_BW = log_p_BW.exp().cumsum(-1)
             drawn_B = (cdf_BW <= u_BL[:, t, None] * cdf_BW[:, -1:]).sum(-1).clamp(max=cdf_BW.shape[-1] - 1) + self.first
-            token_B = drawn_B.masked_fill(ended_B, NOTHING)
+            token_B = drawn_B.masked_fill(ended_B, PAD)
             yield token_B
-            ended_B = ended_B | (token_B == END)
+            ended_B = ended_B | (token_B == EOS)
             if t + 1 == length or ended_B.all():
                 return
             logits_BV = reader.next(token_B)
 
     @torch.no_grad()
-    def search(self, memory: Memory, n: int, *, beam: int = 1, length_penalty: float = 0.0, length: int | None = None) -> Tensor:
+    def search(self, memory: EncoderOutput, n: int, *, beam: int = 1, length_penalty: float = 0.0, length: int | None = None) -> Tensor:
         """The best finished sequence that beam search finds for each of `n` rows of the memory, int64 (n, L).
 
         The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end
@@ -163,15 +163,15 @@ class Decoder(Model):
             raise UserError(f"length must be {self.context} or less for {self.title()}, not {length}")
         K, rows_B = beam, torch.arange(n, device=like.device)
         memory = {name: tensor.repeat_interleave(K, 0) for name, tensor in memory.items()}
-        state, token = self.start(memory, n * K), rows_B.new_full((n * K,), NOTHING)
-        x_BKL = rows_B.new_full((n, K, length), NOTHING)
+        state, token = self.start(memory, n * K), rows_B.new_full((n * K,), PAD)
+        x_BKL = rows_B.new_full((n, K, length), PAD)
         score_BK = torch.full((n, K), -math.inf, device=like.device, dtype=like.dtype)
         score_BK[:, 0] = 0  # of one hypothesis: all are alike
         best_B, found_BL = score_BK.new_full((n,), -math.inf), x_BKL[:, 0].clone()
         for t in range(length):
             logits, state = self.step(token, state, memory)
             log_p_BKW = self.log_p(logits).unflatten(0, (-1, K)) + score_BK[..., None]
-            end_BK = log_p_BKW[..., 0]  # END comes first of all that may be drawn
+            end_BK = log_p_BKW[..., 0]  # EOS comes first of all that may be drawn
             if t + 1 < length:
                 end_BK = end_BK.masked_fill(end_BK < log_p_BKW.flatten(1).topk(K, dim=1).values[:, -1:], -math.inf)
             value_B, k_B = (end_BK / penalty(t + 1, length_penalty)).max(1)
@@ -179,7 +179,7 @@ class Decoder(Model):
             improved_B = rows_B[better_B]
             best_B[improved_B] = value_B[better_B]
             found_BL[improved_B] = x_BKL[better_B, k_B[better_B]]
-            found_BL[improved_B, t] = END
+            found_BL[improved_B, t] = EOS
             if t + 1 == length:
                 break
             score_BK, flat_BK = log_p_BKW[..., 1:].flatten(1).topk(K, dim=1)
@@ -199,7 +199,7 @@ class Decoder(Model):
             if len(left_b) < len(rows_B):
                 memory = {name: tensor.unflatten(0, (-1, K))[left_b].flatten(0, 1) for name, tensor in memory.items()}
                 rows_B = rows_B[left_b]
-        return found_BL[:, : max(1, int((found_BL != NOTHING).sum(1).max()))]
+        return found_BL[:, : max(1, int((found_BL != PAD).sum(1).max()))]
 
     def _like(self) -> Tensor:
         """A tensor on the device and of the precision of the model."""
@@ -219,16 +219,16 @@ class Reader:
         cached: take steps; else the whole network runs over all tokens for each
     """
 
-    def __init__(self, decoder: Decoder, memory: Memory, n: int, *, cached: bool = True):
+    def __init__(self, decoder: Decoder, memory: EncoderOutput, n: int, *, cached: bool = True):
         self.decoder, self.memory, self.n, self.cached = decoder, memory, n, cached
-        self.read: list[Tensor] = []  # the inputs since the last start: NOTHING, then tokens
+        self.read: list[Tensor] = []  # the inputs since the last start: PAD, then tokens
         self.state = decoder.start(memory, n) if cached else {}
 
     def next(self, token_B: Tensor) -> Tensor:
         """Scores of what comes after `token_B`, the newest token, (n, V)."""
         limit = self.decoder.context
         if limit is not None and len(self.read) == limit:
-            again = [torch.full_like(token_B, NOTHING), *self.read[limit - limit // 2 + 1 :]] if limit > 1 else []
+            again = [torch.full_like(token_B, PAD), *self.read[limit - limit // 2 + 1 :]] if limit > 1 else []
             self.read, self.state = [], self.decoder.start(self.memory, self.n) if self.cached else {}
             for old_B in again:
                 self._step(old_B)
@@ -239,11 +239,11 @@ class Reader:
         if self.cached:
             logits_BV, self.state = self.decoder.step(token_B, self.state, self.memory)
             return logits_BV
-        x_BL = torch.stack([*self.read[1:], torch.full_like(token_B, NOTHING)], 1)  # what the last one is does not matter
+        x_BL = torch.stack([*self.read[1:], torch.full_like(token_B, PAD)], 1)  # what the last one is does not matter
         return self.decoder.logits(x_BL, self.memory)[:, -1]
 
 
-def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: float) -> Tensor:
+def filter_logits(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: float) -> Tensor:
     """log probabilities (B, W) at a temperature, of the likeliest tokens only; they sum to 1 again.
 
     Args:
@@ -254,9 +254,9 @@ def restricted(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p: f
 
     Example:
         >>> p = torch.tensor([[0.5, 0.25, 0.125, 0.125]], dtype=torch.float64)
-        >>> restricted(p.log(), 1.0, None, 0.75).exp().round(decimals=3).tolist()
+        >>> filter_logits(p.log(), 1.0, None, 0.75).exp().round(decimals=3).tolist()
         [[0.667, 0.333, 0.0, 0.0]]
-        >>> restricted(p.log(), 0.5, 2, 1.0).exp().tolist()
+        >>> filter_logits(p.log(), 0.5, 2, 1.0).exp().tolist()
         [[0.8, 0.2, 0.0, 0.0]]
     """
     W = log_p_BW.shape[-1]
@@ -299,13 +299,13 @@ class TokenModel(Decoder):
         memory = self.read(self.asked(given, len(x)))
         log_p_BLW = self.log_p(self.logits(x, memory))
         at_BL = (x - self.first).clamp(min=0)
-        return log_p_BLW.gather(-1, at_BL[..., None])[..., 0].masked_fill(x == NOTHING, 0)
+        return log_p_BLW.gather(-1, at_BL[..., None])[..., 0].masked_fill(x == PAD, 0)
 
     def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         """Exact log p(x | source) of x (B, L), int64, given sources (B, ...) where the model takes them, in nats, (B,)."""
         return self.conditionals(x, given=given).sum(1)
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of token i may depend on token j, bool (L, L)."""
         return torch.ones(self.tokens.length, self.tokens.length, dtype=torch.bool).tril(-1)
 
@@ -328,7 +328,7 @@ class TokenModel(Decoder):
         length: Size | None = None,
         sampler: Sampler = "cached",
     ) -> Tensor:
-        """Draw x, int64 (n, L): NOTHING after an end mark, as long as the longest.
+        """Draw x, int64 (n, L): PAD after an end mark, as long as the longest.
 
         Args:
             n: how many
@@ -348,7 +348,7 @@ class TokenModel(Decoder):
             if prompt.dim() > 1 and len(prompt) not in (1, n):
                 raise UserError(f"the prompt has {len(prompt)} rows for {n} examples: give as many, or one for all")
             beginning = prompt.expand(n, -1)
-            if (beginning <= END).any():
+            if (beginning <= EOS).any():
                 raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without an end mark or nothing")
             if beginning.shape[1] >= (length or self.tokens.length):
                 raise UserError(
@@ -402,13 +402,13 @@ def check_field(model: Model, name: str, values: Tensor) -> None:
         raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is an end mark (1), and nothing is 0")
     if name == "source" and values.shape[1] > kind.length:
         raise UserError(f"{title} was made for a source of at most {kind.length} tokens, not {values.shape[1]}: shorten it")
-    if name == "x" and kind.ends and len(values) and (longest := int((values != NOTHING).sum(1).max())) > kind.length:
+    if name == "x" and kind.ends and len(values) and (longest := int((values != PAD).sum(1).max())) > kind.length:
         raise UserError(f"{title} was made for x of at most {kind.length} tokens with their end mark, not {longest}: shorten it")
     if not ((values >= 0) & (values < kind.vocabulary)).all():
         bad = values[(values < 0) | (values >= kind.vocabulary)][0]
         raise UserError(f"{name} has token {bad}, outside the vocabulary of {kind.vocabulary}: they are 0 to {kind.vocabulary - 1}")
-    over_BL = values <= END
-    if ((over_BL[:, :-1]) & (values[:, 1:] != NOTHING)).any():
+    over_BL = values <= EOS
+    if ((over_BL[:, :-1]) & (values[:, 1:] != PAD)).any():
         raise UserError(f"{name} has tokens after its end: there must be nothing (0) behind an end mark (1), and within it neither")
-    if not kind.ends and (values == END).any():
+    if not kind.ends and (values == EOS).any():
         raise UserError(f"{name} has an end mark, but {title} was made for running text, which has none")

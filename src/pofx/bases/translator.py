@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from pofx.bases.token_model import Memory, TokenModel, check_options
+from pofx.bases.token_model import EncoderOutput, TokenModel, check_options
 from pofx.errors import UserError
 from pofx.kinds import Kind, Tokens
 from pofx.layers.recurrent import Recurrent
@@ -51,7 +51,7 @@ class RecurrentTranslator(Translator):
     recurrent: Recurrent
 
     @abstractmethod
-    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
+    def cell_inputs(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
         """What the decoder's cells are given as they predict each token of x, (B, L, I)."""
 
     def gates(self, x: Tensor, *, given: Tensor, layer: int = -1) -> dict[str, Tensor]:

@@ -103,7 +103,7 @@ def complete(
         "draws": draws,
         "known": what,
         "known_share": float(keep.mean()),
-        "each_draw_sees": getattr(model, "sees", None),
+        "each_draw_depends_on": getattr(model, "completion_context", None),
         "given": given,
         "seed": seed,
         **own,

@@ -25,7 +25,8 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     """Write samples, reconstructions and curves of losses into the run's samples folder, and say where they are.
 
     Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of a game also: whether the
-    critic was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code has parts with
+    discriminator was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code has parts
+    with
     names: what each of them does.
     """
     import numpy as np
@@ -157,7 +158,7 @@ def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
             elif name in ("watch.distance", "watch.real_distance"):
                 _add(far, {"real_distance": "of real rows"}.get(part, "of samples"), row["step"], value)
     panels = {
-        ("Is the critic right?", "share"): right,
+        ("Is the discriminator right?", "share"): right,
         ("Samples beside real rows", "share"): reached,
         ("Distance of samples to real rows", "sliced Wasserstein distance"): far,
         ("Norm of each player's gradient", "log10"): norms,

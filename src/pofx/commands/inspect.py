@@ -198,7 +198,7 @@ def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
 
 def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:
     """What each token of one text is called; nothing and the end mark in signs of their own."""
-    from pofx.kinds import END, NOTHING
+    from pofx.kinds import EOS, PAD
 
     names = run.tokenizer(field).names
-    return [{NOTHING: "", END: "<end>"}.get(token, names[token]) for token in x_1L[0].tolist()]
+    return [{PAD: "", EOS: "<end>"}.get(token, names[token]) for token in x_1L[0].tolist()]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Part = Literal["all", "train", "valid", "test"]
 PREPARATION = (
     *("binarize", "size", "channels", "label", "columns", "window", "stride", "stacked"),
-    *("source", "target", "tokens", "vocabulary", "length", "shared", "read"),
+    *("source", "target", "tokens", "vocabulary", "length", "shared", "spell"),
 )
 PERHAPS_DONE = ("binarize", "size", "channels", "label", "stacked")  # new data may be as wanted already: bits, of the right size
 
@@ -145,10 +145,10 @@ def _joined(pieces: list[Tensor]) -> Tensor:
     import torch
     from torch.nn.functional import pad
 
-    from pofx.kinds import NOTHING
+    from pofx.kinds import PAD
 
     width = max(piece.shape[-1] for piece in pieces) if pieces[0].dim() == 2 else 0
-    return torch.cat([pad(piece, (0, width - piece.shape[-1]), value=NOTHING) if piece.dim() == 2 else piece for piece in pieces])
+    return torch.cat([pad(piece, (0, width - piece.shape[-1]), value=PAD) if piece.dim() == 2 else piece for piece in pieces])
 
 
 def _rows(column: Column) -> np.ndarray:

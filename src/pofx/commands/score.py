@@ -198,7 +198,7 @@ def _rows_scored(
 
     from pofx.commands.progress import Counting
     from pofx.evaluate import log_probs
-    from pofx.kinds import NOTHING
+    from pofx.kinds import PAD
 
     given = "source" if "source" in model.inputs else None
     loaded = prepared(run, model, data, loading, also=("source",) if given else ())
@@ -209,7 +209,7 @@ def _rows_scored(
     counted = []
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // BLOCK)):
         x_BL = rows.read(some)["x"]
-        counted += (x_BL != NOTHING).sum(1).tolist()
+        counted += (x_BL != PAD).sum(1).tolist()
         items["text"] += [tokenizer.decode(x_L) for x_L in x_BL.tolist()]
     characters = np.array([len(text) for text in items["text"]])
     return items, values, np.array(counted), characters, {"data": loaded.record["spec"], "split": split}

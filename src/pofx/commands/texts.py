@@ -75,7 +75,7 @@ def encoded(
     Raises:
         UserError: names a line that is longer than the kind allows, or that has a character outside the vocabulary
     """
-    from pofx.kinds import END
+    from pofx.kinds import EOS
 
     found, unknown, several = [], dict[int, list[str]](), len(lines) > 1 or first > 1
     for number, line in enumerate(lines, first):
@@ -86,7 +86,7 @@ def encoded(
             tokens = tokenizer.encode(line)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        found.append([*tokens, END] if kind.ends else tokens)
+        found.append([*tokens, EOS] if kind.ends else tokens)
         if kind.ends and len(found[-1]) > kind.length:
             raise UserError(f"{where} has {len(found[-1])} tokens with its end mark, and {of} takes at most {kind.length}: shorten it")
     if unknown:
@@ -102,13 +102,13 @@ def encoded(
 
 
 def batch(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Sequences of tokens as one batch, int64 (B, L), with NOTHING behind the shorter ones."""
+    """Sequences of tokens as one batch, int64 (B, L), with PAD behind the shorter ones."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    from pofx.kinds import NOTHING
+    from pofx.kinds import PAD
 
-    return pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], batch_first=True, padding_value=NOTHING)
+    return pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], batch_first=True, padding_value=PAD)
 
 
 def write_texts(file: Path, texts: Sequence[str], rows: Sequence[dict[str, Any]], arrays: dict[str, Any]) -> None:

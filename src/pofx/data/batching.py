@@ -105,7 +105,7 @@ def _halved(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray
 
 
 def padding(lengths: Sequence[Tensor], batches: Sequence[Tensor]) -> float:
-    """The share of NOTHING in all numbers of `batches`.
+    """The share of PAD in all numbers of `batches`.
 
     Args:
         lengths: of each ragged field, int64 (rows,)

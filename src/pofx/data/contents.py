@@ -31,7 +31,7 @@ class Contents:
         problems: by file name
         shuffled: whether train comes in no particular order, so that by custom its end is the validation split
         names: part -> what each row is called: the file that it is from, or the time of a step
-        things: what each row of "all" shows, numbered from 0, where several rows show one thing: no split has what another has
+        groups: what each row of "all" shows, numbered from 0, where several rows show one thing: no split has what another has
         columns: of a table, those that make x
         pack: the folder that the arrays are memory-mapped from, if they are packed
         tokenizers: field of text -> what made it into tokens
@@ -46,7 +46,7 @@ class Contents:
     shuffled: bool = False
     pack: Path | None = None
     names: dict[str, list[str]] = field(default_factory=dict)
-    things: list[int] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
     columns: tuple[str, ...] = ()
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     begins: dict[str, tuple[int, int]] = field(default_factory=dict)

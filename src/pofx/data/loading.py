@@ -17,7 +17,7 @@ from pofx.data.contents import PARTS, Contents
 from pofx.data.sequences import Ragged, Sequences
 from pofx.data.sources import arrays, digit_reading, hub, images, pairs, series, synthetic, tables, text
 from pofx.data.sources.series import TimeSeries
-from pofx.data.splitting import Rows, cut, few
+from pofx.data.splitting import Rows, cut, stratified_subset
 from pofx.data.tokenizer import Tokenizer
 from pofx.data.tokenizer import Tokens as TokenizerKind
 from pofx.errors import Uneven, UserError, nearest
@@ -45,7 +45,7 @@ def load(
     vocabulary: Size | None = None,
     length: Size | None = None,
     shared: bool = False,
-    read: digit_reading.Language | None = None,
+    spell: digit_reading.Language | None = None,
     valid: Fraction | None = None,
     test: Fraction | None = None,
     split_seed: Seed = 0,
@@ -97,7 +97,7 @@ def load(
         length: most tokens of an example of text, its end mark counted; by default, of each field, twice as many as
             the longest to train on has
         shared: source and target have one vocabulary
-        read: labels of grey pictures of digits are read aloud: x is the reading, character by character, and source is what is read. In
+        spell: labels of grey pictures of digits are spelled: x is the reading, character by character, and source is what is read. In
             english a picture, "seven"; in hangul 2 to 4 pictures in a row, drawn at random from those of their split, "삼백사십칠"
         valid: fraction of the rows (of train, where the source has splits) held out for validation; by default the source's own
             validation split, or as many rows as its test split has but at most a fifth, or a tenth
@@ -136,8 +136,8 @@ def load(
         contents.parts = {"all": {"x": whole.windows(window)}}
         chosen["columns"] = contents.columns or None  # named, so that new data for a model are read alike
         rows_of = {name: ("all", np.arange(first, end - window + 1, stride or 1)) for name, (first, end) in steps.items()}
-    aloud = None if read is None else digit_reading.Aloud(contents, read, spec, tokenizers or {})
-    single: dict[str, Kind] = dict(contents.fields if aloud is None else aloud.fields)
+    reading = None if spell is None else digit_reading.DigitReading(contents, spell, spec, tokenizers or {})
+    single: dict[str, Kind] = dict(contents.fields if reading is None else reading.fields)
     fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]
     levels = x.levels if isinstance(x, Image) else None
@@ -158,11 +158,11 @@ def load(
         rows_of = {"all": ("all", None)}
         if not (uncut and "all" in contents.parts):
             sizes = {part: len(held["x"]) for part, held in contents.parts.items()}
-            rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled, things=contents.things)
+            rows_of = cut(sizes, valid, test, split_seed, spec, shuffled=contents.shuffled, groups=contents.groups)
     splits = {}
     for name, (part, rows) in rows_of.items():
-        held: dict[str, Column] = {} if aloud is None else aloud.columns(part, rows, name, split_seed)
-        for field, kind in fields.items() if aloud is None else ():
+        held: dict[str, Column] = {} if reading is None else reading.columns(part, rows, name, split_seed)
+        for field, kind in fields.items() if reading is None else ():
             of_x = field in ("x", "x_labelled")
             how: dict[str, Any] = {"binarize": binarize if of_x else "none", "key": (split_seed, name)}
             stored, levels_of = contents.parts[part]["x" if of_x else field], levels if of_x else None
@@ -173,14 +173,14 @@ def load(
                 column = Column(single[field], stored, rows)
                 held[field] = synthetic.Stacked(column, kind, seed=split_seed, split=name, channels=stacked, **how)
             elif labelled is not None and name == "train" and field in ("x_labelled", "label"):
-                some = few(contents.parts[part]["label"], rows, labelled, split_seed, spec)
+                some = stratified_subset(contents.parts[part]["label"], rows, labelled, split_seed, spec)
                 held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
             else:
                 held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
         names = contents.names.get(part, []) if stacked is None and read != "hangul" else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
-    if aloud is not None:
-        contents.tokenizers = {"x": aloud.tokenizer}
+    if reading is not None:
+        contents.tokenizers = {"x": reading.tokenizer}
     elif contents.tokenizers:
         assert isinstance(x, Tokens)
         chosen |= {"tokens": contents.tokenizers["x"].kind, "length": max(text_lengths(fields).values(), default=None)}
@@ -193,14 +193,14 @@ def load(
         "sha256": contents.sha256,
         "sha256_of": contents.sha256_of,
         **({"steps": steps} if steps else {}),
-        **({"things": max(contents.things) + 1} if contents.things else {}),
+        **({"groups": max(contents.groups) + 1} if contents.groups else {}),
         **({"tokenizers": {name: tokenizer.sha256 for name, tokenizer in contents.tokenizers.items()}} if contents.tokenizers else {}),
     }
     return Data(fields, splits, record, contents.problems, contents.pack, contents.tokenizers, contents.begins)
 
 
 OPTIONS = options(load, load.__doc__)
-WHERE_SAID = ("window", "stride", "stacked", "labelled", "read", "source", "target", *text.OPTIONS)  # recorded only if they were chosen
+WHERE_SAID = ("window", "stride", "stacked", "labelled", "spell", "source", "target", *text.OPTIONS)  # recorded only if they were chosen
 SOURCE_OPTIONS = (
     "size",
     "channels",
@@ -236,7 +236,7 @@ def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = 
     data = load(record["spec"], tokenizers=tokenizers, lengths=text_lengths(fields), **options_of)
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
-    if data.record.get("things") != record.get("things"):
+    if data.record.get("groups") != record.get("groups"):
         raise UserError(f"{record['spec']} was cut row by row, and now pictures of one thing stay in one split: train anew")
     if data.record.get("tokenizers") != record.get("tokenizers"):
         raise UserError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pofx.data.columns import IN_MEMORY, Column
-from pofx.kinds import END, NOTHING, Tokens
+from pofx.kinds import EOS, PAD, Tokens
 from pofx.randomness import Noise
 
 
@@ -36,7 +36,7 @@ class Ragged:
 
 
 class Sequences(Column):
-    """A column of sequences of tokens. Batches are int64 (B, L): each sequence, its end mark, and NOTHING up to the longest of the batch.
+    """A column of sequences of tokens. Batches are int64 (B, L): each sequence, its end mark, and PAD up to the longest of the batch.
 
     Args:
         kind: of the field
@@ -69,4 +69,4 @@ class Sequences(Column):
         width = int(self.lengths[rows].max()) if width is None else width
         places = begin + np.arange(width)
         found = self.flat[np.minimum(places, max(len(self.flat) - 1, 0))].astype(np.int64) if len(self.flat) else np.zeros_like(places)
-        return torch.from_numpy(np.where(places < end, found, np.where(places == end, END, NOTHING)))
+        return torch.from_numpy(np.where(places < end, found, np.where(places == end, EOS, PAD)))

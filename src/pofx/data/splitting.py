@@ -22,7 +22,7 @@ def cut(
     spec: str,
     *,
     shuffled: bool = False,
-    things: Sequence[int] = (),
+    groups: Sequence[int] = (),
 ) -> Rows:
     """The splits of a source whose parts have so many rows.
 
@@ -33,7 +33,7 @@ def cut(
         seed: of the draw of what is held out
         spec: for messages
         shuffled: whether the rows come in no particular order, so that nothing is drawn: the last ones are held out
-        things: what each row shows, numbered from 0, where several show one: those stay together, and fractions are of things
+        groups: what each row shows, numbered from 0, where several show one: those stay together, and fractions are of groups
 
     Raises:
         TooFewRows: a split would have none
@@ -47,7 +47,7 @@ def cut(
             raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: leave --{name} out")
     splits: Rows = {part: (part, None) for part in parts if part != "all"}
     part = "all" if "all" in parts else "train"
-    rows = np.arange(max(things) + 1 if things else parts[part])
+    rows = np.arange(max(groups) + 1 if groups else parts[part])
     sizes = {}
     if "test" not in parts:
         sizes["test"] = round(len(rows) * (test if test is not None else CUSTOMARY if part == "all" else 0))
@@ -60,14 +60,14 @@ def cut(
             raise UserError(f"{spec}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
-            what = "thing" if things else "row"
+            what = "group" if groups else "row"
             few = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
             raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
 
         def rows_of(drawn: np.ndarray) -> np.ndarray:
-            return np.flatnonzero(np.isin(things, drawn)) if things else np.sort(drawn)
+            return np.flatnonzero(np.isin(groups, drawn)) if groups else np.sort(drawn)
 
         splits["train"] = (part, rows_of(rows[:left]))
         for name in ("valid", "test"):
@@ -77,7 +77,7 @@ def cut(
     return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 
-def few(labels: np.ndarray, rows: np.ndarray | None, count: int, seed: int, spec: str) -> np.ndarray:
+def stratified_subset(labels: np.ndarray, rows: np.ndarray | None, count: int, seed: int, spec: str) -> np.ndarray:
     """The `count` of these rows whose labels may be known, as many of each class (one more of some, which are drawn), in order."""
     rows = np.arange(len(labels)) if rows is None else rows
     of = np.asarray(labels)[rows]

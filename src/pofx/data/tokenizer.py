@@ -21,11 +21,11 @@ import tokenizers
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING
+from pofx.kinds import EOS, PAD
 
 Tokens = Literal["characters", "words", "bpe"]
 
-OWN = ("<nothing>", "<end>")  # the names of the tokens NOTHING and END, which no text is made into
+OWN = ("<nothing>", "<end>")  # the names of the tokens PAD and EOS, which no text is made into
 UNKNOWN = "<unknown>"
 WORD = r"\w+(?:['’\-]\w+)*|\p{P}|[^\s\w\p{P}][^\s\p{L}\p{N}\p{P}]*"  # a word, a mark of punctuation, or a run of symbols, as emoji are
 LEFT, RIGHT, QUOTES = set("([{“„‚‘¿¡#$£@/"), set(".,!?;:%)]}”’…/"), set("\"'")  # lean on what follows, on what precedes, or on either
@@ -59,7 +59,7 @@ class Tokenizer:
         learned: of characters, all of them in order; else the record of the `tokenizers` package
 
     Attributes:
-        vocabulary: how many tokens there are, NOTHING (0) and END (1) among them
+        vocabulary: how many tokens there are, PAD (0) and EOS (1) among them
         names: what each token is called: its text, or as much of it as is text
 
     Example:
@@ -160,9 +160,9 @@ class Tokenizer:
         """The text of `tokens` up to the first end mark; what is no text, as half a character, is shown as U+FFFD."""
         kept = []
         for token in map(int, tokens):
-            if token == END:
+            if token == EOS:
                 break
-            if token != NOTHING:
+            if token != PAD:
                 kept.append(token)
         if self.kind == "bpe":
             return b"".join(self.bytes[token - len(OWN)] for token in kept).decode("utf-8", "replace")
@@ -171,7 +171,7 @@ class Tokenizer:
     def pieces(self, tokens: Iterable[int]) -> Iterator[str]:
         """What each token adds to the text, one at a time, as a stream shows it.
 
-        Where a character is of several tokens, the last one adds it and the others nothing. Neither do NOTHING and END add anything.
+        Where a character is of several tokens, the last one adds it and the others nothing. Neither do PAD and EOS add anything.
 
         Example:
             >>> tokenizer = Tokenizer.train("words", ["It's a (small) dog."], 20)
@@ -181,7 +181,7 @@ class Tokenizer:
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         before, opened = "(", set[str]()  # nothing has been written: no space, as after a bracket
         for token in map(int, tokens):
-            if token in (NOTHING, END):
+            if token in (PAD, EOS):
                 yield ""
             elif self.kind == "bpe":
                 yield utf8.decode(self.bytes[token - len(OWN)])

@@ -20,7 +20,7 @@ from pofx.errors import UserError
 from pofx.evaluate.likelihood import log_likelihood_of, log_probs
 from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.inference.sampling import known_options
-from pofx.kinds import NOTHING, Tokens
+from pofx.kinds import PAD, Tokens
 from pofx.model import Model, device_of, evaluating, require
 from pofx.options import check_value
 
@@ -127,7 +127,7 @@ def text_scores(
         values, options = log_probs(model, rows_of, rows=rows, given=given, **asked)
         log_p = log_likelihood_of(model, values, chosen, seed=asked.get("seed", 0), options=options, given=given, about=about)
         x = [rows_of.read(some)["x"] for some in np.array_split(chosen, -(-len(chosen) // BLOCK))]
-        counted, texts = np.concatenate([(x_BL != NOTHING).sum(1).numpy() for x_BL in x]), [x_L.numpy() for x_BL in x for x_L in x_BL]
+        counted, texts = np.concatenate([(x_BL != PAD).sum(1).numpy() for x_BL in x]), [x_L.numpy() for x_BL in x for x_L in x_BL]
         scores, protocol = [log_p], log_p.protocol
     given_it = " given source" if "source" in model.inputs else ""
     nats, error = ratio(-values, counted)
@@ -191,7 +191,7 @@ def translations(
     require(model, "translates")
     order = np.arange(len(rows))
     if isinstance(model.inputs["source"], Tokens):
-        lengths = np.concatenate([(split.read(some)["source"] != NOTHING).sum(1).numpy() for some in _cut(rows)])
+        lengths = np.concatenate([(split.read(some)["source"] != PAD).sum(1).numpy() for some in _cut(rows)])
         order = np.argsort(lengths, kind="stable")
     found: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
     done = 0
@@ -199,7 +199,7 @@ def translations(
         for places in _cut(order):
             x_BL = model.translate(split.read(rows[places])["source"].to(device_of(model)), **(options or {})).cpu()
             for place, x_L in zip(places.tolist(), x_BL, strict=True):
-                found[place] = x_L[x_L != NOTHING].numpy()
+                found[place] = x_L[x_L != PAD].numpy()
             done += len(places)
             if progress is not None:
                 progress(done, len(rows))
@@ -307,7 +307,7 @@ def reconstruction_match(
         for some in _cut(chosen):
             x_BL = split.read(some)["x"].to(device_of(model))
             same_BL = padded(model.decode(model.encode(x_BL)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
-            there_BL = x_BL != NOTHING
+            there_BL = x_BL != PAD
             places += ((same_BL & there_BL).sum(1) / there_BL.sum(1)).tolist()
             whole += (same_BL | ~there_BL).all(1).double().tolist()
     protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
@@ -318,8 +318,8 @@ def reconstruction_match(
 
 
 def padded(x_BL: Tensor, length: int) -> Tensor:
-    """`x` (B, L) with NOTHING behind it, as wide as `length` at least."""
-    return torch.nn.functional.pad(x_BL, (0, max(0, length - x_BL.shape[1])), value=NOTHING)
+    """`x` (B, L) with PAD behind it, as wide as `length` at least."""
+    return torch.nn.functional.pad(x_BL, (0, max(0, length - x_BL.shape[1])), value=PAD)
 
 
 def _cut(rows: np.ndarray) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from pofx.kinds.category import Category
 from pofx.kinds.image import Image
 from pofx.kinds.kind import Kind, kinds_in
 from pofx.kinds.series import Series
-from pofx.kinds.tokens import END, NOTHING, Tokens
+from pofx.kinds.tokens import EOS, PAD, Tokens
 from pofx.kinds.vector import Vector
 
-__all__ = ["END", "NOTHING", "Binary", "Category", "Image", "Kind", "Series", "Tokens", "Vector", "kinds_in"]
+__all__ = ["EOS", "PAD", "Binary", "Category", "Image", "Kind", "Series", "Tokens", "Vector", "kinds_in"]

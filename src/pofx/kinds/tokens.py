@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, _positive
 
-NOTHING, END = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
+PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
 
 
 @dataclass(frozen=True, repr=False)
 class Tokens(Kind):
     """Sequences of tokens: int64, shape (L,) with L at most `length`, the end mark counted.
 
-    Every vocabulary has two tokens of its own: NOTHING (0) fills a batch after the end of a sequence, and END (1) closes it. The
+    Every vocabulary has two tokens of its own: PAD (0) fills a batch after the end of a sequence, and EOS (1) closes it. The
     others are from 2 to `vocabulary` - 1. A sequence without an end mark is the beginning of one. Where `ends` is False there are no
     end marks at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
     these tokens.

@@ -37,28 +37,28 @@ def lstm_cell(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a scan, one after another, and what each place hears of the line before.
+    """The lines of a scan, one after another, and what each place takes in of the line before.
 
     Args:
         spans: of each line, its first position and the one after its last
-        taps: position p hears the state at p + tap of the line before, for each tap; its cell is the one at p
+        taps: position p takes in the state at p + tap of the line before, for each tap; its cell is the one at p
 
     Attributes:
         lines: of each line, its places
-        heard: of each line, for each tap, the places that hear one and the places they hear
-        kept: of each line, the places whose cell goes on and the places where it was
+        state_links: of each line, for each tap, the places that hear one and the places they hear
+        cell_links: of each line, the places whose cell goes on and the places where it was
 
     Example:
         >>> rows = Lines(((0, 3), (0, 3)), taps=(-1, 0))  # two rows of three pixels
-        >>> rows.heard[1]  # pixels 4 and 5 hear 0 and 1; 3, 4 and 5 hear 0, 1 and 2
+        >>> rows.state_links[1]  # pixels 4 and 5 hear 0 and 1; 3, 4 and 5 hear 0, 1 and 2
         ((slice(4, 6, None), slice(0, 2, None)), (slice(3, 6, None), slice(0, 3, None)))
     """
 
     spans: tuple[tuple[int, int], ...]
     taps: tuple[int, ...]
     lines: tuple[slice, ...] = field(init=False)
-    heard: tuple[tuple[tuple[slice, slice], ...], ...] = field(init=False)
-    kept: tuple[tuple[slice, slice], ...] = field(init=False)
+    state_links: tuple[tuple[tuple[slice, slice], ...], ...] = field(init=False)
+    cell_links: tuple[tuple[slice, slice], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         starts, T = [0], range(len(self.spans))
@@ -73,18 +73,18 @@ class Lines:
             return slice(to, to + length), slice(source, source + length)
 
         object.__setattr__(self, "lines", tuple(slice(starts[t], starts[t + 1]) for t in T))
-        object.__setattr__(self, "heard", tuple(tuple(link(t, tap) for tap in self.taps) for t in T))
-        object.__setattr__(self, "kept", tuple(link(t, 0) for t in T))
+        object.__setattr__(self, "state_links", tuple(tuple(link(t, tap) for tap in self.taps) for t in T))
+        object.__setattr__(self, "cell_links", tuple(link(t, 0) for t in T))
 
 
 def scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tensor) -> tuple[Tensor, ...]:
     """The states of convolutional LSTMs that go through a map line by line.
 
-    At each place the sums of the gates are `gates` + (the states that the place hears) W; then comes `lstm_cell`.
+    At each place the sums of the gates are `gates` + (the states that the place takes in) W; then comes `lstm_cell`.
 
     Args:
         gates: of each scan, what enters each place from below, S times (N, B, 4C)
-        W_SKG: from the states that a place hears, tap by tap, to its gates, (S, K C, 4C); beyond the ends of a line it hears zeros
+        W_SKG: from the states that a place takes in, tap by tap, to its gates, (S, K C, 4C); beyond the ends of a line it takes in zeros
         lines: of the scans
         places_SN: of each scan, which place of the map comes when, line after line, int64 (S, N)
 
@@ -110,7 +110,7 @@ def _scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tenso
 
 
 class _Scan(torch.autograd.Function):
-    """`scan` without a graph of its steps: gates, cells and heard states are kept, and W's gradient is one product after the way back.
+    """`scan` without a graph of its steps: gates, cells and taps_in states are kept, and W's gradient is one product after the way back.
 
     tanh(a) = 2 sigmoid(2a) - 1, so with the sums of the content doubled one sigmoid serves all four gates (torch's tanh takes ten times
     as long).
@@ -126,31 +126,31 @@ class _Scan(torch.autograd.Function):
         doubled[3 * C :] = 2
         gates *= doubled
         W2 = W * doubled
-        heard = gates.new_zeros(S, N, B, W.shape[1])
+        taps_in = gates.new_zeros(S, N, B, W.shape[1])
         h, c, tanh = (gates.new_empty(S, N, B, C) for _ in range(3))
         for t, line in enumerate(lines.lines):
             if t:
-                for k, (to, source) in enumerate(lines.heard[t]):
-                    heard[:, to, :, k * C : (k + 1) * C] = h[:, source]
+                for k, (to, source) in enumerate(lines.state_links[t]):
+                    taps_in[:, to, :, k * C : (k + 1) * C] = h[:, source]
                 sums = gates[:, line].flatten(1, 2)
-                torch.baddbmm(sums, heard[:, line].flatten(1, 2), W2, out=sums)
+                torch.baddbmm(sums, taps_in[:, line].flatten(1, 2), W2, out=sums)
             i, _, o, g = gates[:, line].sigmoid_().chunk(4, -1)
             g.mul_(2).sub_(1)
             torch.mul(i, g, out=c[:, line])
             if t:
-                to, source = lines.kept[t]
+                to, source = lines.cell_links[t]
                 c[:, to].addcmul_(gates[:, to, :, C : 2 * C], c[:, source])
             torch.mul(c[:, line], 2, out=tanh[:, line]).sigmoid_().mul_(2).sub_(1)
             torch.mul(o, tanh[:, line], out=h[:, line])
         back = places.argsort(1)
-        ctx.save_for_backward(places, back, gates, W, heard, c, tanh)
+        ctx.save_for_backward(places, back, gates, W, taps_in, c, tanh)
         ctx.lines = lines
         return tuple(h[s].index_select(0, back[s]) for s in range(S))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *dh_map: Tensor) -> tuple[Tensor | None, ...]:
-        places, back, gates, W, heard, c, tanh = ctx.saved_tensors
+        places, back, gates, W, taps_in, c, tanh = ctx.saved_tensors
         lines, (S, _, B, C) = ctx.lines, c.shape
         with torch.autocast(c.device.type, enabled=False):
             dh = torch.empty_like(c)  # gathers what later lines hear
@@ -173,18 +173,18 @@ class _Scan(torch.autograd.Function):
                 torch.mul(dc_i, g, out=di)
                 torch.addcmul(dc_i, di, g, value=-1, out=dg)  # dc i (1 - g^2)
                 di.addcmul_(di, i, value=-1)  # dc g i (1 - i)
-                to, source = lines.kept[t]
+                to, source = lines.cell_links[t]
                 if not t or to != line:
                     df.zero_()  # of the places whose cell began here
                 if not t:
                     break
                 f, df = gates[:, to, :, C : 2 * C], dgates[:, to, :, C : 2 * C]
-                kept = torch.mul(dc[:, to], f)
-                dc[:, source] += kept
-                torch.mul(kept, c[:, source], out=df)
+                carried = torch.mul(dc[:, to], f)
+                dc[:, source] += carried
+                torch.mul(carried, c[:, source], out=df)
                 df.addcmul_(df, f, value=-1)  # dc c_before f (1 - f)
                 dheard = torch.bmm(dgates[:, line].flatten(1, 2), WT).unflatten(1, (-1, B))
-                for k, (to, source) in enumerate(lines.heard[t]):
+                for k, (to, source) in enumerate(lines.state_links[t]):
                     dh[:, source] += dheard[:, to.start - line.start : to.stop - line.start, :, k * C : (k + 1) * C]
-            dW = torch.bmm(heard.flatten(1, 2).mT, dgates.flatten(1, 2))
+            dW = torch.bmm(taps_in.flatten(1, 2).mT, dgates.flatten(1, 2))
             return None, None, dW, *(dgates[s].index_select(0, back[s]) for s in range(S))

@@ -23,23 +23,23 @@ def groups(features: int, channels: int) -> Tensor:
     return torch.arange(features) * channels // features
 
 
-def field(shape: tuple[int, ...], sees: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def receptive_field(shape: tuple[int, ...], visible: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Whether number i of a picture (C, H, W) sees number j, bool (D, D), where channels are seen in order and pixels by a rule.
 
     Args:
         shape: of the picture
-        sees: from how far up and how far to the right a pixel lies to whether it is seen
+        visible: from how far up and how far to the right a pixel lies to whether it is seen
 
     Example:
-        >>> field((2, 1, 2), lambda up, right: right == -1).int().tolist()  # red red green green
+        >>> receptive_field((2, 1, 2), lambda up, right: right == -1).int().tolist()  # red red green green
         [[0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0]]
     """
     C, H, W = shape
     row, column = torch.arange(H * W) // W, torch.arange(H * W) % W
-    sees_PP = sees(row[:, None] - row, column - column[:, None])
+    visible_PP = visible(row[:, None] - row, column - column[:, None])
     own_PP, earlier_CC = torch.eye(H * W, dtype=torch.bool), torch.ones(C, C).tril(-1).bool()
-    sees_CPCP = sees_PP[:, None] | (earlier_CC[:, None, :, None] & own_PP[:, None])
-    return sees_CPCP.reshape(C * H * W, -1)
+    visible_CPCP = visible_PP[:, None] | (earlier_CC[:, None, :, None] & own_PP[:, None])
+    return visible_CPCP.reshape(C * H * W, -1)
 
 
 class MaskedConv2d(nn.Module):

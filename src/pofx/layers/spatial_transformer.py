@@ -57,7 +57,7 @@ def posed(x_BCHW: Tensor, p_B6: Tensor) -> Tensor:
     return F.grid_sample(x_BCHW, where, padding_mode="border", align_corners=False)
 
 
-def distorted(x_BCHW: Tensor, level: float, noise: Noise) -> Tensor:
+def random_affine(x_BCHW: Tensor, level: float, noise: Noise) -> Tensor:
     """Each picture in a pose of its own, drawn from N(0, level^2)."""
     return posed(x_BCHW, level * noise.normal(NUMBERS))
 

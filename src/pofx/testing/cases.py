@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from pofx.capabilities import CAPABILITIES
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Series, Tokens, Vector
+from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Series, Tokens, Vector
 from pofx.model import Model
 from pofx.plan import Batch, Part, Player
 from pofx.randomness import Noise, generator
@@ -131,11 +131,11 @@ def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
     if isinstance(kind, Category):
         return np.arange(rows) % kind.classes
     if isinstance(kind, Tokens):
-        tokens = numbers.integers(END + 1, kind.vocabulary, shape)
+        tokens = numbers.integers(EOS + 1, kind.vocabulary, shape)
         if kind.ends:  # of all lengths, and every eighth is a beginning without an end mark
             at = np.where(np.arange(rows) % 8 == 7, kind.length, numbers.integers(0, kind.length, rows))[:, None]
             place = np.arange(kind.length)
-            tokens = np.where(place < at, tokens, np.where(place == at, END, NOTHING))
+            tokens = np.where(place < at, tokens, np.where(place == at, EOS, PAD))
         return tokens
     if isinstance(kind, (Vector, Series)):
         return numbers.standard_normal(shape).astype(np.float32)
@@ -196,7 +196,7 @@ def stirred(model: Model) -> Model:
 def count(kind: Kind) -> int:
     """How many examples of this kind there are; 0 where they cannot be counted. Of tokens, a beginning without an end mark is one too."""
     if isinstance(kind, Tokens):
-        ordinary = kind.vocabulary - END - 1
+        ordinary = kind.vocabulary - EOS - 1
         return ordinary**kind.length + (sum(ordinary**t for t in range(kind.length)) if kind.ends else 0)
     return levels(kind) ** kind.size
 
@@ -210,9 +210,9 @@ def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
     """
     if isinstance(kind, Tokens):
         x_NL = torch.cartesian_prod(*[torch.arange(kind.vocabulary)] * kind.length).view(-1, kind.length)
-        ordinary_N, ended_N = (x_NL > END).sum(1), (x_NL == END).any(1)
+        ordinary_N, ended_N = (x_NL > EOS).sum(1), (x_NL == EOS).any(1)
         place = torch.arange(kind.length)
-        form_NL = torch.where(place < ordinary_N[:, None], x_NL, torch.where(place == ordinary_N[:, None], END, NOTHING))
+        form_NL = torch.where(place < ordinary_N[:, None], x_NL, torch.where(place == ordinary_N[:, None], EOS, PAD))
         return x_NL[(form_NL == x_NL).all(1) & ~(ended_N & (not kind.ends))]
     L = levels(kind)
     k_BD = torch.arange(L**kind.size)[:, None] // L ** torch.arange(kind.size) % L

@@ -10,8 +10,8 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from pofx.bases.token_model import before
-from pofx.kinds import END, NOTHING, Category, Kind, Tokens, Vector
+from pofx.bases.token_model import shift_right
+from pofx.kinds import EOS, PAD, Category, Kind, Tokens, Vector
 from pofx.options import options
 from pofx.randomness import generator
 from pofx.testing.cases import BATCH, TRAIN, Case, check, close, count, every, levels, number, refuses
@@ -67,17 +67,17 @@ def bound_stays_below(case: Case) -> None:
             assert 0.85 < total < 1.1, f"estimates of p(x) sum to {total:.4f} over all x, not to 1"
 
 
-@check(lambda case: hasattr(case.cls, "conditionals") and hasattr(case.cls, "depends"))
+@check(lambda case: hasattr(case.cls, "conditionals") and hasattr(case.cls, "dependency_matrix"))
 def conditionals_see_what_they_may(case: Case) -> None:
     """Changing number j changes the conditionals that may depend on it and no other, and together they are log_prob.
 
-    A model opts in with `conditionals(x)`: log p(x_i | what it sees) of each number of x, (B, D), and `depends()`: bool (D, D), whether
-    conditional i may depend on number j. One that takes labels has `conditionals(x, given=labels)`.
+    A model opts in with `conditionals(x)`: log p(x_i | what it sees) of each number of x, (B, D), and `dependency_matrix()`: bool (D, D),
+    whether conditional i may depend on number j. One that takes labels has `conditionals(x, given=labels)`.
     """
     model, x, given = case.trained(), case.first(TRAIN), case.given(TRAIN) | case.sources(TRAIN)
-    may, D, unused = model.depends(), case.x.size, list[tuple[int, int]]()
+    may, D, unused = model.dependency_matrix(), case.x.size, list[tuple[int, int]]()
     if isinstance(case.x, Tokens):  # beginnings without an end mark: behind one, there is nothing to be seen
-        x = torch.where(x <= END, END + 1 + (x + torch.arange(D)) % (case.x.vocabulary - END - 1), x)
+        x = torch.where(x <= EOS, EOS + 1 + (x + torch.arange(D)) % (case.x.vocabulary - EOS - 1), x)
     with torch.no_grad():
         before = model.conditionals(x, **given)
         assert before.shape == (TRAIN, D), f"conditionals have shape {tuple(before.shape)}, not {(TRAIN, D)}"
@@ -90,13 +90,15 @@ def conditionals_see_what_they_may(case: Case) -> None:
             assert not wrong, f"conditionals {wrong} change with number {j}, but may not depend on it"
             unused += [(i, j) for i in (may[:, j] & ~moved).nonzero().flatten().tolist()]
     # A rectifier that is shut for all these rows may hide a few
-    assert len(unused) <= 2 + int(may.sum()) // 20, f"depends() allows what never happens: number i depends on j for (i, j) in {unused[:9]}"
+    assert len(unused) <= 2 + int(may.sum()) // 20, (
+        f"dependency_matrix() allows what never happens: number i depends on j for (i, j) in {unused[:9]}"
+    )
 
 
 def _other(values: Tensor, kind: Kind) -> Tensor:
     """Other numbers of the same kind."""
     if isinstance(kind, Tokens):
-        return (values - END) % (kind.vocabulary - END - 1) + END + 1
+        return (values - EOS) % (kind.vocabulary - EOS - 1) + EOS + 1
     L = levels(kind)
     return ((values * (L - 1)).round() + 1) % L / (L - 1) if L else values.roll(1) + 1
 
@@ -176,9 +178,9 @@ def steps_equal_all_tokens_at_once(case: Case) -> None:
         with torch.no_grad():
             memory = model.read(case.sources(dtype=dtype).get("given", x))  # an autoencoder reads x
             whole_BLV, state = model.logits(x, memory), model.start(memory, BATCH)
-            for t, token_B in enumerate(before(x).unbind(1)):
+            for t, token_B in enumerate(shift_right(x).unbind(1)):
                 found_BV, state = model.step(token_B, state, memory)
-                there_B = x[:, t] != NOTHING
+                there_B = x[:, t] != PAD
                 close(found_BV[there_B], whole_BLV[there_B, t], f"the scores of token {t} in {dtype}", rtol=tolerance, atol=tolerance)
 
 
@@ -189,10 +191,10 @@ def padding(case: Case) -> None:
     with torch.no_grad():
         log_p = model.log_prob(x, **given)
         for row in range(BATCH):
-            alone = x[row, : int((x[row] != NOTHING).sum())][None]
+            alone = x[row, : int((x[row] != PAD).sum())][None]
             cut = {name: values[row : row + 1] for name, values in given.items()}
             if isinstance(case.kinds.get("source"), Tokens):
-                cut = {name: values[:, : int((values != NOTHING).sum())] for name, values in cut.items()}
+                cut = {name: values[:, : int((values != PAD).sum())] for name, values in cut.items()}
             close(model.log_prob(alone, **cut), log_p[row : row + 1], f"log_prob of row {row} without what is behind it")
 
 
@@ -200,7 +202,7 @@ def padding(case: Case) -> None:
 def wide_beams_are_exhaustive(case: Case) -> None:
     """A beam that drops no beginning finds the likeliest of all strings, by log p as it is and with a length penalty."""
     model, x = case.trained(), every(case.x)
-    x = x[(x == END).any(1)]
+    x = x[(x == EOS).any(1)]
     wide = case.x.vocabulary ** (case.x.length - 1)  # type: ignore[attr-defined]
     source = case.sources()["given"]
     with torch.no_grad():
@@ -208,7 +210,7 @@ def wide_beams_are_exhaustive(case: Case) -> None:
             found = model.translate(source, beam=wide, length_penalty=exponent)
             for row in range(BATCH):
                 log_p = model.log_prob(x, given=source[row : row + 1].expand(len(x), *source.shape[1:]))
-                best = x[(log_p / ((5 + (x != NOTHING).sum(1)) / 6) ** exponent).argmax()]
+                best = x[(log_p / ((5 + (x != PAD).sum(1)) / 6) ** exponent).argmax()]
                 assert torch.equal(found[row], best[: found.shape[1]]), (
                     f"row {row}, length penalty {exponent}: the beam found {found[row].tolist()}, the likeliest is {best.tolist()}"
                 )

@@ -11,7 +11,7 @@ import torch
 
 from pofx.capabilities import CAPABILITIES
 from pofx.errors import Lacks
-from pofx.kinds import END, NOTHING, Binary, Category, Image, Kind, Tokens
+from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Tokens
 from pofx.options import Range
 from pofx.run import describe
 from pofx.testing.cases import BATCH, Case, answers, check, halves, refuses
@@ -128,8 +128,8 @@ def outputs(case: Case) -> None:
             assert value.dtype == torch.int64, f"{name} gives {value.dtype}, not tokens"
             assert len(value) == BATCH, f"{name} gives {tuple(value.shape)} for {BATCH} rows"
             assert 0 < value.shape[1] <= case.x.length, f"{name} gives {tuple(value.shape)} for {case.x}"
-            over = value <= END
-            assert (value[:, 1:][over[:, :-1]] == NOTHING).all(), f"{name} goes on after an end mark: {value.tolist()}"
+            over = value <= EOS
+            assert (value[:, 1:][over[:, :-1]] == PAD).all(), f"{name} goes on after an end mark: {value.tolist()}"
             assert value.min() >= 0, f"{name} gives tokens below 0"
             assert value.max() < case.x.vocabulary, f"{name} gives tokens outside the vocabulary"
         elif name in ("decode", "generate", "sample", "complete"):

@@ -27,7 +27,7 @@ def batch_statistics(model: Model) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_rows", False) for module in model.modules())
 
 
-class Watched(Trainer):
+class Logged(Trainer):
     """A trainer that remembers the largest gradient of each parameter, and stops when a player moves what it does not own."""
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -64,7 +64,7 @@ def gradients(case: Case) -> None:
     """Every parameter gets a gradient from a player that owns it, in some stage, and none from another."""
     model = case.model()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trainer = Watched(model, case.data(), Training(steps=STEPS, batch_size=BATCH, device="cpu"))
+    trainer = Logged(model, case.data(), Training(steps=STEPS, batch_size=BATCH, device="cpu"))
     trainer.run()
     players = [player for stage in trainer.stages for player in stage.players]
     solved = {p for player in players if isinstance(player.optimizer, ClosedForm) for module in player.modules for p in module.parameters()}

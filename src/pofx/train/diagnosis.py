@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pofx.errors import Diverged, UserError
-from pofx.plan import Batch, Part, Player, Ratio, Watched
+from pofx.plan import Batch, Logged, Part, Player, Ratio
 from pofx.randomness import Noise
 from pofx.run import write_tensors
 
@@ -68,7 +68,7 @@ def diagnose(
 
 def tensors(part: Part) -> tuple[Tensor, ...]:
     """The tensors that a part of a loss holds."""
-    return tuple(part) if isinstance(part, (Watched, Ratio)) else (part,)
+    return tuple(part) if isinstance(part, (Logged, Ratio)) else (part,)
 
 
 def finite(tensor: Tensor) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from pofx.errors import UserError
 from pofx.kinds import Kind, Tokens
-from pofx.plan import Part, Ratio, Watched
+from pofx.plan import Logged, Part, Ratio
 from pofx.run import explained
 from pofx.train.strategy import Replicas
 
@@ -33,8 +33,8 @@ def losses(row: dict[str, Any]) -> dict[str, float]:
     """What each player minimises, from a row of metrics: its part called loss, or the only part that it has.
 
     Example:
-        >>> losses({"step": 20, "critic.real": 0.6, "critic.loss": 1.3, "generator.fooling": 0.7, "generator.gradient_norm": 2.0})
-        {'critic.loss': 1.3, 'generator.fooling': 0.7}
+        >>> losses({"step": 20, "discriminator.loss": 1.3, "generator.adversarial": 0.7, "generator.gradient_norm": 2.0})
+        {'discriminator.loss': 1.3, 'generator.adversarial': 0.7}
     """
     parts: dict[str, list[str]] = {}
     for name in row:
@@ -61,8 +61,8 @@ class Totals:
     def add(self, parts: dict[str, Part]) -> None:
         """Add what a loss gave for one batch."""
         for name, part in parts.items():
-            values = part.total if isinstance(part, Ratio) else part.values if isinstance(part, Watched) else part
-            entry = self.sums.setdefault((name, isinstance(part, Watched)), [0.0, 0.0])
+            values = part.total if isinstance(part, Ratio) else part.values if isinstance(part, Logged) else part
+            entry = self.sums.setdefault((name, isinstance(part, Logged)), [0.0, 0.0])
             entry[0] += values.sum(dtype=torch.float64).item()
             entry[1] += part.counted.sum().item() if isinstance(part, Ratio) else len(values)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pofx.errors import Diverged, UserError
 from pofx.model import Model
-from pofx.plan import Batch, ClosedForm, Part, Player, Ratio, Watched, solved
+from pofx.plan import Batch, ClosedForm, Logged, Part, Player, Ratio, solved
 from pofx.randomness import Noise
 from pofx.run import seeded, write_tensors
 from pofx.train.averaging import Recent, averageable, swapped
@@ -227,7 +227,7 @@ class Trainer:
         with self._precision():
             parts = player.loss(batch, noise())
         means = {name: self._mean(f"{player.name}.{name}", part, total) for name, part in parts.items()}
-        moving = [means[name] for name, part in parts.items() if not isinstance(part, Watched)]
+        moving = [means[name] for name, part in parts.items() if not isinstance(part, Logged)]
         loss = sum(moving[1:], moving[0])
         loss.backward()
         gradients = optimizer.gradients()
@@ -256,7 +256,7 @@ class Trainer:
             count = part.counted.sum().to(part.total.dtype)
             self.replicas.sum([count])
             return part.total.sum() / count
-        values, mine = part.values.detach() if isinstance(part, Watched) else part, self.replicas.cut(total)
+        values, mine = part.values.detach() if isinstance(part, Logged) else part, self.replicas.cut(total)
         if values.shape != (mine.stop - mine.start,):
             raise UserError(
                 f"loss part {name} has shape {tuple(values.shape)}: give one number an example, ({mine.stop - mine.start},), not their mean"

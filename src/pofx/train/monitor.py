@@ -39,7 +39,7 @@ HAD = 0.2  # of the coverage of real rows: what it must have been to fall
 ALIKE = 0.2  # of the data's spread: samples that differ less are nearly the same
 LATE = 1 / 3  # of all steps: until then samples that are alike may just not have been pushed apart yet
 PRECISE, HALF = 0.9, 0.5  # share of samples that are near real rows, and of the coverage of real rows: good samples of a part of the data
-RIGHT = 0.98  # share of examples that a critic is right on who wins outright
+RIGHT = 0.98  # share of examples that a discriminator is right on who wins outright
 LONG = 0.1  # of all steps: being right for less, or coverage that rests for less, is normal
 FAINT, GONE = 1e-2, 1e-3  # of the early norm of a player's gradient
 
@@ -283,7 +283,7 @@ class History:
                     else f"coverage is {coverage:.2g} and has not risen since step {at}"
                 )
                 yield (
-                    "critic",
+                    "discriminator",
                     f"player {player} wins outright: it has been right on {RIGHT:.0%} of examples or more since step {since}, and {why}",
                 )
 
@@ -293,7 +293,7 @@ def remedies(model: Model, cause: str, lr: float | None = None) -> str:
 
     Args:
         model: whose hyper-parameters are read
-        cause: alike, fell, missing, critic or vanishing
+        cause: alike, fell, missing, discriminator or vanishing
         lr: the learning rate that was asked for in place of the players' own
 
     Example:
@@ -303,9 +303,9 @@ def remedies(model: Model, cause: str, lr: float | None = None) -> str:
         'Train again with one of: --packing 2, --minibatch-std, --spectral-norm'
     """
     config = model.config
-    steps, slower = config.get("critic_steps", 1), f"--lr-critic {config.get('lr_critic', 0) / 2:g}"
+    steps, slower = config.get("discriminator_steps", 1), f"--lr-discriminator {config.get('lr_discriminator', 0) / 2:g}"
     if lr is not None:  # which overrides every player's own
-        rates = {name: lr / 2 if name == "lr_critic" else lr for name in config if name.startswith("lr_")}
+        rates = {name: lr / 2 if name == "lr_discriminator" else lr for name in config if name.startswith("lr_")}
         flags = [f"--{name.replace('_', '-')} {rate:g}" for name, rate in rates.items()]
         slower = f"{' '.join(flags)} in place of --lr"
     options: dict[str, tuple[Callable[[Any], bool], str]] = {  # where it helps, and how it is written
@@ -315,13 +315,13 @@ def remedies(model: Model, cause: str, lr: float | None = None) -> str:
         "penalty": (lambda value: value == "none", "--penalty r1"),
         "spectral_norm": (lambda value: value is False, "--spectral-norm"),
         "smoothing": (lambda value: value == 0 and config.get("loss") in ("minimax", "non_saturating"), "--smoothing 0.1"),
-        "critic_steps": (lambda value: value > 1, f"--critic-steps {steps // 2}"),
-        "lr_critic": (lambda value: True, slower),
+        "discriminator_steps": (lambda value: value > 1, f"--discriminator-steps {steps // 2}"),
+        "lr_discriminator": (lambda value: True, slower),
     }
     against = {
         **dict.fromkeys(("alike", "fell", "missing"), ("packing", "minibatch_std", "penalty", "spectral_norm")),
-        "critic": ("loss", "penalty", "spectral_norm", "smoothing", "critic_steps", "lr_critic"),
-        "vanishing": ("loss", "penalty", "spectral_norm", "critic_steps", "lr_critic"),
+        "discriminator": ("loss", "penalty", "spectral_norm", "smoothing", "discriminator_steps", "lr_discriminator"),
+        "vanishing": ("loss", "penalty", "spectral_norm", "discriminator_steps", "lr_discriminator"),
     }
     found = [options[name][1] for name in against[cause] if name in config and options[name][0](config[name])]
     return f"Train again with one of: {', '.join(found)}" if found else "Train again with a lower --lr"

@@ -1,4 +1,4 @@
-"""Labels read aloud: a picture of a digit and its English word, or digits in a row and their number in Korean."""
+"""Digit reading: labels spelled: a picture of a digit and its English word, or digits in a row and their number in Korean."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def hangul(number: int) -> str:
     return "".join(("" if digit == 1 and place else DIGITS[digit]) + place for digit, place in zip(digits, PLACES, strict=True) if digit)
 
 
-class Aloud:
-    """Labelled pictures of digits, to be read aloud.
+class DigitReading:
+    """Labelled pictures of digits, to be spelled.
 
     Fields: x, the reading by characters; source, the picture or pictures; context, what of the source decides the reading.
 
@@ -78,7 +78,7 @@ class Aloud:
 
     Example:
         >>> from pofx.data import load
-        >>> data = load("digits", read="hangul")
+        >>> data = load("digits", spell="hangul")
         >>> data.fields["source"], data.fields["x"].vocabulary, data.fields["x"].length
         (Image(channels=1, height=8, width=32, levels=17), 14, 8)
         >>> row = data.splits["test"].read([0])
@@ -92,10 +92,10 @@ class Aloud:
         digits = named or (isinstance(label, Category) and label.classes == 10 and not label.names)
         if not isinstance(picture, Image) or picture.channels != 1 or not digits:
             have = ", ".join(f"{name}: {kind}" for name, kind in contents.fields.items())
-            raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are read aloud: leave --read out")
+            raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are spelled: leave --spell out")
         name = Path(spec).name
         if name in hub.KNOWN and name not in SETS:
-            raise UserError(f"{spec} has no pictures of digits, and only digits are read aloud: leave --read out")
+            raise UserError(f"{spec} has no pictures of digits, and only digits are spelled: leave --spell out")
         if name not in SETS and not named:
             contents.problems.append("its labels have no names: 0 to 9 are taken for the digits that the pictures show")
         self.contents, self.language, self.spec = contents, language, spec

@@ -148,8 +148,8 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
     if len(kept["all"]) < len(pictures):
         parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in kept["all"]] for of in ("texts", "numbers")))}
     names, known = [pictures[row].name for row in kept["all"]], dict[tuple[str, str], int]()
-    things = [known.setdefault((Path(name).stem, text), len(known)) for name, text in zip(names, parts["x"].texts, strict=True)]
-    contents = tokenised({"all": parts}, str(path), chosen, problems, things if len(known) < len(things) else ())
+    groups = [known.setdefault((Path(name).stem, text), len(known)) for name, text in zip(names, parts["x"].texts, strict=True)]
+    contents = tokenised({"all": parts}, str(path), chosen, problems, groups if len(known) < len(groups) else ())
     contents.add("source", kind, x)
     contents.names = {"all": names}
     return contents

@@ -95,7 +95,7 @@ def left_out(path: Path, lines: list[int], why: str = "blank") -> str:
 
 
 def tokenised(
-    parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str, Any], problems: list[str], things: Sequence[int] = ()
+    parts: dict[str, dict[str, Lines]], source: str, chosen: dict[str, Any], problems: list[str], groups: Sequence[int] = ()
 ) -> Contents:
     """Examples made into tokens.
 
@@ -105,15 +105,15 @@ def tokenised(
         chosen: `OPTIONS`; tokenizers, to use instead of new ones, and lengths that they go with; and how the splits are cut, for a
             tokenizer is learned from the text that is trained on (an alphabet from all there is)
         problems: that were met so far
-        things: as in `cut`
+        groups: as in `cut`
     """
     sizes = {part: len(fields["x"].texts) for part, fields in parts.items()}
     whole = chosen["uncut"] and "all" in sizes
     trained, rows = "all", None
     if not whole:
-        trained, rows = cut(sizes, chosen["valid"], chosen["test"], chosen["split_seed"], source, things=things)["train"]
+        trained, rows = cut(sizes, chosen["valid"], chosen["test"], chosen["split_seed"], source, groups=groups)["train"]
     names = list(parts[trained])
-    contents = Contents({}, {part: {} for part in parts}, problems=problems, things=list(things))
+    contents = Contents({}, {part: {} for part in parts}, problems=problems, groups=list(groups))
     if chosen["shared"] and len(names) == 1:
         raise UserError(f"{source}: --shared is for two sides of text, source and target: leave it out")
 

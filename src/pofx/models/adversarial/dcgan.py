@@ -23,18 +23,19 @@ SMALLEST = 4  # pixels of the smallest feature maps, and of the grid that featur
 
 
 class DCGAN(Adversarial):
-    """Deep convolutional GAN: a generator that doubles a small picture until it is x, and a critic that halves x, with batch normalisation.
+    """Deep convolutional GAN: a generator that doubles a small picture until it is x, and a discriminator that halves x, with batch
+    normalisation.
 
     The paper's rules: strided convolutions instead of pooling, transposed ones in the generator; batch normalisation everywhere but in the
-    generator's last layer and the critic's first; no hidden dense layer; ReLU in the generator and tanh at its end, LeakyReLU of slope 0.2
-    in the critic; weights from N(0, 0.02^2); Adam with rate 2e-4 and beta1 0.5. Pictures are halved, rounded up, until a side is 4 pixels
-    or less: 28, 32 and 64 pixels end as 4x4.
+    generator's last layer and the discriminator's first; no hidden dense layer; ReLU in the generator and tanh at its end, LeakyReLU of
+    slope 0.2 in the discriminator; weights from N(0, 0.02^2); Adam with rate 2e-4 and beta1 0.5. Pictures are halved, rounded up, until a
+    side is 4 pixels or less: 28, 32 and 64 pixels end as 4x4.
 
     In training, batch normalisation makes what is said of an example depend on the batch. A penalty is on the gradient of each
-    example's score in that example, which has no meaning there (Gulrajani et al., 2017, section 4), and spectral_norm bounds a critic that
-    batch normalisation would rescale (Miyato et al., 2018): with either, the critic is without it.
+    example's score in that example, which has no meaning there (Gulrajani et al., 2017, section 4), and spectral_norm bounds a
+    discriminator that batch normalisation would rescale (Miyato et al., 2018): with either, the discriminator is without it.
 
-    `encode` gives the critic's features (section 5.1): what its convolutional layers say, max-pooled to 4x4, in one vector.
+    `encode` gives the discriminator's features (section 5.1): what its convolutional layers say, max-pooled to 4x4, in one vector.
 
     References:
         Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford, Metz & Chintala, 2015),
@@ -46,19 +47,20 @@ class DCGAN(Adversarial):
         latent: numbers in z
         prior: of z: uniform on [-1, 1), as in the paper, or gaussian
         width: feature maps of the generator before its last layer, doubled at each halving before. The paper has 128
-        critic_width: feature maps of the critic's first layer, doubled at each halving; None: as many, so that the two mirror each other
+        discriminator_width: feature maps of the discriminator's first layer, doubled at each halving; None: as many, so that the two mirror
+            each other
         loss: minimax; non_saturating; hinge; least_squares; wasserstein (with a penalty)
-        critic_steps: moves of the critic for one of the generator
-        penalty: on the critic's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
+        discriminator_steps: moves of the discriminator for one of the generator
+        penalty: on the discriminator's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critic's affine maps by its largest singular value
-        minibatch_std: shows the critic how much the examples of a batch differ
+        spectral_norm: divides each of the discriminator's affine maps by its largest singular value
+        minibatch_std: shows the discriminator how much the examples of a batch differ
         packing: so many x are judged together, by one score
-        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
+        discriminator_augment: standard deviation of the pose in which the discriminator sees each picture, real or generated
         smoothing: real x count as real with 1 - smoothing only
-        pool: so many generated x are kept, and half of those that the critic sees are old ones
+        pool: so many generated x are kept, and half of those that the discriminator sees are old ones
         lr_generator: learning rate of the generator
-        lr_critic: learning rate of the critic
+        lr_discriminator: learning rate of the discriminator
         beta1: decay of the mean gradient in both players' Adam
 
     Example:
@@ -69,10 +71,10 @@ class DCGAN(Adversarial):
 
     paper: ClassVar = ("Radford, Metz & Chintala", 2015, "1511.06434")
     small: ClassVar = {"latent": 3, "width": 2}
-    critic: Critic
+    discriminator: Discriminator
     without: ClassVar = {
         **Adversarial.without,
-        "decode": "the critic's features are no codes of the generator: generate makes x of a z from the prior",
+        "decode": "the discriminator's features are no codes of the generator: generate makes x of a z from the prior",
     }
 
     def __init__(
@@ -82,36 +84,38 @@ class DCGAN(Adversarial):
         latent: Size = 100,
         prior: Literal["uniform", "gaussian"] = "uniform",
         width: Size = 64,
-        critic_width: Size | None = None,
+        discriminator_width: Size | None = None,
         loss: LossName = "non_saturating",
-        critic_steps: Size = 1,
+        discriminator_steps: Size = 1,
         penalty: PenaltyName = "none",
         penalty_weight: NonNegative = 10.0,
         spectral_norm: bool = False,
         minibatch_std: bool = False,
         packing: Size = 1,
-        distortion: NonNegative = 0.0,
+        discriminator_augment: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         pool: Count = 0,
         lr_generator: Positive = 2e-4,
-        lr_critic: Positive = 2e-4,
+        lr_discriminator: Positive = 2e-4,
         beta1: Fraction = 0.5,
     ):
         super().__init__()
         sizes = halvings(x)
         maps = [width * 2**i for i in range(len(sizes) - 1)]  # after each halving
-        critic_maps = [(critic_width or width) * 2**i for i in range(len(sizes) - 1)]
+        discriminator_maps = [(discriminator_width or width) * 2**i for i in range(len(sizes) - 1)]
         normalised = penalty == "none" and not spectral_norm
         generator = Generator(latent, x.channels, maps[::-1], sizes[::-1])
-        critic = Critic(packed(x, packing).shape[0], critic_maps, sizes[-1], normalised=normalised, minibatch_std=minibatch_std)
+        discriminator = Discriminator(
+            packed(x, packing).shape[0], discriminator_maps, sizes[-1], normalised=normalised, minibatch_std=minibatch_std
+        )
         generator.apply(initialize)
-        critic.apply(initialize)
-        self.codes = Vector(sum(c * min(h, SMALLEST) * min(w, SMALLEST) for c, (h, w) in zip(critic_maps, sizes[1:], strict=True)))
-        self.play(x, Uniform(latent) if prior == "uniform" else Gaussian(latent), generator, critic)
+        discriminator.apply(initialize)
+        self.codes = Vector(sum(c * min(h, SMALLEST) * min(w, SMALLEST) for c, (h, w) in zip(discriminator_maps, sizes[1:], strict=True)))
+        self.play(x, Uniform(latent) if prior == "uniform" else Gaussian(latent), generator, discriminator)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The critic's features of x (B, C, H, W), (B, d); a critic of packed x is shown copies of each."""
-        layers = self.critic.features(torch.cat([x] * self.rules.packing, dim=1))
+        """The discriminator's features of x (B, C, H, W), (B, d); a discriminator of packed x is shown copies of each."""
+        layers = self.discriminator.features(torch.cat([x] * self.rules.packing, dim=1))
         grids = [F.adaptive_max_pool2d(h, [min(side, SMALLEST) for side in h.shape[2:]]) for h in layers]
         return torch.cat([h.flatten(1) for h in grids], dim=1).to(x.dtype)
 
@@ -142,7 +146,7 @@ class Generator(nn.Module):
         return (1 + self.layers(self.project(z_Bd))) / 2
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Pictures in [0, 1], (B, channels, H, W), to scores (B, 1).
 
     Args:

@@ -18,15 +18,17 @@ from pofx.randomness import Noise
 
 
 class GAN(Adversarial):
-    """Generative adversarial network: a generator G makes x of noise z, a critic D tells it from real x; they train against each other.
+    """Generative adversarial network: a generator G makes x of noise z, a discriminator D tells it from real x; they train against each
+    other.
 
     min_G max_D  V(D, G) = E_x log D(x) + E_z log(1 - D(G(z)))
 
-    For a given G the best critic is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. That is least,
+    For a given G the best discriminator is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. That is
+    least,
     - log 4, where q = p and D* = 1/2 everywhere.
 
-    With minibatch_std or packing above 1, what the critic says of an example depends on the batch; with batch_norm, in training, what the
-    generator makes of a code.
+    With minibatch_std or packing above 1, what the discriminator says of an example depends on the batch; with batch_norm, in training,
+    what the generator makes of a code.
 
     References:
         Generative Adversarial Networks (Goodfellow et al., 2014), arXiv 1406.2661
@@ -37,24 +39,24 @@ class GAN(Adversarial):
         x: pictures, bits or vectors
         latent: numbers in z
         prior: of z: gaussian, or uniform on [-1, 1)
-        body: mlp: the same activation everywhere; maxout: the paper's critic, maxout units, and its generator, ReLUs
-        hidden: units of each layer of the generator, and of an mlp critic
-        critic_hidden: units of each layer of the critic; None: `hidden` for mlp, (240, 240) for maxout
+        body: mlp: the same activation everywhere; maxout: the paper's discriminator, maxout units, and its generator, ReLUs
+        hidden: units of each layer of the generator, and of an mlp discriminator
+        discriminator_hidden: units of each layer of the discriminator; None: `hidden` for mlp, (240, 240) for maxout
         batch_norm: batch normalisation of the generator's hidden layers; not in the paper
-        dropout: in training a maxout critic drops a fifth of its inputs and half of its units, as in the paper; nothing to an mlp
+        dropout: in training a maxout discriminator drops a fifth of its inputs and half of its units, as in the paper; nothing to an mlp
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares;
             wasserstein, with a penalty or spectral_norm
-        critic_steps: moves of the critic for one of the generator
-        penalty: on the critic's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
+        discriminator_steps: moves of the discriminator for one of the generator
+        penalty: on the discriminator's gradient in x: none, wgan_gp (between real and generated x) or r1 (at real x)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critic's affine maps by its largest singular value
-        minibatch_std: shows the critic how much the examples of a batch differ
+        spectral_norm: divides each of the discriminator's affine maps by its largest singular value
+        minibatch_std: shows the discriminator how much the examples of a batch differ
         packing: so many x are judged together, by one score; batch_size is a multiple of it
-        distortion: standard deviation of the pose in which the critic sees each picture, real or generated
+        discriminator_augment: standard deviation of the pose in which the discriminator sees each picture, real or generated
         smoothing: real x count as real with 1 - smoothing only; below 0.5
-        pool: so many generated x are kept, and half of those that the critic sees are old ones
+        pool: so many generated x are kept, and half of those that the discriminator sees are old ones
         lr_generator: learning rate of the generator
-        lr_critic: learning rate of the critic
+        lr_discriminator: learning rate of the discriminator
         beta1: decay of the mean gradient in both players' Adam
 
     Example:
@@ -75,38 +77,38 @@ class GAN(Adversarial):
         prior: Literal["gaussian", "uniform"] = "gaussian",
         body: Literal["mlp", "maxout"] = "mlp",
         hidden: tuple[Size, ...] = (256, 256),
-        critic_hidden: tuple[Size, ...] | None = None,
+        discriminator_hidden: tuple[Size, ...] | None = None,
         batch_norm: bool = False,
         dropout: bool = True,
         loss: LossName = "non_saturating",
-        critic_steps: Size = 1,
+        discriminator_steps: Size = 1,
         penalty: PenaltyName = "none",
         penalty_weight: NonNegative = 10.0,
         spectral_norm: bool = False,
         minibatch_std: bool = False,
         packing: Size = 1,
-        distortion: NonNegative = 0.0,
+        discriminator_augment: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         pool: Count = 0,
         lr_generator: Positive = 2e-4,
-        lr_critic: Positive = 2e-4,
+        lr_discriminator: Positive = 2e-4,
         beta1: Fraction = 0.5,
     ):
         super().__init__()
         self.drops = dropout and body == "maxout"
-        seen = packed(x, packing)
+        packed_x = packed(x, packing)
         z = Uniform(latent) if prior == "uniform" else Gaussian(latent)
         if body == "maxout":
             generator = perceptron(latent, hidden, x.size, nn.ReLU(), batch_norm=batch_norm)
-            critic: nn.Module = MaxoutCritic(seen.size, critic_hidden or (240, 240), minibatch_std=minibatch_std)
+            discriminator: nn.Module = MaxoutDiscriminator(packed_x.size, discriminator_hidden or (240, 240), minibatch_std=minibatch_std)
         else:
             generator = perceptron(latent, hidden, x.size, nn.LeakyReLU(0.2), batch_norm=batch_norm)
-            critic = perceptron(seen.size, critic_hidden or hidden, 1, nn.LeakyReLU(0.2), minibatch_std=minibatch_std)
+            discriminator = perceptron(packed_x.size, discriminator_hidden or hidden, 1, nn.LeakyReLU(0.2), minibatch_std=minibatch_std)
         bounded = nn.Identity() if isinstance(x, Vector) else nn.Sigmoid()
-        self.play(x, z, nn.Sequential(*generator, bounded, nn.Unflatten(1, x.shape)), critic)
+        self.play(x, z, nn.Sequential(*generator, bounded, nn.Unflatten(1, x.shape)), discriminator)
 
-    def judged(self, x: Tensor, noise: Noise) -> Tensor:
-        return self.critic(x, noise) if self.drops else self.critic(x)
+    def packed_scores(self, x: Tensor, noise: Noise) -> Tensor:
+        return self.discriminator(x, noise) if self.drops else self.discriminator(x)
 
 
 def perceptron(
@@ -127,7 +129,7 @@ def perceptron(
     return nn.Sequential(*layers, *[MinibatchStd()] * minibatch_std, nn.Linear(last + minibatch_std, outputs))
 
 
-class MaxoutCritic(nn.Module):
+class MaxoutDiscriminator(nn.Module):
     """Maxout units, each the largest of K affine maps, with dropout of a fifth of the inputs and half of the units, as in the paper.
 
     References:

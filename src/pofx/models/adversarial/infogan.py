@@ -13,12 +13,12 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pofx.bases.gan import LOSSES, Adversarial, judgement
+from pofx.bases.gan import LOSSES, Adversarial, discriminator_loss
 from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Uniform
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
 from pofx.options import Count, Fraction, NonNegative, Positive, Range, Size
-from pofx.plan import Batch, Part, Watched
+from pofx.plan import Batch, Logged, Part
 from pofx.randomness import Noise
 
 LEAST = -5.0  # of the log standard deviations: a continuous code that is told exactly would have no bound
@@ -30,11 +30,12 @@ class InfoGAN(Adversarial):
     min_{G, Q} max_D  V(D, G) - lambda L_I(G, Q),    L_I(G, Q) = E_{c, x ~ G(noise, c)} log Q(c | x) + H(c)  <=  I(c; G(noise, c))
 
     The codes c1, c2, ... are independent: first the categorical ones, then the uniform ones, then the Gaussian ones. Q(c | x) is a product:
-    a softmax for each categorical code, a Gaussian for each other; it shares the critic's body. L_I is at most H(c), in nats, for a
-    categorical code. Both players lower their own loss minus lambda L_I: the critic's side moves D and Q, the generator's G.
+    a softmax for each categorical code, a Gaussian for each other; it shares the discriminator's body. L_I is at most H(c), in nats, for a
+    categorical code. Both players lower their own loss minus lambda L_I: the discriminator's side moves D and Q, the generator's G.
 
     The networks are those of the paper's MNIST experiment, with as many halvings of the picture as `hidden` has numbers. They normalise by
-    the statistics of a batch, the critic real and generated x apart; a bias before a normalisation would have no effect and is left out.
+    the statistics of a batch, the discriminator real and generated x apart; a bias before a normalisation would have no effect and is left
+    out.
 
     References:
         InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets (Chen et al., 2016),
@@ -50,19 +51,19 @@ class InfoGAN(Adversarial):
         latent: numbers of noise in z
         noise_std: standard deviation of the noise; beside much noise a code is a small part of z, and what x is most about is left to the
             noise (Mukherjee et al., 2019, take 0.1)
-        hidden: channels after each halving of the picture in the critic; the generator's in reverse
+        hidden: channels after each halving of the picture in the discriminator; the generator's in reverse
         dense: units of the dense layer of each network
         recognition: units of Q's own layer
         weight_categorical: lambda of the categorical codes
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
-        distortion: standard deviation of the pose in which the critic sees each picture, real or generated, so that
+        discriminator_augment: standard deviation of the pose in which the discriminator sees each picture, real or generated, so that
             codes are less about poses
         smoothing: real x count as real with 1 - smoothing only
         spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
             normalisation, which would rescale it
         lr_generator: learning rate of the generator
-        lr_critic: learning rate of critic and Q
+        lr_discriminator: learning rate of discriminator and Q
         beta1: decay of the mean gradient in both players' Adam
 
     Example:
@@ -77,7 +78,7 @@ class InfoGAN(Adversarial):
     small: ClassVar = {"categorical": (3, 2), "uniform": 1, "gaussian": 1, "latent": 3, "hidden": (2, 3), "dense": 6, "recognition": 5}
 
     prior: Joint
-    critic: Critic
+    discriminator: Discriminator
 
     def __init__(
         self,
@@ -94,11 +95,11 @@ class InfoGAN(Adversarial):
         weight_categorical: NonNegative = 1.0,
         weight_continuous: NonNegative = 0.1,
         loss: Literal["minimax", "non_saturating", "hinge", "least_squares"] = "non_saturating",
-        distortion: NonNegative = 0.0,
+        discriminator_augment: NonNegative = 0.0,
         smoothing: Fraction = 0.0,
         spectral_norm: bool = False,
         lr_generator: Positive = 1e-3,
-        lr_critic: Positive = 2e-4,
+        lr_discriminator: Positive = 2e-4,
         beta1: Fraction = 0.5,
     ):
         super().__init__()
@@ -122,39 +123,39 @@ class InfoGAN(Adversarial):
             x,
             Joint({"noise": Gaussian(latent, noise_std)} | self.c),
             generator(latent + self.codes.dims, x.shape, hidden, dense),
-            Critic(x.shape, hidden, dense, recognition, sum(map(outputs, codes)), normalised=not spectral_norm),
+            Discriminator(x.shape, hidden, dense, recognition, sum(map(outputs, codes)), normalised=not spectral_norm),
         )
 
     def bounded(self) -> list[nn.Module]:
-        return [self.critic.body, self.critic.score]  # Q may be as sure as it likes
+        return [self.discriminator.body, self.discriminator.score]  # Q may be as sure as it likes
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """The critic tells real x from generated ones, and Q tells the codes of the generated ones."""
+    def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
+        """The discriminator tells real x from generated ones, and Q tells the codes of the generated ones."""
         x, z_Bd = batch["x"], self.prior.draw(noise)
         with torch.no_grad():
             fake = self.generate(z_Bd)
-        real_B = self.scores(self.seen(x, noise), noise)
-        fake_B, q_BQ = self.critic.judge(self.seen(fake, noise), x.dtype)
-        return judgement(self.rules, real_B, fake_B) | {"information": -self.weighted(self.kept(z_Bd, q_BQ))}
+        real_B = self.scores(self.discriminator_augment(x, noise), noise)
+        fake_B, q_BQ = self.discriminator.score_and_recognise(self.discriminator_augment(fake, noise), x.dtype)
+        return discriminator_loss(self.rules, real_B, fake_B) | {"information": -self.weighted(self.mutual_information_bound(z_Bd, q_BQ))}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real, and its codes told; L_I of each code stands beside the entropy that bounds it."""
         z_Bd = self.prior.draw(noise)
-        fake_B, q_BQ = self.critic.judge(self.seen(self.generate(z_Bd), noise), noise.dtype)
-        information = self.kept(z_Bd, q_BQ)
-        parts: dict[str, Part] = {"fooling": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
+        fake_B, q_BQ = self.discriminator.score_and_recognise(self.discriminator_augment(self.generate(z_Bd), noise), noise.dtype)
+        information = self.mutual_information_bound(z_Bd, q_BQ)
+        parts: dict[str, Part] = {"adversarial": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
         for name, L_B in information.items():
-            parts |= {f"L_I_{name}": Watched(L_B), f"H_{name}": Watched(torch.full_like(L_B, entropy(self.c[name])))}
+            parts |= {f"L_I_{name}": Logged(L_B), f"H_{name}": Logged(torch.full_like(L_B, entropy(self.c[name])))}
         return parts
 
-    def kept(self, z_Bd: Tensor, q_BQ: Tensor) -> dict[str, Tensor]:
+    def mutual_information_bound(self, z_Bd: Tensor, q_BQ: Tensor) -> dict[str, Tensor]:
         """log Q(c | x) + H(c) of each code, in nats, name -> (B,), by what Q gives of x = G(z)."""
-        c, q = self.prior.split(z_Bd), self.told(q_BQ)
+        c, q = self.prior.split(z_Bd), self.recognition(q_BQ)
         return {name: log_q(code, c[name], q[name]) + entropy(code) for name, code in self.c.items()}
 
     def information(self, z: Tensor) -> dict[str, Tensor]:
         """log Q(c | G(z)) + H(c) of each code in z (B, d), in nats: name -> (B,). Their means over the prior are L_I."""
-        return self.kept(z, self.critic.judge(self.generator(z), z.dtype)[1])
+        return self.mutual_information_bound(z, self.discriminator.score_and_recognise(self.generator(z), z.dtype)[1])
 
     def weighted(self, information: dict[str, Tensor]) -> Tensor:
         """lambda L_I, (B,)."""
@@ -162,14 +163,14 @@ class InfoGAN(Adversarial):
         weights = [discrete if isinstance(code, Categorical) else continuous for code in self.c.values()]
         return torch.stack([weight * information[name] for weight, name in zip(weights, self.c, strict=True)]).sum(0)
 
-    def told(self, q_BQ: Tensor) -> dict[str, Tensor]:
+    def recognition(self, q_BQ: Tensor) -> dict[str, Tensor]:
         """What Q gives, by codes: K logits for a categorical one, mean and log standard deviation for each other."""
         return dict(zip(self.c, q_BQ.split([outputs(code) for code in self.c.values()], dim=1), strict=True))
 
     def encode(self, x: Tensor) -> Tensor:
         """The codes that Q tells of x (B, C, H, W): probabilities of the classes of each categorical code, means of the others, (B, d)."""
-        _, q_BQ = self.critic.judge(x, x.dtype)
-        q = self.told(q_BQ)
+        _, q_BQ = self.discriminator.score_and_recognise(x, x.dtype)
+        q = self.recognition(q_BQ)
         return torch.cat([q[name].softmax(1) if isinstance(code, Categorical) else q[name][:, :1] for name, code in self.c.items()], 1)
 
     def memberships(self, x: Tensor) -> Tensor:
@@ -199,7 +200,7 @@ def generator(inputs: int, shape: tuple[int, ...], hidden: tuple[int, ...], dens
     return nn.Sequential(*layers, nn.Sigmoid())
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """A body, and two heads on it: D's score, and what Q says of the codes.
 
     Args:
@@ -231,7 +232,7 @@ class Critic(nn.Module):
         """D's scores of x (B, C, H, W), (B, 1)."""
         return self.score(self.body(x))
 
-    def judge(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def score_and_recognise(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """D's scores of x, (B,), and what Q gives, (B, Q), in one pass over the body; both of `dtype`, whatever the layers computed in."""
         h_BU = self.body(x)
         return self.score(h_BU).squeeze(1).to(dtype), self.recognise(h_BU).to(dtype)

@@ -27,7 +27,7 @@ PosteriorName = Literal["deterministic", "gaussian", "universal"]
 class AAE(AdversarialAutoEncoder):
     """Adversarial autoencoder: an autoencoder whose codes, over all x, are distributed like a prior that need only be drawn from.
 
-    Each step has three phases: encoder and decoder restore x; a critic learns to tell draws from the prior p(z) from codes; and the
+    Each step has three phases: encoder and decoder restore x; a discriminator learns to tell draws from the prior p(z) from codes; and the
     encoder learns to have its codes taken for draws. In place of the VAE's KL(q(z | x) || p(z)) of each x, it is the aggregated posterior
     q(z) = E_x q(z | x) that comes to match p(z), by a game whose value is the Jensen-Shannon divergence of the two.
 
@@ -50,17 +50,17 @@ class AAE(AdversarialAutoEncoder):
         hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
             (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
         activation: of encoder and decoder; None: relu for mlp, silu for conv
-        critic_hidden: units of each layer of the critic
+        discriminator_hidden: units of each layer of the discriminator
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
-        loss: of critic and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
-        penalty: on the critic's gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
+        loss: of discriminator and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
+        penalty: on the discriminator's gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critic's affine maps by its largest singular value
+        spectral_norm: divides each of the discriminator's affine maps by its largest singular value
         smoothing: draws from the prior count as real with 1 - smoothing only
         lr: learning rate of the reconstruction phase
-        lr_critic: learning rate of the critic
-        lr_regularisation: learning rate of the encoder against the critic
-        beta1: decay of the mean gradient in the Adam of the critic, and of the encoder against it
+        lr_discriminator: learning rate of the discriminator
+        lr_regularisation: learning rate of the encoder against the discriminator
+        beta1: decay of the mean gradient in the Adam of the discriminator, and of the encoder against it
 
     Example:
         >>> aae = AAE(Image(1, 8, 8), latent=2, prior="swiss_roll")
@@ -73,7 +73,7 @@ class AAE(AdversarialAutoEncoder):
     """
 
     paper: ClassVar = ("Makhzani et al.", 2015, "1511.05644")
-    small: ClassVar = {"latent": 2, "hidden": (6,), "critic_hidden": (6,)}
+    small: ClassVar = {"latent": 2, "hidden": (6,), "discriminator_hidden": (6,)}
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class AAE(AdversarialAutoEncoder):
         body: Literal["mlp", "conv"] = "mlp",
         hidden: tuple[Size, ...] | None = None,
         activation: Activation | None = None,
-        critic_hidden: tuple[Size, ...] = (1000, 1000),
+        discriminator_hidden: tuple[Size, ...] = (1000, 1000),
         reconstruction: Reconstruction | None = None,
         loss: LossName = "non_saturating",
         penalty: PenaltyName = "none",
@@ -95,7 +95,7 @@ class AAE(AdversarialAutoEncoder):
         spectral_norm: bool = False,
         smoothing: Fraction = 0.0,
         lr: Positive = 1e-3,
-        lr_critic: Positive = 1e-3,
+        lr_discriminator: Positive = 1e-3,
         lr_regularisation: Positive = 1e-3,
         beta1: Fraction = 0.5,
     ):
@@ -107,7 +107,7 @@ class AAE(AdversarialAutoEncoder):
             hidden, activation = (1000, 1000) if hidden is None else hidden, activation or "relu"
         encoder = Posterior(x, body, p, posterior, noise, hidden, activation)
         decoder = bodies.decoder(x, body, latent, hidden=hidden, activation=activation)
-        self.play(x, p, encoder, decoder, {"code": perceptron(latent, *critic_hidden, 1)})
+        self.play(x, p, encoder, decoder, {"code": perceptron(latent, *discriminator_hidden, 1)})
 
     def prior_of(self, name: str, latent: int, components: int) -> Prior:
         """The prior of that name, of `latent` numbers."""

@@ -25,8 +25,8 @@ from pofx.randomness import Noise
 class ClusteringAAE(AdversarialAutoEncoder):
     """Adversarial autoencoder that clusters: x is made of a cluster y, one of K, and a style z; no label is seen.
 
-    p(y) = Cat(K), p(z) = N(0, 1), x = decoder(y, z). A critic of y makes the codes one-hot and all clusters as likely, one of z leaves no
-    more room beside them than a style takes.
+    p(y) = Cat(K), p(z) = N(0, 1), x = decoder(y, z). A discriminator of y makes the codes one-hot and all clusters as likely, one of z
+    leaves no more room beside them than a style takes.
 
     With `dimensions` n the decoder takes n numbers only, y W + z: the head of the cluster, a row of W, plus a style of n numbers. That is
     also the code: x is laid out in n dimensions, its clusters around their heads. Heads that are nearer to each other than `separation`
@@ -48,27 +48,27 @@ class ClusteringAAE(AdversarialAutoEncoder):
         body: of encoder and decoder: mlp, or conv for pictures
         hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
             (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
-        critic_hidden: units of each layer of each critic
+        discriminator_hidden: units of each layer of each discriminator
         batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
         pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
-        distortion: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        encoder_augment: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
         style_noise: standard deviation of the noise that is added in training to z, its pose excepted
         temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
-        loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
-        penalty: on the critics' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
+        loss: of discriminators and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
+        penalty: on the discriminators' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critics' affine maps by its largest singular value
+        spectral_norm: divides each of the discriminators' affine maps by its largest singular value
         smoothing: draws from the prior count as real with 1 - smoothing only
         lr: learning rate of the reconstruction phase
-        lr_critic: learning rate of the critics
-        lr_regularisation: learning rate of the encoder against the critics
-        beta1: decay of the mean gradient in the Adam of critics, and of the encoder against them
+        lr_discriminator: learning rate of the discriminators
+        lr_regularisation: learning rate of the encoder against the discriminators
+        beta1: decay of the mean gradient in the Adam of discriminators, and of the encoder against them
 
     Example:
         >>> import torch
-        >>> aae = ClusteringAAE(Image(1, 8, 8), clusters=3, dimensions=2, hidden=(16,), critic_hidden=(16,))
+        >>> aae = ClusteringAAE(Image(1, 8, 8), clusters=3, dimensions=2, hidden=(16,), discriminator_hidden=(16,))
         >>> x = torch.rand(5, 1, 8, 8)
         >>> aae.cluster(x).shape, aae.encode(x).shape, aae.prior.dims
         (torch.Size([5]), torch.Size([5, 2]), 5)
@@ -77,7 +77,7 @@ class ClusteringAAE(AdversarialAutoEncoder):
     encoder: LabelAndStyle
     prior: Joint
     paper: ClassVar = ("Makhzani et al.", 2015, "1511.05644")
-    small: ClassVar = {"clusters": 3, "latent": 2, "hidden": (8,), "critic_hidden": (6,)}
+    small: ClassVar = {"clusters": 3, "latent": 2, "hidden": (8,), "discriminator_hidden": (6,)}
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class ClusteringAAE(AdversarialAutoEncoder):
         separation: Positive = 8.0,
         body: Body = "mlp",
         hidden: tuple[Size, ...] | None = None,
-        critic_hidden: tuple[Size, ...] = (1000, 1000),
+        discriminator_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.0,
         pose: bool = False,
-        distortion: NonNegative = 0.0,
+        encoder_augment: NonNegative = 0.0,
         style_noise: NonNegative = 0.0,
         temperature: Positive | None = None,
         reconstruction: Reconstruction | None = None,
@@ -103,7 +103,7 @@ class ClusteringAAE(AdversarialAutoEncoder):
         spectral_norm: bool = False,
         smoothing: Fraction = 0.0,
         lr: Positive = 1e-3,
-        lr_critic: Positive = 1e-3,
+        lr_discriminator: Positive = 1e-3,
         lr_regularisation: Positive = 1e-3,
         beta1: Fraction = 0.5,
     ):
@@ -123,14 +123,14 @@ class ClusteringAAE(AdversarialAutoEncoder):
             Z,
             batch_norm=batch_norm,
             input_noise=input_noise,
-            distortion=distortion,
+            encoder_augment=encoder_augment,
             pose=pose,
             style_noise=style_noise,
             temperature=temperature,
         )
         decoder = mirrored(x, body, hidden, Z if dimensions else K + Z, pose=place(K, Z) if pose else None)
-        critics = {"y": perceptron(K, *critic_hidden, 1), "z": perceptron(Z, *critic_hidden, 1)}
-        self.play(x, Joint({"y": Categorical(K), "z": Gaussian(Z)}), encoder, decoder, critics, codes=dimensions)
+        discriminators = {"y": perceptron(K, *discriminator_hidden, 1), "z": perceptron(Z, *discriminator_hidden, 1)}
+        self.play(x, Joint({"y": Categorical(K), "z": Gaussian(Z)}), encoder, decoder, discriminators, codes=dimensions)
         self.heads = nn.Linear(K, Z, bias=False) if dimensions else None
         if self.heads is not None:  # about as far apart as they are to be
             nn.init.normal_(self.heads.weight, std=separation / math.sqrt(2 * Z))

@@ -18,15 +18,15 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Vector
 from pofx.layers.spatial_transformer import place
 from pofx.options import Fraction, NonNegative, Positive, Size
-from pofx.plan import Adam, Batch, Part, Player, Watched
+from pofx.plan import Adam, Batch, Logged, Part, Player
 from pofx.randomness import Noise
 
 
 class SemiSupervisedAAE(AdversarialAutoEncoder):
     """Semi-supervised adversarial autoencoder: x is made of a label y and a style z, and the encoder finds both, q(y | x) and q(z | x).
 
-    p(y) = Cat(C), p(z) = N(0, 1), x = decoder(y, z). A critic of y and one of z make E_x q(y | x) one-hot and E_x q(z | x) Gaussian, so
-    that z can hold no label; each step ends with the cross-entropy of q(y | x) on a batch of labelled x.
+    p(y) = Cat(C), p(z) = N(0, 1), x = decoder(y, z). A discriminator of y and one of z make E_x q(y | x) one-hot and E_x q(z | x) Gaussian,
+    so that z can hold no label; each step ends with the cross-entropy of q(y | x) on a batch of labelled x.
 
     x and label need not be paired: `label` is that of `x_labelled`, a smaller set (data with `--labelled`). With batch_norm, what the
     encoder makes of an example depends in training on its batch.
@@ -44,29 +44,29 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         body: of encoder and decoder: mlp, or conv for pictures
         hidden: units of each layer of the encoder (mlp), or channels after each halving of the picture and then units of a dense layer
             (conv), the decoder's in reverse; None: (1000, 1000) for mlp, (32, 64, 256) for conv
-        critic_hidden: units of each layer of each critic
+        discriminator_hidden: units of each layer of each discriminator
         batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
         pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
-        distortion: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        encoder_augment: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
         style_noise: standard deviation of the noise that is added in training to z, its pose excepted
         temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors
-        loss: of critics and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
-        penalty: on the critics' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
+        loss: of discriminators and encoder: minimax, non_saturating, hinge, least_squares or wasserstein (with a penalty)
+        penalty: on the discriminators' gradient: none, wgan_gp (between draws and codes) or r1 (at draws)
         penalty_weight: of the penalty
-        spectral_norm: divides each of the critics' affine maps by its largest singular value
+        spectral_norm: divides each of the discriminators' affine maps by its largest singular value
         smoothing: draws from the prior count as real with 1 - smoothing only
         lr: learning rate of the reconstruction phase
-        lr_critic: learning rate of the critics
-        lr_regularisation: learning rate of the encoder against the critics
+        lr_discriminator: learning rate of the discriminators
+        lr_regularisation: learning rate of the encoder against the discriminators
         lr_label: learning rate of the encoder on labels
-        beta1: decay of the mean gradient in the Adam of critics, and of the encoder against them
+        beta1: decay of the mean gradient in the Adam of discriminators, and of the encoder against them
 
     Example:
-        >>> aae = SemiSupervisedAAE(Image(1, 8, 8), Image(1, 8, 8), Category(10), latent=4, hidden=(16,), critic_hidden=(16,))
+        >>> aae = SemiSupervisedAAE(Image(1, 8, 8), Image(1, 8, 8), Category(10), latent=4, hidden=(16,), discriminator_hidden=(16,))
         >>> [player.name for player in aae.stages()[0].players]
-        ['reconstruction', 'critic', 'regularisation', 'label']
+        ['reconstruction', 'discriminator', 'regularisation', 'label']
         >>> x = torch.rand(5, 1, 8, 8)
         >>> aae.classify(x).shape, aae.encode(x).shape
         (torch.Size([5, 10]), torch.Size([5, 14]))
@@ -74,7 +74,7 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
 
     encoder: LabelAndStyle
     paper: ClassVar = ("Makhzani et al.", 2015, "1511.05644")
-    small: ClassVar = {"latent": 2, "hidden": (8,), "critic_hidden": (6,)}
+    small: ClassVar = {"latent": 2, "hidden": (8,), "discriminator_hidden": (6,)}
 
     def __init__(
         self,
@@ -85,11 +85,11 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         latent: Size = 10,
         body: Body = "mlp",
         hidden: tuple[Size, ...] | None = None,
-        critic_hidden: tuple[Size, ...] = (1000, 1000),
+        discriminator_hidden: tuple[Size, ...] = (1000, 1000),
         batch_norm: bool = False,
         input_noise: NonNegative = 0.3,
         pose: bool = False,
-        distortion: NonNegative = 0.0,
+        encoder_augment: NonNegative = 0.0,
         style_noise: NonNegative = 0.0,
         temperature: Positive | None = None,
         reconstruction: Reconstruction | None = None,
@@ -99,7 +99,7 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         spectral_norm: bool = False,
         smoothing: Fraction = 0.0,
         lr: Positive = 1e-3,
-        lr_critic: Positive = 1e-3,
+        lr_discriminator: Positive = 1e-3,
         lr_regularisation: Positive = 1e-3,
         lr_label: Positive = 1e-3,
         beta1: Fraction = 0.5,
@@ -116,14 +116,14 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
             latent,
             batch_norm=batch_norm,
             input_noise=input_noise,
-            distortion=distortion,
+            encoder_augment=encoder_augment,
             pose=pose,
             style_noise=style_noise,
             temperature=temperature,
         )
         decoder = mirrored(x, body, hidden, C + latent, pose=place(C, latent) if pose else None)
-        critics = {"y": perceptron(C, *critic_hidden, 1), "z": perceptron(latent, *critic_hidden, 1)}
-        self.play(x, Joint({"y": Categorical(C), "z": Gaussian(latent)}), encoder, decoder, critics)
+        discriminators = {"y": perceptron(C, *discriminator_hidden, 1), "z": perceptron(latent, *discriminator_hidden, 1)}
+        self.play(x, Joint({"y": Categorical(C), "z": Gaussian(latent)}), encoder, decoder, discriminators)
 
     def phases(self) -> list[Player]:
         return [*super().phases(), Player("label", [self.encoder], self.label_loss, Adam(self.config["lr_label"]))]
@@ -132,7 +132,7 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         """The cross-entropy of labelled x in nats; the error rate is watched."""
         l_BC, _ = self.encoder.logits(batch["x_labelled"], noise)
         wrong_B = l_BC.argmax(1) != batch["label"]
-        return {"cross_entropy": F.cross_entropy(l_BC, batch["label"], reduction="none"), "error": Watched(wrong_B.to(l_BC.dtype))}
+        return {"cross_entropy": F.cross_entropy(l_BC, batch["label"], reduction="none"), "error": Logged(wrong_B.to(l_BC.dtype))}
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits of the label of `x` (B, *shape), (B, classes)."""

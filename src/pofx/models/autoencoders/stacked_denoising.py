@@ -19,7 +19,7 @@ from pofx.kinds import Binary, Category, Image, Vector
 from pofx.layers.corruption import Corruption, Injector
 from pofx.model import Model
 from pofx.options import Dropout, NonNegative, Range, Size
-from pofx.plan import Batch, Part, Player, Stage, Watched
+from pofx.plan import Batch, Logged, Part, Player, Stage
 from pofx.randomness import Noise
 
 
@@ -109,7 +109,7 @@ class StackedDenoisingAutoEncoder(Model):
         logits_BC = self.classifier(h_BH)
         nll_B = F.cross_entropy(logits_BC, batch["label"], reduction="none")
         wrong_B = logits_BC.argmax(1) != batch["label"]
-        return {"cross_entropy": nll_B, "error": Watched(wrong_B.to(nll_B.dtype))}
+        return {"cross_entropy": nll_B, "error": Logged(wrong_B.to(nll_B.dtype))}
 
     def encode(self, x: Tensor) -> Tensor:
         """The top code of `x` (B, *shape), numbers in [0, 1], (B, hidden[-1])."""

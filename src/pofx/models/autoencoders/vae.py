@@ -18,7 +18,7 @@ from pofx.kinds import Binary, Image, Vector
 from pofx.layers.bodies import Activation, decoder, encoder
 from pofx.model import Model
 from pofx.options import Fraction, NonNegative, Positive, Size
-from pofx.plan import Batch, Part, Watched
+from pofx.plan import Batch, Logged, Part
 from pofx.randomness import Noise
 from pofx.randomness import generator as generator_of
 
@@ -113,7 +113,7 @@ class VAE(Model):
         log_px_BK = self.log_likelihood(x, z_BKZ, u_BK)
         if K > 1:
             bound_B = importance_weighted(log_px_BK, e_BKZ, z_BKZ, log_std_BZ)
-            return {"bound": -bound_B, "reconstruction": Watched(-log_px_BK.detach().mean(1)), "kl": Watched(kl_B.detach())}
+            return {"bound": -bound_B, "reconstruction": Logged(-log_px_BK.detach().mean(1)), "kl": Logged(kl_B.detach())}
         parts: dict[str, Part] = {"reconstruction": -log_px_BK.view(B), "kl": kl_B}
         if not self.plain:
             weight = self.beta * (min(1.0, noise.progress / self.kl_warmup) if self.kl_warmup else 1.0)

@@ -90,7 +90,8 @@ def _(a):
 
 @inlined
 def _lines(rows, width, like):
-    """Memory for (rows, width) numbers from the start of a cache line on: a vector that lies across two lines takes twice as long."""
+    """EncoderOutput for (rows, width) numbers from the start of a cache line on: a vector that lies across two lines takes twice as
+    long."""
     line = 64 // like.itemsize
     memory = np.empty(rows * width + line, like.dtype)
     start = -(memory.ctypes.data // like.itemsize) % line

@@ -52,7 +52,7 @@ class AR(Autoregressive):
         self.register_buffer("places_N", exists_DT.flatten().nonzero().flatten(), persistent=False)
         self.W_JN, self.b_JD = nn.Parameter(torch.zeros(K - 1, len(self.places_N))), nn.Parameter(torch.zeros(K - 1, D))
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         rank_D = torch.argsort(self.order)
         return (rank_D[:, None] > rank_D) & (rank_D[:, None] - rank_D <= self.tau)
 

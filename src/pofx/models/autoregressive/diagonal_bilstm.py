@@ -22,9 +22,9 @@ from pofx.options import Size
 class DiagonalBiLSTM(PixelRNN):
     """PixelRNN with diagonal bidirectional LSTMs: a pixel's distribution depends on all pixels before it.
 
-    One state hears those of the left and the upper neighbour, another one those of the right and the upper neighbour. Both go through the
-    picture diagonal by diagonal, whose pixels are computed at once; the one from the right is then shifted down by a row, where all that it
-    has seen is past.
+    One state depends on those of the left and the upper neighbour, another one those of the right and the upper neighbour. Both go through
+    the picture diagonal by diagonal, whose pixels are computed at once; the one from the right is then shifted down by a row, where all
+    that it has seen is past.
 
     References:
         Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner & Kavukcuoglu, 2016), arXiv 1601.06759

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pofx.bases.autoregressive import Autoregressive, Step
 from pofx.distributions.likelihoods import PixelName, pixel_likelihood
 from pofx.kinds import Binary, Category, Image
-from pofx.layers.masked import MaskedConv2d, Place, Window, field
+from pofx.layers.masked import MaskedConv2d, Place, Window, receptive_field
 from pofx.options import Size
 from pofx.plan import Adam, Player, Stage
 
@@ -27,7 +27,7 @@ class GatedPixelCNN(Autoregressive):
         v_k = conv(v) + bias of the class        v = tanh(v_k[0]) * sigmoid(v_k[1])
         h_k = conv(h) + conv1x1(v_k) + bias      h = h + conv1x1(tanh(h_k[0]) * sigmoid(h_k[1]))
 
-    There is no blind spot, unlike PixelCNN's: the field is a rectangle above and a line to the left (`depends`).
+    There is no blind spot, unlike PixelCNN's: the field is a rectangle above and a line to the left (`dependency_matrix`).
 
     References:
         Conditional Image Generation with PixelCNN Decoders (van den Oord et al., 2016), arXiv 1606.05328
@@ -107,17 +107,17 @@ class GatedPixelCNN(Autoregressive):
     def stages(self) -> list[Stage]:
         return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=3e-3))])]
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of number i depends on number j, bool (D, D): all before it in a square that grows with the layers.
 
         The first layer sees 3 rows up and 3 columns to either side, and each other a row and a column more.
         """
         radius = 2 + len(self.layers)
 
-        def sees(up: Tensor, right: Tensor) -> Tensor:
+        def visible(up: Tensor, right: Tensor) -> Tensor:
             return (right.abs() <= radius) & (up <= radius) & ((up > 0) | ((up == 0) & (right < 0)))
 
-        return field(self.shape, sees)
+        return receptive_field(self.shape, visible)
 
 
 class Layer(nn.Module):

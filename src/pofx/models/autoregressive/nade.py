@@ -53,7 +53,7 @@ class NADE(Autoregressive):
                 raise UserError(f"{self.title()}: order must name each of the {D} places from 0 to {D - 1} once: give a seed to draw one")
             self.order = torch.tensor(order)
         if order is not None:
-            self.sees = "what comes before it in the model's own order"
+            self.completion_context = "what comes before it in the model's own order"
         self.W_DH, self.c_H = nn.Parameter(torch.empty(D, H).uniform_(-1, 1) / D**0.5), nn.Parameter(torch.zeros(H))
         self.V_DH, self.b_D = nn.Parameter(torch.empty(D, H).uniform_(-1, 1) / H**0.5), nn.Parameter(torch.zeros(D))
 

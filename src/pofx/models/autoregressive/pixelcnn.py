@@ -15,7 +15,7 @@ from pofx.bases.autoregressive import Autoregressive, Step
 from pofx.distributions.likelihoods import PixelName, pixel_likelihood
 from pofx.kinds import Binary, Image
 from pofx.layers.bodies import ACTIVATIONS, Activation
-from pofx.layers.masked import MaskedConv2d, Place, Window, field
+from pofx.layers.masked import MaskedConv2d, Place, Window, receptive_field
 from pofx.options import Size
 from pofx.plan import Adam, Player, Stage
 
@@ -26,7 +26,7 @@ class PixelCNN(Autoregressive):
     The first convolution, 7x7, has mask A: a pixel does not see itself. Residual blocks with mask B follow. The features belong to the
     picture's channels in turn, so that green sees red, and blue sees both.
 
-    The masks leave a blind spot: pixels above and to the right that no chain of convolutions reaches (`depends`).
+    The masks leave a blind spot: pixels above and to the right that no chain of convolutions reaches (`dependency_matrix`).
 
     References:
         Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner & Kavukcuoglu, 2016), arXiv 1601.06759
@@ -101,7 +101,7 @@ class PixelCNN(Autoregressive):
     def stages(self) -> list[Stage]:
         return [Stage("train", [Player(self.title(), [self], self.loss, Adam(lr=3e-3))])]
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of number i depends on number j, bool (D, D): all that some chain of convolutions reaches.
 
         The first one reaches 3 rows up and 3 columns to either side, and each block a row or a column more. To the right it is 3 columns in
@@ -109,12 +109,12 @@ class PixelCNN(Autoregressive):
         """
         radius = 3 + len(self.blocks)
 
-        def sees(up: Tensor, right: Tensor) -> Tensor:
+        def visible(up: Tensor, right: Tensor) -> Tensor:
             past = (up == 0) & (right < 0)
             above = (up > 0) & (right <= up + 2)
             return (past | above) & (up <= radius) & (right.abs() <= radius)
 
-        return field(self.shape, sees)
+        return receptive_field(self.shape, visible)
 
 
 class Block(nn.Module):

@@ -1,7 +1,7 @@
 """PixelRNN with row LSTMs.
 
 Shapes: B examples, C channels, H height, W width, N = H W pixels in raster order, h units of a state, F = 2h features between layers,
-G = 4h sums of gates, k pixels of the row above that a state hears, r = k // 2.
+G = 4h sums of gates, k pixels of the row above that a state depends on, r = k // 2.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pofx.distributions.likelihoods import PixelName
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 from pofx.layers.conv_lstm import Lines, lstm_cell, scan
-from pofx.layers.masked import field
+from pofx.layers.masked import receptive_field
 from pofx.options import Range, Size
 
 
 class RowLSTM(PixelRNN):
-    """PixelRNN with row LSTMs: a pixel's state hears the k states nearest to it in the row above.
+    """PixelRNN with row LSTMs: a pixel's state depends on the k states nearest to it in the row above.
 
     The rows are computed from top to bottom, all pixels of one at once. A pixel depends on the triangle above it, which widens by
-    k // 2 pixels on each side with each row, and on what the convolutions add to it (`depends`).
+    k // 2 pixels on each side with each row, and on what the convolutions add to it (`dependency_matrix`).
 
     References:
         Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner & Kavukcuoglu, 2016), arXiv 1601.06759
@@ -64,19 +64,19 @@ class RowLSTM(PixelRNN):
         super().__init__(x, hidden, likelihood, components)
         self.network = Network(x.shape, [RowLayer(x.shape, hidden, kernel) for _ in range(layers)], hidden, self.likelihood.per_element)
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
         _, H, W = self.shape
 
-        def sees(up_NN: Tensor, right_NN: Tensor) -> Tensor:
+        def visible(up_NN: Tensor, right_NN: Tensor) -> Tensor:
             first_NN = (up_NN >= 0) & (up_NN <= 3) & (right_NN.abs() <= 3) & ((up_NN > 0) | (right_NN < 0))  # mask A, 7 x 7
-            sees_HWN = first_NN.view(H, W, -1)
+            visible_HWN = first_NN.view(H, W, -1)
             for layer in self.network.layers:
                 assert isinstance(layer, RowLayer)
-                sees_HWN = layer.sees(sees_HWN)
-            return sees_HWN.view(H * W, -1)
+                visible_HWN = layer.widen(visible_HWN)
+            return visible_HWN.view(H * W, -1)
 
-        return field(self.shape, sees)
+        return receptive_field(self.shape, visible)
 
 
 class RowLayer(Layer):
@@ -105,10 +105,10 @@ class RowLayer(Layer):
         (h_NBh,) = scan([gates_NBG], self.hear_1KG, self.lines, self.places_1N)
         return f_NBF + self.up(h_NBh)
 
-    def sees(self, sees_HWN: Tensor) -> Tensor:
+    def widen(self, visible_HWN: Tensor) -> Tensor:
         """Which pixels each place depends on after this layer, given which it depends on before, bool (H, W, N)."""
-        H, W = sees_HWN.shape[:2]
-        after_HWN = torch.stack([F.pad(sees_HWN, (0, 0, o, 0))[:, :W] for o in range(self.r + 1)]).any(0)
+        H, W = visible_HWN.shape[:2]
+        after_HWN = torch.stack([F.pad(visible_HWN, (0, 0, o, 0))[:, :W] for o in range(self.r + 1)]).any(0)
         for i in range(1, H):
             above_WN = F.pad(after_HWN[i - 1], (0, 0, self.r, self.r))
             after_HWN[i] |= above_WN.unfold(0, self.kernel, 1).any(-1)
@@ -124,7 +124,7 @@ class RowLayer(Layer):
         row = 0
 
         def finish() -> None:
-            """What the next row hears of the row that is now complete."""
+            """What the next row depends on of the row that is now complete."""
             torch.matmul(state_BWh.unfold(1, self.kernel, 1).mT.flatten(2), self.hear_1KG[0], out=heard_BWG)
             above_BWh.copy_(c_BWh)
 

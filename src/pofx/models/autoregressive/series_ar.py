@@ -107,9 +107,9 @@ class SeriesAR(AutoregressiveSeries):
         """Every tau + 1 steps in a row, (B, T - tau, K)."""
         return z_BTC.unfold(1, self.tau + 1, 1).transpose(2, 3).flatten(2)
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         step_D = torch.arange(len(self.order)) // self.shape[1]
-        return super().depends() & (step_D[:, None] - step_D <= self.tau)
+        return super().dependency_matrix() & (step_D[:, None] - step_D <= self.tau)
 
     def coefficients(self) -> tuple[Tensor, Tensor, Tensor]:
         """A (tau, C, C), c (C,) and the noise's covariance (C, C), in the units of x: x_t = c + sum_k A_k x_{t-k} + e_t."""

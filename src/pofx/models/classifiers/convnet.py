@@ -16,7 +16,7 @@ from pofx.kinds import Binary, Category, Image, Vector
 from pofx.layers.bodies import ChannelsLast
 from pofx.model import Model
 from pofx.options import Dropout, Size
-from pofx.plan import Batch, Part, Watched
+from pofx.plan import Batch, Logged, Part
 from pofx.randomness import Noise
 
 
@@ -88,4 +88,4 @@ class ConvNet(Model):
         logits_BK = self.last(h_BF).to(batch["x"].dtype)
         nll_B = F.cross_entropy(logits_BK, batch["label"], reduction="none")
         wrong_B = logits_BK.argmax(1) != batch["label"]
-        return {"cross_entropy": nll_B, "error": Watched(wrong_B.to(nll_B.dtype))}
+        return {"cross_entropy": nll_B, "error": Logged(wrong_B.to(nll_B.dtype))}

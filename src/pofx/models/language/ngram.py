@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pofx.bases.token_model import Memory, State, TokenModel
-from pofx.kinds import NOTHING, Tokens
+from pofx.bases.token_model import DecoderCache, EncoderOutput, TokenModel
+from pofx.kinds import PAD, Tokens
 from pofx.options import Size
 from pofx.plan import Batch, ClosedForm, Player, Stage, no_loss
 from pofx.randomness import Noise
@@ -69,7 +69,7 @@ class NGram(TokenModel):
     def __init__(self, x: Tokens, *, order: Size = 5, cells: Size = 2**24):
         super().__init__(x)
         self.order, V, C = order, x.vocabulary, order - 1
-        self.begin = [ABSENT] * (C - 1) + [NOTHING if x.ends else ABSENT] if C else []  # what is read before a row
+        self.begin = [ABSENT] * (C - 1) + [PAD if x.ends else ABSENT] if C else []  # what is read before a row
 
         def shorter(k: int) -> int:
             return sum(V**j for j in range(1, k))
@@ -83,8 +83,8 @@ class NGram(TokenModel):
         """The cells."""
         return self.counts.numel()
 
-    def depends(self) -> Tensor:
-        return super().depends().triu(1 - self.order)
+    def dependency_matrix(self) -> Tensor:
+        return super().dependency_matrix().triu(1 - self.order)
 
     # Cells
 
@@ -128,7 +128,7 @@ class NGram(TokenModel):
             p_NW = torch.where(c_N1 > 0, (c_NW + T_N1 * p_NW) / (c_N1 + T_N1), p_NW)
         return p_NW.log()
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         context_NC = self.contexts(x_BL).flatten(0, 1)
         logits_NV = self.counts.new_full((len(context_NC), self.tokens.vocabulary), -torch.inf)  # once: parts are put in their place
         at_once = max(1, AT_ONCE // self.tokens.vocabulary)
@@ -136,13 +136,13 @@ class NGram(TokenModel):
             part_NV[:, self.first :] = self.log_p_next(part_NC)
         return logits_NV.unflatten(0, x_BL.shape)
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         none_BC = torch.full((n, self.order - 1), ABSENT, device=self.counts.device)
         return {"context_BC": none_BC}
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         if not self.tokens.ends:
-            token_B = token_B.masked_fill(token_B == NOTHING, ABSENT)
+            token_B = token_B.masked_fill(token_B == PAD, ABSENT)
         context_BC = torch.cat([state["context_BC"], token_B[:, None]], 1)[:, 1:]
         return self.scores(self.log_p_next(context_BC)), {"context_BC": context_BC}
 
@@ -158,7 +158,7 @@ class NGram(TokenModel):
     def statistics(self, batch: Batch) -> dict[str, Tensor]:
         """How often an n-gram of at most n tokens was counted in each cell, int32 (M,)."""
         x_N = batch["x"].flatten()
-        context_NC, token_N = self.contexts(batch["x"]).flatten(0, 1)[x_N != NOTHING], x_N[x_N != NOTHING]
+        context_NC, token_N = self.contexts(batch["x"]).flatten(0, 1)[x_N != PAD], x_N[x_N != PAD]
         counts_M = torch.zeros(len(self.counts), dtype=torch.int32, device=x_N.device)
         for k in range(1, self.order + 1):
             reaches_N = self.reaches(context_NC, k)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pofx.bases.token_model import Memory, State, TokenModel, before
+from pofx.bases.token_model import DecoderCache, EncoderOutput, TokenModel, shift_right
 from pofx.errors import UserError
 from pofx.kinds import Tokens
 from pofx.layers.recurrent import Cell, Recurrent
@@ -72,15 +72,15 @@ class RecurrentLM(TokenModel):
         if tie:
             self.out.weight = self.embedding.weight
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        e_BLE = self.drop(self.embedding(before(x_BL)), noise)
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
+        e_BLE = self.drop(self.embedding(shift_right(x_BL)), noise)
         h_BLH, _ = self.recurrent(e_BLE, dropout=self.dropout, noise=noise)
         return self.out(self.drop(h_BLH, noise))
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         return self.recurrent.start(n, self.embedding.weight)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         h_BH, state = self.recurrent.step(self.embedding(token_B), state)
         return self.out(h_BH), state
 
@@ -91,4 +91,4 @@ class RecurrentLM(TokenModel):
             x: tokens
             layer: which, from 0; -1: the last
         """
-        return self.recurrent.gates(self.embedding(before(x)), layer=layer)
+        return self.recurrent.gates(self.embedding(shift_right(x)), layer=layer)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.bases.token_model import Memory, State, TokenModel, before
+from pofx.bases.token_model import DecoderCache, EncoderOutput, TokenModel, shift_right
 from pofx.kinds import Tokens
 from pofx.layers.transformer import Activation, Positions, Stack, Where, place
 from pofx.options import Dropout, Size
@@ -77,15 +77,15 @@ class TransformerLM(TokenModel):
 
     def embedded(self, x_BL: Tensor) -> Tensor:
         """What stands before each token, and where, (B, L, D)."""
-        return self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1])
+        return self.scale * self.embedding(shift_right(x_BL)) + self.positions(x_BL.shape[1])
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         return F.linear(self.stack(self.drop(self.embedded(x_BL), noise), noise=noise), self.embedding.weight)
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         return self.stack.start(n, self.embedding.weight)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         t = place(state)
         h_BD = self.scale * self.embedding.weight[token_B] + self.positions.at(t)
         return F.linear(self.stack.step(h_BD, t, state), self.embedding.weight), state
@@ -95,8 +95,8 @@ class TransformerLM(TokenModel):
         """What each layer's heads look at, "self 1" and so on, (B, N, L, L): the row of a token, over what stands before each."""
         return self.stack.weights(self.embedded(x))
 
-    def depends(self) -> Tensor:
-        return super().depends().triu(-self.reach)
+    def dependency_matrix(self) -> Tensor:
+        return super().dependency_matrix().triu(-self.reach)
 
     def stages(self) -> list[Stage]:
         adam = Adam(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, decays="matrices")

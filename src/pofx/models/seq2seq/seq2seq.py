@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pofx.bases.token_model import Memory, State, before
+from pofx.bases.token_model import DecoderCache, EncoderOutput, shift_right
 from pofx.bases.translator import RecurrentTranslator
-from pofx.kinds import NOTHING, Tokens
+from pofx.kinds import PAD, Tokens
 from pofx.layers.recurrent import Cell, Recurrent
 from pofx.options import Dropout, Fraction, Size
 from pofx.randomness import Noise
@@ -100,10 +100,10 @@ class Seq2Seq(RecurrentTranslator):
 
     # The source
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         assert source is not None  # `asked` has checked it
-        mask_BS = source != NOTHING
-        e_BSE = self.drop(self.source_embedding(from_the_end(source, mask_BS) if self.reverse else source), noise)
+        mask_BS = source != PAD
+        e_BSE = self.drop(self.source_embedding(reverse_source(source, mask_BS) if self.reverse else source), noise)
         _, last = self.encoder(e_BSE, mask_BS, dropout=self.dropout, noise=noise)
         memory = {part: self.bridges[part](c_BKC) if part in self.bridges else c_BKC for part, c_BKC in last.items()}
         if "h_BKH" in self.bridges:
@@ -112,20 +112,20 @@ class Seq2Seq(RecurrentTranslator):
 
     # All tokens
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        given_BL = before(x_BL)
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
+        given_BL = shift_right(x_BL)
         if noise is not None and self.share(noise.progress):
-            given_BL = self.sometimes_its_own(given_BL, memory, noise)
+            given_BL = self.scheduled_sampling(given_BL, memory, noise)
         e_BLE = self.drop(self.embedding(given_BL), noise)
         inputs_BLI = self.with_context(e_BLE, memory)
         h_BLH, _ = self.recurrent(inputs_BLI, state=self.start(memory, len(x_BL)), dropout=self.dropout, noise=noise)
         return self.scores(self.drop(h_BLH, noise), e_BLE, memory)
 
-    def with_context(self, e_BLE: Tensor, memory: Memory) -> Tensor:
+    def with_context(self, e_BLE: Tensor, memory: EncoderOutput) -> Tensor:
         """[e_t; c] at each step, (B, L, E + C), or e_t alone where the context is not fed."""
         return torch.cat([e_BLE, along(memory["context_BC"], e_BLE)], 2) if self.feed else e_BLE
 
-    def scores(self, h_BLH: Tensor, e_BLE: Tensor, memory: Memory) -> Tensor:
+    def scores(self, h_BLH: Tensor, e_BLE: Tensor, memory: EncoderOutput) -> Tensor:
         """Scores of the next token, (B, L, V)."""
         if self.readout is not None:
             both_BL2E = self.readout(torch.cat([h_BLH, e_BLE, along(memory["context_BC"], e_BLE)], 2))
@@ -134,10 +134,10 @@ class Seq2Seq(RecurrentTranslator):
 
     # One token further
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         return {part: memory[part] for part in self.recurrent.parts}
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         e_B1E = self.embedding(token_B)[:, None]
         h_BH, state = self.recurrent.step(self.with_context(e_B1E, memory)[:, 0], state)
         return self.scores(h_BH[:, None], e_B1E, memory)[:, 0], state
@@ -157,30 +157,30 @@ class Seq2Seq(RecurrentTranslator):
         return self.sampling * (1 - 100 / (100 + math.exp(10 * progress)))
 
     @torch.no_grad()
-    def sometimes_its_own(self, given_BL: Tensor, memory: Memory, noise: Noise) -> Tensor:
-        """What the decoder is given, (B, L), some tokens of it replaced by draws from what the model says there; NOTHING stays."""
+    def scheduled_sampling(self, given_BL: Tensor, memory: EncoderOutput, noise: Noise) -> Tensor:
+        """What the decoder is given, (B, L), some tokens of it replaced by draws from what the model says there; PAD stays."""
         own_BL, u_BL = noise.uniform(given_BL.shape[1]) < self.share(noise.progress), noise.uniform(given_BL.shape[1])
         token_B, state, given = given_BL[:, 0], self.start(memory, len(given_BL)), [given_BL[:, 0]]
         for t in range(1, given_BL.shape[1]):
             logits_BV, state = self.step(token_B, state, memory)
             cdf_BW = self.log_p(logits_BV).exp().cumsum(1)
             drawn_B = (cdf_BW <= u_BL[:, t, None] * cdf_BW[:, -1:]).sum(1).clamp(max=cdf_BW.shape[1] - 1) + self.first
-            token_B = torch.where(own_BL[:, t] & (given_BL[:, t] != NOTHING), drawn_B, given_BL[:, t])
+            token_B = torch.where(own_BL[:, t] & (given_BL[:, t] != PAD), drawn_B, given_BL[:, t])
             given.append(token_B)
         return torch.stack(given, 1)
 
     # To be looked at
 
-    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
-        return self.with_context(self.embedding(before(x_BL)), memory)
+    def cell_inputs(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
+        return self.with_context(self.embedding(shift_right(x_BL)), memory)
 
 
-def from_the_end(source_BS: Tensor, mask_BS: Tensor) -> Tensor:
+def reverse_source(source_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """The tokens of each row from its last to its first; what fills it stays behind.
 
     Example:
         >>> source = torch.tensor([[4, 5, 6, 1], [7, 1, 0, 0]])
-        >>> from_the_end(source, source != 0).tolist()
+        >>> reverse_source(source, source != 0).tolist()
         [[1, 6, 5, 4], [1, 7, 0, 0]]
     """
     place_S = torch.arange(source_BS.shape[1], device=source_BS.device)

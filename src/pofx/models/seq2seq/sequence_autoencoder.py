@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.bases.token_model import Decoder, Memory, State, before, check_field
-from pofx.kinds import NOTHING, Tokens, Vector
+from pofx.bases.token_model import Decoder, DecoderCache, EncoderOutput, check_field, shift_right
+from pofx.kinds import PAD, Tokens, Vector
 from pofx.layers.recurrent import Cell, Recurrent
 from pofx.options import Dropout, Fraction, Size
 from pofx.plan import Batch, Part
@@ -88,25 +88,25 @@ class SequenceAutoencoder(Decoder):
         check_field(self, "x", x)
         return self.read(x)["z_BZ"]
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         assert source is not None  # it is x itself
         e_BLE = self.drop(self.embedding(source), noise)
-        _, last = self.encoder(e_BLE, source != NOTHING, dropout=self.dropout, noise=noise)
+        _, last = self.encoder(e_BLE, source != PAD, dropout=self.dropout, noise=noise)
         return {"z_BZ": self.code(torch.cat([part.flatten(1) for part in last.values()], 1))}
 
     # A code to x
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), NOTHING after an end mark."""
+        """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), PAD after an end mark."""
         likeliest = self.stream({"z_BZ": z}, len(z), temperature=0, generator=generator("likeliest", z.device))
         x_BL = torch.stack(list(likeliest), 1)
-        return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=NOTHING)
+        return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=PAD)
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        given_BL = before(x_BL)
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
+        given_BL = shift_right(x_BL)
         if noise is not None and self.forget:
-            given_BL = given_BL.masked_fill(noise.uniform(x_BL.shape[1]) < self.forget, NOTHING)
+            given_BL = given_BL.masked_fill(noise.uniform(x_BL.shape[1]) < self.forget, PAD)
         z_BLZ = memory["z_BZ"][:, None].expand(-1, x_BL.shape[1], -1)
         inputs_BLI = torch.cat([self.drop(self.embedding(given_BL), noise), z_BLZ], 2)
         h_BLH, _ = self.recurrent(inputs_BLI, state=self.start(memory, len(x_BL)), dropout=self.dropout, noise=noise)
@@ -121,13 +121,13 @@ class SequenceAutoencoder(Decoder):
         """
         memory = self.read(x)
         z_BLZ = memory["z_BZ"][:, None].expand(-1, x.shape[1], -1)
-        return self.recurrent.gates(torch.cat([self.embedding(before(x)), z_BLZ], 2), self.start(memory, len(x)), layer)
+        return self.recurrent.gates(torch.cat([self.embedding(shift_right(x)), z_BLZ], 2), self.start(memory, len(x)), layer)
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         state = {part: bridge(memory["z_BZ"]).unflatten(1, (len(self.recurrent.layers), -1)) for part, bridge in self.bridges.items()}
         return state | {"h_BKH": state["h_BKH"].tanh()}
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         h_BH, state = self.recurrent.step(torch.cat([self.embedding(token_B), memory["z_BZ"]], 1), state)
         return self.out(h_BH), state
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.bases.token_model import Memory, State, before
+from pofx.bases.token_model import DecoderCache, EncoderOutput, shift_right
 from pofx.bases.translator import Translator
 from pofx.errors import UserError
-from pofx.kinds import NOTHING, Tokens
+from pofx.kinds import PAD, Tokens
 from pofx.layers.transformer import Activation, Norm, Positions, Stack, Where, place
 from pofx.options import Dropout, Fraction, Size
 from pofx.plan import Adam, Player, Stage
@@ -99,22 +99,22 @@ class Transformer(Translator):
 
         self.encoder, self.decoder = stack(), stack(causal=True, source=True)
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         """Where the source has tokens, mask_BS, and its keys and values for each layer of the decoder, (B, 2, N, S, E)."""
         assert source is not None  # which the base has checked
-        mask_BS = source != NOTHING
+        mask_BS = source != PAD
         mask_BS[:, 0] = True  # of a source without tokens, what fills it is read once
         memory_BSD = self.encoder(self.embedded_source(source, noise), mask_BS, noise=noise)
         return {"mask_BS": mask_BS} | {f"source_{k}_BCNSE": h for k, h in enumerate(self.decoder.read(memory_BSD))}
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         h_BLD = self.decoder(self.embedded(x_BL, noise), None, self.sources(memory), memory["mask_BS"], noise)
         return F.linear(h_BLD, self.W())
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         return self.decoder.start(n, self.embedding.weight)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         t = place(state)
         h_BD = self.scale * self.embedding.weight[token_B] + self.positions.at(t)
         return F.linear(self.decoder.step(h_BD, t, state, self.sources(memory), memory["mask_BS"]), self.W()), state
@@ -135,14 +135,14 @@ class Transformer(Translator):
 
     def embedded(self, x_BL: Tensor, noise: Noise | None = None) -> Tensor:
         """What stands before each token of x, and where, (B, L, D)."""
-        return self.drop(self.scale * self.embedding(before(x_BL)) + self.positions(x_BL.shape[1]), noise)
+        return self.drop(self.scale * self.embedding(shift_right(x_BL)) + self.positions(x_BL.shape[1]), noise)
 
     def embedded_source(self, source_BS: Tensor, noise: Noise | None = None) -> Tensor:
         """The tokens of the source, and where they stand, (B, S, D)."""
         embedding = self.embedding if self.source_embedding is None else self.source_embedding
         return self.drop(self.scale * embedding(source_BS) + self.source_positions(source_BS.shape[1]), noise)
 
-    def sources(self, memory: Memory) -> list[Tensor]:
+    def sources(self, memory: EncoderOutput) -> list[Tensor]:
         """Of a memory, the source's keys and values for each layer."""
         return [memory[f"source_{k}_BCNSE"] for k in range(len(self.decoder.blocks))]
 

@@ -49,7 +49,7 @@ class MultiScale(PixelRNN):
 
     paper: ClassVar = ("van den Oord et al.", 2016, "1601.06759")
     small: ClassVar = {"hidden": 4}
-    sees = "the pixels of the small picture, and what comes before it, row by row"
+    completion_context = "the pixels of the small picture, and what comes before it, row by row"
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class MultiScale(PixelRNN):
 
         return step
 
-    def depends(self) -> Tensor:
+    def dependency_matrix(self) -> Tensor:
         """Whether the conditional of number i may depend on number j, bool (D, D), in places of the flattened example."""
         C, H, W = self.shape
         row_N, column_N = torch.arange(H * W) // W, torch.arange(H * W) % W
@@ -126,4 +126,4 @@ class MultiScale(PixelRNN):
         bias_NN = near_NN.cumsum(0) > 0  # the biases of a pixel's gates and of all before it
         rank_D = raster(self.shape).argsort()
         rest_DD = (rank_D[:, None] > rank_D) | bias_NN.repeat(C, C)
-        return torch.where(small_N.repeat(C)[:, None], super().depends(), rest_DD)
+        return torch.where(small_N.repeat(C)[:, None], super().dependency_matrix(), rest_DD)

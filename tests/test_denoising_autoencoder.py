@@ -11,7 +11,7 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Category, Image, Series, Vector
 from pofx.layers.corruption import Injector, gaussian, masking, salt_and_pepper
 from pofx.models.autoencoders.autoencoder import AutoEncoder
-from pofx.models.autoencoders.denoising import DenoisingAutoEncoder
+from pofx.models.autoencoders.denoising_autoencoder import DenoisingAutoEncoder
 from pofx.models.autoencoders.stacked_denoising import StackedDenoisingAutoEncoder
 from pofx.randomness import Noise
 

@@ -11,10 +11,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pofx.bases.token_model import Memory, State, before
+from pofx.bases.token_model import DecoderCache, EncoderOutput, shift_right
 from pofx.bases.translator import RecurrentTranslator
 from pofx.errors import UserError
-from pofx.kinds import NOTHING, Tokens
+from pofx.kinds import PAD, Tokens
 from pofx.layers.attention import SCORES, Score
 from pofx.layers.recurrent import Cell, Recurrent
 from pofx.options import Dropout, Fraction, Size
@@ -118,24 +118,24 @@ class RecurrentAttention(RecurrentTranslator):
 
     # The source
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         assert source is not None  # `asked` has checked it
-        mask_BS = source != NOTHING
+        mask_BS = source != PAD
         m_BSH, last = self.encoder(self.drop(self.source_embedding(source), noise), mask_BS, dropout=self.dropout, noise=noise)
         m_BSH = self.drop(m_BSH, noise)
         return {"m_BSH": m_BSH, "mask_BS": mask_BS, "keys_BSA": self.score.keys(m_BSH)} | {FIRST + name: h for name, h in last.items()}
 
-    def look(self, query_BLH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def look(self, query_BLH: Tensor, memory: EncoderOutput) -> tuple[Tensor, Tensor]:
         """What queries find in the source, (B, L, H), and where, (B, L, S)."""
         return self.score(query_BLH, memory["m_BSH"], memory["mask_BS"], memory["keys_BSA"])
 
     # All tokens
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
-        e_BLE = self.drop(self.embedding(before(x_BL)), noise)
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
+        e_BLE = self.drop(self.embedding(shift_right(x_BL)), noise)
         return self.out(self.drop(self.decoded(e_BLE, memory, noise).r_BLE, noise))
 
-    def decoded(self, e_BLE: Tensor, memory: Memory, noise: Noise | None = None) -> Decoded:
+    def decoded(self, e_BLE: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Decoded:
         """What the decoder makes of embeddings."""
         state = self.start(memory, len(e_BLE))
         if self.looks_first or self.feeds:
@@ -150,15 +150,17 @@ class RecurrentAttention(RecurrentTranslator):
 
     # One token further
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         state = {name.removeprefix(FIRST): h for name, h in memory.items() if name.startswith(FIRST)}
         return state | {"r_BE": self.embedding.weight.new_zeros(n, self.embedding.embedding_dim)} if self.feeds else state
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         r_BE, _, _, state = self.further(self.embedding(token_B), state, memory)
         return self.out(r_BE), state
 
-    def further(self, e_BE: Tensor, state: State, memory: Memory, noise: Noise | None = None) -> tuple[Tensor, Tensor, Tensor, State]:
+    def further(
+        self, e_BE: Tensor, state: DecoderCache, memory: EncoderOutput, noise: Noise | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, DecoderCache]:
         """The readout (B, E), weights (B, S), inputs of the cells (B, I) and state of one token more."""
         if self.looks_first:
             c_B1H, weights_B1S = self.look(state["h_BKH"][:, -1:], memory)
@@ -178,7 +180,7 @@ class RecurrentAttention(RecurrentTranslator):
     def attention(self, x: Tensor, *, given: Tensor) -> dict[str, Tensor]:
         """Where the decoder looked for each token of x (B, L), given sources (B, S): "decoder", (B, 1, L, S), rows that sum to 1."""
         memory = self.read(self.asked(given, len(x)))
-        return {"decoder": self.decoded(self.embedding(before(x)), memory).weights_BLS[:, None]}
+        return {"decoder": self.decoded(self.embedding(shift_right(x)), memory).weights_BLS[:, None]}
 
-    def cell_inputs(self, x_BL: Tensor, memory: Memory) -> Tensor:
-        return self.decoded(self.embedding(before(x_BL)), memory).inputs_BLI
+    def cell_inputs(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
+        return self.decoded(self.embedding(shift_right(x_BL)), memory).inputs_BLI

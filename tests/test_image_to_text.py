@@ -6,9 +6,9 @@ import torch
 
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.kinds import END, Binary, Image, Tokens
+from pofx.kinds import EOS, Binary, Image, Tokens
 from pofx.layers.attention import General
-from pofx.models.seq2seq.reader import PictureReader
+from pofx.models.seq2seq.image_to_text import PictureReader
 from pofx.randomness import Noise
 from pofx.run import seeded
 from pofx.testing import check_model
@@ -17,7 +17,7 @@ from pofx.train.loop import Trainer
 
 X, PICTURE, CODE = Tokens(7, 5), Image(1, 6, 8), Binary(2, 3)
 SMALL = {"channels": (4,), "hidden": 8, "heads": 2}
-CODED = SMALL | {"sees": "code"}
+CODED = SMALL | {"decoder_input": "code"}
 
 
 def made(x=X, source=PICTURE, context=None, **asked):
@@ -28,7 +28,7 @@ def made(x=X, source=PICTURE, context=None, **asked):
 def batch(B=6, x=X, source=PICTURE, code=CODE):
     g = torch.Generator().manual_seed(1)
     text = torch.randint(2, x.vocabulary, (B, x.length), generator=g)
-    text[:, -1] = END
+    text[:, -1] = EOS
     bits = torch.randint(2, (B, *code.shape), generator=g)
     return {"x": text, "source": torch.rand(B, *source.shape, generator=g).double(), "context": bits.double()}
 
@@ -51,11 +51,11 @@ def hears(model, loss):
     return {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
 
 
-@pytest.mark.parametrize("sees", ["columns", "vector", "code"])
+@pytest.mark.parametrize("decoder_input", ["columns", "vector", "code"])
 @pytest.mark.parametrize("encoder", ["conv", "recurrent"])
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])
 def test_together_the_loss_of_the_text_reaches_every_parameter(encoder, decoder, sees):
-    model = made(context=CODE, encoder=encoder, decoder=decoder, sees=sees).train()
+    model = made(context=CODE, encoder=encoder, decoder=decoder, decoder_input=sees).train()
     total(model.loss(batch(), noise())).backward()
     deaf = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-12]
     assert not deaf
@@ -125,7 +125,7 @@ def bars(rows=64):
     place = np.arange(rows) % 4
     picture = np.random.default_rng(0).integers(0, 60, (rows, 1, 4, 8)).astype(np.uint8)
     picture[np.arange(rows), 0, :, 2 * place] = 255
-    text = np.stack([2 + place // 2, 4 + place % 2, np.full(rows, END)], 1)
+    text = np.stack([2 + place // 2, 4 + place % 2, np.full(rows, EOS)], 1)
     code = np.eye(4, dtype=np.uint8)[place]
     kinds = {"x": Tokens(6, 3), "source": Image(1, 4, 8), "context": Binary(4)}
     columns = {name: Column(kind, values) for (name, kind), values in zip(kinds.items(), (text, picture, code), strict=True)}
@@ -137,7 +137,7 @@ def bars(rows=64):
 def test_each_way_learns_to_read(decoder, trained):
     data = bars()
     with seeded(0):
-        model = PictureReader(**data.fields, channels=(8,), hidden=16, heads=2, decoder=decoder, sees="code", trained=trained)
+        model = PictureReader(**data.fields, channels=(8,), hidden=16, heads=2, decoder=decoder, decoder_input="code", trained=trained)
     Trainer(model, data, Training(steps=120, batch_size=16, lr=1e-2, device="cpu")).run()
     rows = data.splits["valid"].read(range(64))
     assert torch.equal(model.translate(rows["source"]), rows["x"])
@@ -152,7 +152,7 @@ def test_each_way_learns_to_read(decoder, trained):
 def test_where_two_are_trained_apart_there_is_nothing_to_stop_by(tmp_path):
     data = bars()
     for trained in ("apart", "apart_then_together"):
-        model = made(data.fields["x"], data.fields["source"], data.fields["context"], sees="code", trained=trained)
+        model = made(data.fields["x"], data.fields["source"], data.fields["context"], decoder_input="code", trained=trained)
         training, out = Training(steps=2, batch_size=8, patience=3, device="cpu"), tmp_path / trained
         if trained == "apart":
             with pytest.raises(UserError, match="is trained by encoder, decoder, whose losses together say nothing of when to stop"):
@@ -169,7 +169,7 @@ def test_attention_says_which_columns_change_a_token(decoder):
     weights_BLS = model.attention(data["x"], given=data["source"])["decoder"][:, 0]
     assert weights_BLS.shape == (6, 5, 4)  # 8 columns, halved once
     torch.testing.assert_close(weights_BLS.sum(2), torch.ones(6, 5).double())
-    alone = made(context=Binary(3), sees="code", decoder=decoder).eval()
+    alone = made(context=Binary(3), decoder_input="code", decoder=decoder).eval()
     assert alone.attention(data["x"], given=data["source"])["decoder"].unique().tolist() == [1.0], "one place has all the weight"
 
 
@@ -210,10 +210,10 @@ def test_shifted_pictures_are_moved_by_whole_pixels_in_training_alone():
 @pytest.mark.parametrize(
     ("context", "asked"),
     [
-        (None, {"encoder": "recurrent", "sees": "vector"}),
+        (None, {"encoder": "recurrent", "decoder_input": "vector"}),
         (None, {"decoder": "transformer"}),
-        (Binary(3), {"sees": "code", "trained": "apart_then_together", "decoder": "transformer"}),
-        (Binary(2, 3), {"sees": "code", "trained": "apart"}),
+        (Binary(3), {"decoder_input": "code", "trained": "apart_then_together", "decoder": "transformer"}),
+        (Binary(2, 3), {"decoder_input": "code", "trained": "apart"}),
     ],
     ids=["vector", "transformer", "apart then together", "apart"],
 )
@@ -226,9 +226,9 @@ def test_every_way_keeps_the_contract(context, asked, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"sees": "code"}, "sees code needs it as context"),
+        ({"decoder_input": "code"}, "sees code needs it as context"),
         ({"trained": "apart"}, "trained apart needs a code that is fixed by hand"),
-        ({"context": Binary(1, 2, 3), "sees": "code"}, "sees code needs it as context"),
+        ({"context": Binary(1, 2, 3), "decoder_input": "code"}, "sees code needs it as context"),
         ({"decoder": "transformer", "hidden": 6, "heads": 4}, "heads must divide"),
     ],
 )

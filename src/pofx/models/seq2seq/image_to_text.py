@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pofx.bases.token_model import Memory, State, before, check_field
+from pofx.bases.token_model import DecoderCache, EncoderOutput, check_field, shift_right
 from pofx.bases.translator import Translator
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Tokens
@@ -41,7 +41,7 @@ class PictureReader(Translator):
         a_ti = softmax_i(s_t' W m_i)     o_t = tanh(U [s_t; sum_i a_ti m_i])     p(x_t | x_<t, picture) = softmax(V o_t)
 
     Through a code the two can be trained apart: the encoder from the picture to the code, by the cross-entropy of its bits, and the decoder
-    from the true code to the text. Neither then hears of the other's errors, until they are trained together: the loss of the text,
+    from the true code to the text. Neither then depends on of the other's errors, until they are trained together: the loss of the text,
     through the code that the encoder gives. Trained apart, neither loss is that of the reader, so none is validated: the last weights are
     kept.
 
@@ -59,7 +59,7 @@ class PictureReader(Translator):
         context: a code of each picture, fixed by hand: bits, (bits,) or (places from left to right, bits of each)
         encoder: conv, or recurrent: a bidirectional GRU over the columns that convolutions make
         decoder: recurrent (GRU), or transformer
-        sees: what the decoder sees of a picture: its columns, one learned vector, or the code that `context` fixes
+        decoder_input: what the decoder sees of a picture: its columns, one learned vector, or the code that `context` fixes
         trained: encoder and decoder together, from picture to text; apart, each with the code as it is fixed by hand; or apart and then
             together. The last two need `sees` code
         apart: share of all steps that they are trained apart, where they are trained together then
@@ -74,7 +74,7 @@ class PictureReader(Translator):
         >>> reader = PictureReader(Tokens(28, 6), Image(1, 28, 28), channels=(4, 8), hidden=8)
         >>> reader.translate(torch.rand(3, 1, 28, 28), length=6).shape[0]
         3
-        >>> apart = PictureReader(Tokens(28, 6), Image(1, 28, 28), Binary(10), sees="code", trained="apart_then_together")
+        >>> apart = PictureReader(Tokens(28, 6), Image(1, 28, 28), Binary(10), decoder_input="code", trained="apart_then_together")
         >>> [(stage.name, [player.name for player in stage.players], stage.until) for stage in apart.stages()]
         [('apart', ['encoder', 'decoder'], 0.5), ('together', ['reader'], 1.0)]
     """
@@ -90,7 +90,7 @@ class PictureReader(Translator):
         *,
         encoder: Literal["conv", "recurrent"] = "conv",
         decoder: Literal["recurrent", "transformer"] = "recurrent",
-        sees: Literal["columns", "vector", "code"] = "columns",
+        decoder_input: Literal["columns", "vector", "code"] = "columns",
         trained: Literal["together", "apart", "apart_then_together"] = "together",
         apart: Annotated[float, Range(0, 0.99, above=True)] = 0.5,
         channels: tuple[Size, ...] = (32, 64, 128),
@@ -102,12 +102,16 @@ class PictureReader(Translator):
     ):
         super().__init__(x, source)
         bits = (1, *context.dims)[-2:] if context is not None else None
-        if sees == "code" and (context is None or len(context.dims) > 2):
-            raise UserError(f"{self.title()}: sees code needs it as context: (bits,) or (places, bits) for each picture; or sees columns")
-        if trained != "together" and sees != "code":
-            raise UserError(f"{self.title()}: trained {trained} needs a code that is fixed by hand: sees code, not {sees}")
-        self.sees, self.trained, self.apart, self.shift = sees, trained, apart, shift
-        places = {"columns": None, "vector": (1, hidden), "code": bits}[sees]
+        if decoder_input == "code" and (context is None or len(context.dims) > 2):
+            raise UserError(
+                f"{self.title()}: decoder_input code needs it as context: (bits,) or (places, bits) a picture; or decoder_input columns"
+            )
+        if trained != "together" and decoder_input != "code":
+            raise UserError(
+                f"{self.title()}: trained {trained} needs a code that is fixed by hand: decoder_input code, not {decoder_input}"
+            )
+        self.decoder_input, self.trained, self.apart, self.shift = decoder_input, trained, apart, shift
+        places = {"columns": None, "vector": (1, hidden), "code": bits}[decoder_input]
         self.encoder = PictureEncoder(source, channels, hidden, recurrent=encoder == "recurrent", places=places, dropout=dropout)
         text = (x.vocabulary, hidden, layers, dropout)
         seen = self.encoder.places
@@ -150,18 +154,18 @@ class PictureReader(Translator):
 
     # Reading
 
-    def read(self, source: Tensor | None, noise: Noise | None = None) -> Memory:
+    def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         assert source is not None  # of this model it always is given
         seen_BSE = self.encoder(self.shifted(source, noise), noise)
-        return self.decoder.memory({"columns": seen_BSE, "vector": seen_BSE.tanh(), "code": seen_BSE.sigmoid()}[self.sees])
+        return self.decoder.memory({"columns": seen_BSE, "vector": seen_BSE.tanh(), "code": seen_BSE.sigmoid()}[self.decoder_input])
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         return self.decoder.logits(x_BL, memory, noise if self.training else None)
 
-    def start(self, memory: Memory, n: int) -> State:
+    def start(self, memory: EncoderOutput, n: int) -> DecoderCache:
         return self.decoder.start(memory)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         return self.decoder.step(token_B, state, memory)
 
     @torch.no_grad()
@@ -222,31 +226,31 @@ class RecurrentDecoder(nn.Module):
         self.look = General(width, width) if S > 1 else None  # one place has all the weight
         self.out, self.last = nn.Linear(2 * width, width), nn.Linear(width, vocabulary)
 
-    def memory(self, seen_BSE: Tensor) -> Memory:
+    def memory(self, seen_BSE: Tensor) -> EncoderOutput:
         return {"m_BSD": self.place(seen_BSE)}
 
-    def start(self, memory: Memory) -> State:
+    def start(self, memory: EncoderOutput) -> DecoderCache:
         return {"h_BKH": self.begin(memory["m_BSD"].flatten(1)).tanh().unflatten(1, (len(self.cells.layers), -1))}
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         s_BLD, _ = self.cells(
-            self._dropped(self.embedding(before(x_BL)), noise), state=self.start(memory), dropout=self.dropout, noise=noise
+            self._dropped(self.embedding(shift_right(x_BL)), noise), state=self.start(memory), dropout=self.dropout, noise=noise
         )
         return self._say(s_BLD, memory, noise)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         s_BD, state = self.cells.step(self.embedding(token_B), state)
         return self._say(s_BD[:, None], memory)[:, 0], state
 
-    def weights(self, x_BL: Tensor, memory: Memory) -> Tensor:
-        s_BLD, _ = self.cells(self.embedding(before(x_BL)), state=self.start(memory))
+    def weights(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
+        s_BLD, _ = self.cells(self.embedding(shift_right(x_BL)), state=self.start(memory))
         return self._seen(s_BLD, memory)[1]
 
-    def _seen(self, s_BLD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _seen(self, s_BLD: Tensor, memory: EncoderOutput) -> tuple[Tensor, Tensor]:
         m_BSD = memory["m_BSD"]
         return (m_BSD.expand_as(s_BLD), torch.ones_like(s_BLD[:, :, :1])) if self.look is None else self.look(s_BLD, m_BSD)
 
-    def _say(self, s_BLD: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def _say(self, s_BLD: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         o_BLD = self.out(torch.cat([s_BLD, self._seen(s_BLD, memory)[0]], 2)).tanh()
         return self.last(self._dropped(o_BLD, noise))
 
@@ -265,36 +269,36 @@ class TransformerDecoder(nn.Module):
         self.blocks = Stack(layers, width, heads, 4 * width, causal=True, source=S > 1, dropout=dropout)
         self.last, self.looks = nn.Linear(width, vocabulary), S > 1
 
-    def memory(self, seen_BSE: Tensor) -> Memory:
+    def memory(self, seen_BSE: Tensor) -> EncoderOutput:
         m_BSD = self.place(seen_BSE)
         return {"source_BKCNSE": torch.stack(self.blocks.read(m_BSD), 1)} if self.looks else {"m_BSD": m_BSD}
 
-    def start(self, memory: Memory) -> State:
+    def start(self, memory: EncoderOutput) -> DecoderCache:
         (first,) = memory.values()
         return self.blocks.start(len(first), first)
 
-    def logits(self, x_BL: Tensor, memory: Memory, noise: Noise | None = None) -> Tensor:
+    def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         h_BLD = self.blocks(self._into(x_BL, memory), sources=self._sources(memory), noise=noise)
         return self.last(h_BLD)
 
-    def step(self, token_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         t = place(state)
         h_BD = self.embedding(token_B) + self.positions.at(t)
         if not self.looks:
             h_BD = h_BD + memory["m_BSD"][:, 0]
         return self.last(self.blocks.step(h_BD, t, state, self._sources(memory))), state
 
-    def weights(self, x_BL: Tensor, memory: Memory) -> Tensor:
+    def weights(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
         if not self.looks:
             return memory["m_BSD"].new_ones(*x_BL.shape, 1)
         found = self.blocks.weights(self._into(x_BL, memory), sources=self._sources(memory))
         return torch.stack([weights_BNLS.mean(1) for name, weights_BNLS in found.items() if name.startswith("source")]).mean(0)
 
-    def _into(self, x_BL: Tensor, memory: Memory) -> Tensor:
-        h_BLD = self.embedding(before(x_BL)) + self.positions(x_BL.shape[1])
+    def _into(self, x_BL: Tensor, memory: EncoderOutput) -> Tensor:
+        h_BLD = self.embedding(shift_right(x_BL)) + self.positions(x_BL.shape[1])
         return h_BLD if self.looks else h_BLD + memory["m_BSD"]
 
-    def _sources(self, memory: Memory) -> list[Tensor] | None:
+    def _sources(self, memory: EncoderOutput) -> list[Tensor] | None:
         return list(memory["source_BKCNSE"].unbind(1)) if self.looks else None
 
 

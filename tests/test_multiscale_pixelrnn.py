@@ -7,7 +7,7 @@ import torch
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image
-from pofx.models.autoregressive.multi_scale import MultiScale
+from pofx.models.autoregressive.multiscale_pixelrnn import MultiScale
 from pofx.testing.cases import every
 from tests.test_diagonal_bilstm import gradients
 
@@ -26,7 +26,7 @@ def test_the_first_network_is_the_density_of_the_small_picture() -> None:
 @pytest.mark.parametrize(("shape", "factor"), [((1, 7, 8), 2), ((1, 7, 8), 3), ((3, 3, 4), 2), ((1, 5, 1), 4), ((1, 2, 3), 9)])
 def test_the_receptive_field_is_what_gradients_see(shape: tuple[int, ...], factor: int) -> None:
     model = MultiScale(Image(*shape, levels=3), factor=factor, hidden=4).double()
-    assert torch.equal(gradients(model, shape), model.depends())
+    assert torch.equal(gradients(model, shape), model.dependency_matrix())
 
 
 def test_the_order_is_small_first() -> None:
