@@ -120,7 +120,7 @@ def test_posteriors(posterior: str) -> None:
         h = model.encoder.body(x[:1])
     if posterior == "deterministic":
         assert torch.equal(z, again)
-        assert torch.equal(z[:1], plain)
+        assert torch.allclose(z[:1], plain, rtol=0, atol=1e-12)  # a product of more rows may round its last digit otherwise
         return
     assert not torch.equal(z, again)
     if posterior == "gaussian":

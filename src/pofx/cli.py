@@ -12,10 +12,11 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from pofx import __version__
+from pofx import __version__, renamed
 from pofx.commands import VERBS, Verb
 from pofx.commands.flags import Flags
 from pofx.errors import Diverged, Interrupted, UserError, nearest
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit status: 0 done, 2 the user must change something, 130 interrupted, 1 training diverged."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            return _run(words)
     except UserError as error:
         return _stop(2, str(error))
     except Diverged as error:
@@ -42,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _stop(2, f"{error.filename or 'the system says'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return _stop(130, "interrupted")
+
+
+def _note(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """A warning as one line, for who sees a terminal and no code."""
+    print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _stop(status: int, message: str) -> int:
@@ -111,6 +119,7 @@ def _read(name: str, verb: Verb, rest: list[str]) -> tuple[list[Any], dict[str, 
 
     flags = {flag: option for group in groups for flag, option in group.options.items()}
     known = [f"--{flag.replace('_', '-')}" for flag in flags] + ["--json"]
+    rest = [renamed.flag(word, known) for word in rest]
     for word in rest:
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag not in known and flag.replace("--no-", "--") not in known:

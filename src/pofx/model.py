@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import nn
 
+from pofx import renamed
 from pofx.capabilities import CAPABILITIES
 from pofx.errors import Lacks, UserError, nearest
 from pofx.kinds import Kind, kinds_in
@@ -42,6 +43,9 @@ class Model(nn.Module):
     without: ClassVar[dict[str, str]] = {}
     config: dict[str, Any]
 
+    def __init_subclass__(cls) -> None:
+        renamed.members(cls)
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         if args or kwargs:  # copying makes an empty object first
@@ -51,6 +55,7 @@ class Model(nn.Module):
     @classmethod
     def _bind(cls, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         signature = inspect.signature(cls.__init__)
+        kwargs = renamed.said(cls.title(), kwargs, signature.parameters)
         for name in kwargs:
             if name not in signature.parameters:
                 raise UserError(f"{cls.title()} has no argument {name!r}: {nearest(name, list(signature.parameters)[1:])}")
@@ -115,7 +120,7 @@ class Model(nn.Module):
 
     def stages(self) -> Sequence[Stage]:
         """How this model is trained; by default one player that owns everything."""
-        return [Stage("train", [Player(self.title(), [self], self.loss)])]
+        return [Stage("train", [Player(self.title(), [self], self.loss, key=renamed.stored(type(self)))])]
 
     def __getattr__(self, name: str) -> Any:
         for capability, (_, method) in CAPABILITIES.items():
@@ -123,6 +128,9 @@ class Model(nn.Module):
                 why = self.without.get(name)
                 reason = why or f"what it can: {', '.join(self.capabilities()) or 'nothing yet'}; `pofx models` shows which models can"
                 raise Lacks(f"{self.title()} has no {name} (it is not a model that {capability}): {reason}")
+        if name in renamed.MEMBERS:
+            renamed.notice(name, renamed.MEMBERS[name])
+            return getattr(self, renamed.MEMBERS[name])
         return super().__getattr__(name)
 
 
@@ -188,3 +196,5 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

@@ -97,6 +97,7 @@ class Player:
         every: moves in every n-th step only
         repeat: moves this many times in a step, each time on a new batch
         together: rows that its loss takes together; every replica's share of a batch is a multiple of it
+        key: what its noise is a function of, beside seed and step: its name, unless it has had another before
     """
 
     name: str
@@ -106,6 +107,10 @@ class Player:
     every: int = 1
     repeat: int = 1
     together: int = 1
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.key or self.name)
 
 
 @dataclass(frozen=True)

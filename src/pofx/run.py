@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from pofx import __version__, models
+from pofx import __version__, models, renamed
 from pofx.errors import UserError, nearest
 from pofx.kinds import Kind, Tokens
 from pofx.model import Model
@@ -64,7 +64,7 @@ class Run:
             raise UserError(f"{weights} is not there: the run has saved no weights yet (`pofx resume {self.path}` trains it on)")
         tensors, _ = read_tensors(weights)
         match_precision(model, tensors)
-        load_weights(model, tensors, weights)
+        load_weights(model, renamed.tensors(tensors, type(model)), weights)
         return model.eval()
 
     def blank(self, *, trust: bool = False) -> Model:
@@ -119,7 +119,8 @@ class Run:
         """Every row of metrics.jsonl, in order. A last line that was cut off in writing is left out; `resume` mends it."""
         file = self.path / "metrics.jsonl"
         lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
+        return rows if self.config["model"]["file"] else [renamed.metrics(row) for row in rows]
 
 
 def load(path: str | Path, *, trust: bool = False) -> Model:
@@ -208,6 +209,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged: {error}") from None
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise UserError(f"{file} is not of a pofx run: it has no section 'model'")
+    config = renamed.config(config)
     with naming(file):
         refuse_unknown(config, SECTIONS)
         refuse_unknown(config["model"], MODEL_KEYS, " in section 'model'")

@@ -80,7 +80,8 @@ class AdversarialAutoEncoder(Model):
         """The players of a step, in order."""
         r = self.rules
         reconstruction = Player("reconstruction", [self.encoder, self.decoder], self.reconstruction_loss, Adam(self.config["lr"]))
-        discriminator = Player("discriminator", [self.discriminators], self.discriminator_loss, Adam(r.lr_discriminator, (r.beta1, 0.999)))
+        adam = Adam(r.lr_discriminator, (r.beta1, 0.999))
+        discriminator = Player("discriminator", [self.discriminators], self.discriminator_loss, adam, key="critic")
         lr = self.config["lr_regularisation"]
         regularisation = Player("regularisation", [self.encoder], self.regularisation_loss, Adam(lr, (r.beta1, 0.999)))
         return [reconstruction, discriminator, regularisation]

@@ -154,6 +154,7 @@ class Adversarial(Model):
             Adam(r.lr_discriminator, (r.beta1, 0.999)),
             repeat=r.discriminator_steps,
             together=r.packing,
+            key="critic",
         )
         generator = Player("generator", [self.generator], self.generator_loss, Adam(r.lr_generator, (r.beta1, 0.999)), together=r.packing)
         return [Stage("play", [discriminator, generator])]

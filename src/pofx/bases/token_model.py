@@ -256,7 +256,7 @@ def filter_logits(log_p_BW: Tensor, temperature: float, top_k: int | None, top_p
         >>> p = torch.tensor([[0.5, 0.25, 0.125, 0.125]], dtype=torch.float64)
         >>> filter_logits(p.log(), 1.0, None, 0.75).exp().round(decimals=3).tolist()
         [[0.667, 0.333, 0.0, 0.0]]
-        >>> filter_logits(p.log(), 0.5, 2, 1.0).exp().tolist()
+        >>> filter_logits(p.log(), 0.5, 2, 1.0).exp().round(decimals=3).tolist()
         [[0.8, 0.2, 0.0, 0.0]]
     """
     W = log_p_BW.shape[-1]

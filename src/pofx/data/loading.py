@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx import renamed
 from pofx.data.cache import packed
 from pofx.data.columns import Binarize, Column, Data, Split
 from pofx.data.contents import PARTS, Contents
@@ -25,6 +26,7 @@ from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens
 from pofx.options import Fraction, Range, Seed, Size, check_value, options
 
 
+@renamed.keywords(read="spell")
 def load(
     spec: str | Path,
     uncut: bool = False,
@@ -231,6 +233,7 @@ def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = 
         record: of the data
         tokenizers: of their text, where they were kept; otherwise they are learned again
     """
+    record = renamed.data(record)
     options_of = {option.name: record[option.name] for option in OPTIONS if option.name in record}
     fields = {name: Kind.from_json(kind) for name, kind in record["fields"].items()}
     data = load(record["spec"], tokenizers=tokenizers, lengths=text_lengths(fields), **options_of)

@@ -25,7 +25,7 @@ from pofx.kinds import EOS, PAD
 
 Tokens = Literal["characters", "words", "bpe"]
 
-OWN = ("<nothing>", "<end>")  # the names of the tokens PAD and EOS, which no text is made into
+OWN = ("<pad>", "<eos>")  # the names of the tokens PAD and EOS, which no text is made into
 UNKNOWN = "<unknown>"
 WORD = r"\w+(?:['’\-]\w+)*|\p{P}|[^\s\w\p{P}][^\s\p{L}\p{N}\p{P}]*"  # a word, a mark of punctuation, or a run of symbols, as emoji are
 LEFT, RIGHT, QUOTES = set("([{“„‚‘¿¡#$£@/"), set(".,!?;:%)]}”’…/"), set("\"'")  # lean on what follows, on what precedes, or on either

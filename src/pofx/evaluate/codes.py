@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx import renamed
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.evaluate.protocol import Score, environment
 from pofx.model import Model, device_of, evaluating, require
@@ -81,3 +82,6 @@ def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = Non
     protocol = {**(about or {}), **rows_record(chosen), "active above": ACTIVE_ABOVE, **environment(model)}
     variance = torch.cat(codes).var(0)
     return CodeReport(tuple(variance.tolist()), tuple(torch.cat(kls).mean(0).tolist()) if kls else None, protocol)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pofx import renamed
 from pofx.data.blocks import BLOCK, Progress, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score, weights_hash
@@ -198,3 +199,6 @@ def _write(file: Path, values: list[float]) -> None:
     with explained(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(values).encode())  # with the shortest digits that give the same float back
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

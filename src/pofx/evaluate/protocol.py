@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import pofx
+from pofx import renamed
 from pofx.errors import UserError, nearest
 from pofx.model import device_of
 
@@ -74,7 +75,10 @@ class Score:
                 raise UserError(f"unknown key {key!r} in a score: {nearest(key, known)}")
         if missing := [key for key in known if key not in record and key != "note"]:
             raise UserError(f"a score lacks {', '.join(missing)}")
-        return Score(**record)
+        protocol = record["protocol"]
+        if isinstance(protocol.get("data"), dict):
+            protocol = protocol | {"data": renamed.data(protocol["data"])}
+        return Score(**record | {"protocol": protocol})
 
 
 def mean_score(what: str, values: np.ndarray, unit: str, protocol: dict[str, Any]) -> Score:
@@ -153,7 +157,10 @@ def environment(model: nn.Module) -> dict[str, Any]:
 def weights_hash(model: nn.Module) -> str:
     """SHA-256 over the names, types, shapes and bytes of the model's parameters and buffers, on whichever device they are."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted((renamed.stored_tensor(name, type(model)), tensor) for name, tensor in model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

@@ -6,6 +6,7 @@ Matching is by kind, so a mismatch is found before the first step. Nothing here 
 
 from __future__ import annotations
 
+from pofx import renamed
 from pofx.kinds.binary import Binary
 from pofx.kinds.category import Category
 from pofx.kinds.image import Image
@@ -15,3 +16,5 @@ from pofx.kinds.tokens import EOS, PAD, Tokens
 from pofx.kinds.vector import Vector
 
 __all__ = ["EOS", "PAD", "Binary", "Category", "Image", "Kind", "Series", "Tokens", "Vector", "kinds_in"]
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

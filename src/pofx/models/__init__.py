@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pofx import renamed
 from pofx.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def find(name: str) -> type[Model]:
     if ".py" in name:
         return _from_file(name)
     known = files()
+    if name in renamed.MODELS:
+        renamed.notice(name, name := renamed.model(name))
     if name not in known:
         raise UserError(f"no model is called {name!r}: {nearest(name, known)} (a model of your own is path/to/file.py:Class)")
     path = known[name]

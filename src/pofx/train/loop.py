@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pofx import renamed
 from pofx.errors import Diverged, UserError
 from pofx.model import Model
 from pofx.plan import Batch, ClosedForm, Logged, Part, Player, Ratio, solved
@@ -222,7 +223,7 @@ class Trainer:
             self._give_gradients_to(player.name, optimizer)
 
         def noise() -> Noise:
-            return self._noise((self.training.seed, self.step, player.name, repeat), total, self.step / self.total)
+            return self._noise((self.training.seed, self.step, player.key, repeat), total, self.step / self.total)
 
         with self._precision():
             parts = player.loss(batch, noise())
@@ -406,7 +407,7 @@ class Trainer:
             UserError: the state is not of this model
         """
         try:
-            found = json.loads(record["pofx"])
+            tensors, found = renamed.state(tensors, json.loads(record["pofx"]), type(self.model))
             groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "recent": {}, "best": {}, "optimizer": {}}
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")

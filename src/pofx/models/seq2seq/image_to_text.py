@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx import renamed
 from pofx.bases.token_model import DecoderCache, EncoderOutput, check_field, shift_right
 from pofx.bases.translator import Translator
 from pofx.errors import UserError
@@ -120,7 +121,7 @@ class PictureReader(Translator):
     # Learning
 
     def stages(self) -> Sequence[Stage]:
-        together = Stage("together", [Player(self.title(), [self], self.loss)])
+        together = Stage("together", [Player(self.title(), [self], self.loss, key=renamed.stored(type(self)))])
         if self.trained == "together":
             return [together]
         encoder = Player("encoder", [self.encoder], self.encoder_loss)
