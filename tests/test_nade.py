@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+import pofx
 from pofx.errors import UserError
 from pofx.kinds import Binary
-from pofx.models.autoregressive import _nade_kernel
-from pofx.models.autoregressive._nade_kernel import nade_fill, nade_logits
+from pofx.models import files
 from pofx.models.autoregressive.nade import NADE
+from pofx.nn import nade_conditionals
+from pofx.nn.nade_conditionals import nade_fill, nade_logits
 from pofx.randomness import generator
 
 D, H = 23, 300  # a last row of pixels that is no multiple of anything; two blocks of hidden units
@@ -38,7 +44,7 @@ def plain(x, order, W, c, V, b):
 
 @pytest.fixture
 def no_compiled_code(monkeypatch):
-    monkeypatch.setattr(_nade_kernel, "_compiles", lambda *tensors: False)
+    monkeypatch.setattr(nade_conditionals, "_compiles", lambda *tensors: False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -57,7 +63,8 @@ def test_compiled_logits_and_gradients_are_those_of_the_equations(dtype, x):
 
 def test_where_nothing_is_compiled_torch_does_the_same_in_chunks(no_compiled_code):
     """D is more than a chunk; the gradient goes through x too."""
-    x, order = bits(5, 3 * _nade_kernel.CHUNK + 5).requires_grad_(), torch.randperm(3 * _nade_kernel.CHUNK + 5, generator=generator(0))
+    x = bits(5, 3 * nade_conditionals.CHUNK + 5).requires_grad_()
+    order = torch.randperm(x.shape[1], generator=generator(0))
     weights = parameters(D=len(order), H=20)
     of_chunks = torch.autograd.grad(nade_logits(x, order, *weights).square().sum(), [x, *weights])
     of_plain = torch.autograd.grad(plain(x, order, *weights).square().sum(), [x, *weights])
@@ -156,3 +163,52 @@ def test_an_order_is_one_of_all_places():
     for wrong in ((0, 1, 2), (0, 1, 2, 2), (1, 2, 3, 4), ()):
         with pytest.raises(UserError, match="order must name each of the 4 places from 0 to 3 once"):
             NADE(x, order=wrong)
+
+
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = sys.modules["llvmlite"] = None  # as if they were not installed
+import torch
+from pofx.cli import main
+from pofx.randomness import generator
+from pofx.models.autoregressive.nade import NADE
+from pofx.kinds import Binary
+
+assert main(["models"]) == 0
+model = NADE(Binary(1, 6, 7), hidden=20, order=3)
+model.load_state_dict(torch.load(sys.argv[1]))
+x = model.sample(50, generator=generator(0))
+log_p = model.log_prob(x)
+log_p.sum().backward()
+torch.save([x, log_p.detach(), *(p.grad for p in model.parameters())], sys.argv[2])
+"""
+
+
+def test_without_numba_every_model_is_listed_and_nade_gives_the_same_numbers(tmp_path):
+    nade = NADE(Binary(1, 6, 7), hidden=20, order=3)
+    torch.save(nade.state_dict(), tmp_path / "weights.pt")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA, tmp_path / "weights.pt", tmp_path / "found.pt"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in files())
+    assert done.stderr.count("NADE runs without its compiled loops, many times slower") == 1
+    assert "pip install numba" in done.stderr
+    x, log_p, *gradients = torch.load(tmp_path / "found.pt")
+    assert torch.equal(x, nade.sample(50, generator=generator(0)))
+    expected = nade.log_prob(x)
+    expected.sum().backward()
+    torch.testing.assert_close(log_p, expected.detach(), rtol=1e-6, atol=1e-5)
+    for found, p in zip(gradients, nade.parameters(), strict=True):
+        torch.testing.assert_close(found, p.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_numba_is_imported_at_nade_s_first_number_and_by_nothing_else():
+    """Whoever only lists models or trains another one needs none."""
+    trees = {file.stem: ast.walk(ast.parse(file.read_text())) for file in Path(pofx.__file__).parent.rglob("*.py")}
+    imports = [(stem, ast.unparse(node)) for stem, tree in trees.items() for node in tree if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert {stem for stem, line in imports if "numba" in line or "llvmlite" in line} == {"nade_kernel"}
+    assert {stem for stem, line in imports if "nade_kernel" in line} == {"nade_conditionals"}
+    listing = "import sys; from pofx.cli import main; main(['models']); assert 'numba' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,7 +11,16 @@ from texts import Bigram, Coded, Spelling
 
 from pofx.data import load
 from pofx.errors import UserError
-from pofx.evaluate import Score, evaluate, log_probs, require_measurable, running_log_probs, text_scores, translation_scores
+from pofx.evaluate import (
+    Score,
+    evaluate,
+    log_probs,
+    require_measurable,
+    running_log_probs,
+    sacrebleu_private,
+    text_scores,
+    translation_scores,
+)
 from pofx.evaluate.text import context_rule, running_text
 from pofx.kinds import EOS, PAD
 
@@ -198,6 +207,26 @@ def test_bleu_is_that_of_sacrebleu_with_its_interval(pairs):
     assert bleu.standard_error == pytest.approx((high - low) / 2 / 1.96)
     assert bleu.note
     assert "words" in bleu.note
+
+
+@pytest.mark.parametrize("says", [f"{PAIRS[0][1]} here", ""])
+def test_the_interval_is_read_off_sacrebleu_to_the_last_bit(says, pairs, monkeypatch):
+    """It is shown as text, and not at all where every resample is worth 0."""
+    made, score_of = [], sacrebleu_private.resampled_score
+
+    def kept(*asked):
+        made.append(score_of(*asked))
+        return made[-1]
+
+    monkeypatch.setattr(sacrebleu_private, "resampled_score", kept)
+    model = Says(pairs.fields["x"], pairs.fields["source"])
+    model.says = (*pairs.tokenizers["x"].encode(says), EOS)
+    [_, *scores] = translation_scores(model, pairs, split="train")
+    assert [score.what for score in scores] == ["BLEU", "BLEU, lowercased", "chrF2"]
+    for score, its in zip(scores, made, strict=True):
+        assert score.protocol["chosen"]["interval_95"] == [float(its._mean) - float(its._ci), float(its._mean) + float(its._ci)]
+        assert score.standard_error == float(its._ci) / 1.96
+        assert (score.value > 0) == (score.standard_error > 0) == bool(says)
 
 
 def of_lines(tmp_path, texts):

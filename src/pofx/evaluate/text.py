@@ -5,6 +5,7 @@ Shapes: N tokens of a running text, W of them in a window, B windows or examples
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
 from collections import Counter
@@ -244,11 +245,9 @@ def translation_scores(
         A Call for Clarity in Reporting BLEU Scores (Post, 2018), arXiv 1804.08771
         chrF: character n-gram F-score for automatic MT evaluation (Popovic, 2015)
     """
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics import BLEU
 
-    class ChrF(CHRF):
-        def _compute_f_score(self, statistics: list[int]) -> float:
-            return float(super()._compute_f_score(statistics))  # 0.0 or float32 there, of which sacrebleu cannot take the mean
+    from pofx.evaluate.sacrebleu_private import ChrF, resampled_score
 
     tokenizer, rows_of, options = data.tokenizers["x"], data.splits[split], translating_options(model, asked)
     chosen = chosen_rows(rows_of, rows)
@@ -270,9 +269,11 @@ def translation_scores(
         notes.append("the references are decoded from words: what is rare is <unknown> in them, and spaces are put where they usually are")
     measures, note = {**(bleu if each >= SENTENCES else {}), "chrF2": ChrF()}, "; ".join(notes) or None
     for name, measure in measures.items():
-        score = measure.corpus_score(found, [wanted], n_bootstrap=RESAMPLED)
-        middle, half = float(score._mean), float(score._ci)  # sacrebleu shows them in no other way than as text
-        with_it = {**protocol, "signature": str(measure.get_signature()), "chosen": {"interval_95": [middle - half, middle + half]}}
+        score = resampled_score(measure, found, wanted, RESAMPLED)
+        signature = str(measure.get_signature())
+        shown = json.loads(score.format(width=30, signature=signature, is_json=True))  # as text alone; and nothing where all are 0
+        middle, half = shown.get("confidence_mean", 0.0), shown.get("confidence_var", 0.0)
+        with_it = {**protocol, "signature": signature, "chosen": {"interval_95": [middle - half, middle + half]}}
         scores.append(Score(name, score.score, "of 100", half / 1.96, with_it, note))
     return scores
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pofx.model import Model
 from pofx.plan import ClosedForm, Player, Ratio
 from pofx.run import read_tensors, write_tensors
 from pofx.testing.cases import BATCH, Case, check, close, global_generator_untouched, moves, noise, stirred, values
 from pofx.train import Training
+from pofx.train.averaging import BATCH_NORMS
 from pofx.train.loop import Trainer
 from pofx.train.optimizers import Gradient
 
@@ -24,7 +25,7 @@ VISIBLE = 1e-10  # of a gradient: what rounding leaves in float64 is smaller
 
 def batch_statistics(model: Model) -> bool:
     """Whether a layer of the model makes one example's numbers depend on its neighbours in training."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_rows", False) for module in model.modules())
+    return any(isinstance(module, BATCH_NORMS) or getattr(module, "mixes_rows", False) for module in model.modules())
 
 
 class Logged(Trainer):

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
 
 from pofx.model import Model
+from pofx.train.torch_private import add_, div_
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def averageable(model: Model) -> dict[str, Tensor]:
@@ -29,7 +31,7 @@ def averageable(model: Model) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = dict(model.named_parameters())
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, BATCH_NORMS):
             statistics = {"running_mean": module.running_mean, "running_var": module.running_var}
             found |= {f"{name}.{key}": tensor for key, tensor in statistics.items() if tensor is not None}
     return found
@@ -71,8 +73,8 @@ class Recent:
         first, *others = self.held
         total = {name: tensor.clone() for name, tensor in first.items()}
         for other in others:
-            torch._foreach_add_(list(total.values()), list(other.values()))
-        torch._foreach_div_(list(total.values()), len(self.held))
+            add_(list(total.values()), list(other.values()))
+        div_(list(total.values()), len(self.held))
         return total
 
     def state(self) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from pofx.train.monitor import Watch
 from pofx.train.optimizers import Closed, Gradient, rate
 from pofx.train.paired import require_paired
 from pofx.train.strategy import Replicas, computes_bf16, device
+from pofx.train.torch_private import lerp_
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -211,7 +212,7 @@ class Trainer:
                 if isinstance(optimizer, Closed):
                     optimizer.end()
         if self.average and self.training.ema is not None:
-            torch._foreach_lerp_(list(self.average.values()), [t.detach() for t in self.live.values()], 1 - self.training.ema)
+            lerp_(list(self.average.values()), [t.detach() for t in self.live.values()], 1 - self.training.ema)
 
     def _move(self, player: Player, batch: Batch, repeat: int, done: float) -> None:
         optimizer, total = self.optimizers[player.name], self.training.batch_size

@@ -13,6 +13,7 @@ from pofx.errors import Diverged
 from pofx.plan import SGD, Adam, Batch, ClosedForm, Player
 from pofx.train.diagnosis import finite
 from pofx.train.strategy import Replicas
+from pofx.train.torch_private import adam_, add_
 
 Rate = Callable[[float], float]
 
@@ -77,13 +78,8 @@ class FusedAdam:
                     "exp_avg_sq": torch.zeros_like(p),
                 }
         steps, averages, squares = ([self.state[p][slot] for p in moving] for slot in ("step", "exp_avg", "exp_avg_sq"))
-        torch._foreach_add_(steps, 1)
-        beta1, beta2 = self.kind.betas
-        kernel = torch._fused_adamw_ if decay else torch._fused_adam_
-        kernel(
-            moving, gradients, averages, squares, [], steps,
-            lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay, eps=self.kind.eps, amsgrad=False, maximize=False,
-        )  # fmt: skip
+        add_(steps, 1)
+        adam_(moving, gradients, averages, squares, steps, lr=lr, betas=self.kind.betas, eps=self.kind.eps, weight_decay=decay)
 
 
 class Gradient:

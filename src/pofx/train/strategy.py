@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pofx.errors import UserError
+from pofx.train.torch_private import mkldnn_has_bf16
 
 
 class Replicas:
@@ -84,4 +85,4 @@ def device(asked: str) -> torch.device:
 
 def computes_bf16(device: torch.device) -> bool:
     """Whether products in bfloat16 are the device's own. A CPU without them takes some 20 times as long for one as in float32."""
-    return device.type != "cpu" or not torch.backends.mkldnn.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type != "cpu" or not torch.backends.mkldnn.is_available() or mkldnn_has_bf16()

@@ -17,24 +17,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
-from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 TOGETHER = 8  # examples that go over the rows of V together
 WIDTH = 256  # hidden units in a block of the gradient, at most: what it works on stays in the second cache
 LINE = 16  # numbers; the bytes of a cache line, in single precision
-CHUNK = 32  # numbers of x at a time where nothing is compiled
 
 # Sums may be reordered and products contracted, but what is not finite stays so: the engine looks for it.
 FLAGS: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True, "error_model": "numpy"}
@@ -136,7 +128,7 @@ def _same_state(x_BD, b, order_D, i):
 
 
 @compiled
-def _logits(first, last, x_BD, order_D, w_DH, c_H, v_DH, b_D, logits_BD):
+def logits(first, last, x_BD, order_D, w_DH, c_H, v_DH, b_D, logits_BD):
     """Blocks `first` to `last` of TOGETHER examples."""
     B, D = x_BD.shape
     H = len(c_H)
@@ -195,7 +187,7 @@ def _below_state(x, h_SH, s, dh_EH, da_EH, e, dw_DH, i):
 
 
 @compiled
-def _gradients(first, last, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, dc_H, dV_DH):
+def gradients(first, last, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, dc_H, dV_DH):
     """Blocks `first` to `last` of `width` hidden units, from g, the gradient of the logits. A block has its rows in their order."""
     B, D = x_BD.shape
     S = 1 + max([np.count_nonzero(x_D) for x_D in x_BD])
@@ -251,7 +243,7 @@ def _gradients(first, last, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD, dW_DH, 
 
 
 @compiled
-def _fill(first, last, x_BD, known_BD, u_BD, order_D, w_DH, c_H, v_DH, b_D):
+def fill(first, last, x_BD, known_BD, u_BD, order_D, w_DH, c_H, v_DH, b_D):
     """Blocks `first` to `last` of TOGETHER examples."""
     B, H = len(x_BD), len(c_H)
     a_EH, h_EH = _lines(TOGETHER, H, c_H), _lines(TOGETHER, H, c_H)
@@ -269,80 +261,3 @@ def _fill(first, last, x_BD, known_BD, u_BD, order_D, w_DH, c_H, v_DH, b_D):
                 if x != 0:
                     _pass(x, w_DH, d, a_EH, e)
                     _enter(h_EH, e, a_EH, e)
-
-
-def _share_out(kernel: Any, blocks: int, *arguments: Tensor | int) -> None:
-    """Run `kernel` over all blocks, on as many threads as torch has."""
-    arrays = [argument.numpy() if isinstance(argument, Tensor) else argument for argument in arguments]
-    threads = min(torch.get_num_threads(), blocks)
-    if threads <= 1:
-        return kernel(0, blocks, *arrays)
-    cuts = pairwise(blocks * t // threads for t in range(threads + 1))
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda cut: kernel(*cut, *arrays), cuts))
-
-
-def _padded(*weights: Tensor) -> list[Tensor]:
-    """With idle hidden units up to whole cache lines, so that each row begins one."""
-    return [F.pad(weight.detach(), (0, -weight.shape[-1] % LINE)) for weight in weights]
-
-
-class _Logits(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x_BD, order_D, W_DH, c_H, V_DH, b_D):
-        ctx.save_for_backward(x_BD, order_D, W_DH, c_H, V_DH)
-        logits_BD = torch.empty_like(x_BD)
-        _share_out(_logits, -(-len(x_BD) // TOGETHER), x_BD, order_D, *_padded(W_DH, c_H, V_DH), b_D, logits_BD)
-        return logits_BD
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g_BD):
-        x_BD, order_D, W_DH, c_H, V_DH = ctx.saved_tensors
-        dW_DH, dc_H, dV_DH = torch.empty_like(W_DH), torch.empty_like(c_H), torch.empty_like(V_DH)
-        blocks = -(-len(c_H) // WIDTH)
-        width = -(-len(c_H) // (blocks * LINE)) * LINE
-        _share_out(_gradients, blocks, width, x_BD, order_D, W_DH, c_H, V_DH, g_BD.contiguous(), dW_DH, dc_H, dV_DH)
-        return None, None, dW_DH, dc_H, dV_DH, g_BD.sum(0)
-
-
-def _compiles(x_BD: Tensor, *parameters: Tensor) -> bool:
-    return x_BD.device.type == "cpu" and x_BD.dtype in (torch.float32, torch.float64) and all(p.dtype == x_BD.dtype for p in parameters)
-
-
-def nade_logits(x_BD: Tensor, order_D: Tensor, W_DH: Tensor, c_H: Tensor, V_DH: Tensor, b_D: Tensor) -> Tensor:
-    """The logit of every p(x_d = 1 | what comes before d in `order_D`), (B, D); row d of W and V belongs to x_d.
-
-    In single and double precision on the CPU it is compiled; elsewhere, and where a gradient by x is asked for, torch does it in chunks
-    of D.
-
-    Example:
-        >>> x, order, W, c = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([0, 1, 2]), torch.zeros(3, 4), torch.zeros(4)
-        >>> nade_logits(x, order, W, c, torch.ones(3, 4), torch.zeros(3))  # four units at sigmoid(0)
-        tensor([[2., 2., 2.]])
-    """
-    if len(x_BD) and not x_BD.requires_grad and _compiles(x_BD, W_DH, c_H, V_DH, b_D):
-        return _Logits.apply(*(tensor.contiguous() for tensor in (x_BD, order_D, W_DH, c_H, V_DH, b_D)))
-    order_D = order_D.to(x_BD.device)
-    a_BH, logits = c_H.expand(len(x_BD), -1), []
-    for order_C in order_D.split(CHUNK):
-        a_BH, logits_BC = checkpoint(
-            _chunk, a_BH, x_BD[:, order_C], W_DH[order_C], V_DH[order_C], b_D[order_C], use_reentrant=False, preserve_rng_state=False
-        )
-        logits.append(logits_BC)
-    return torch.cat(logits, 1)[:, order_D.argsort()]
-
-
-def _chunk(a_BH: Tensor, x_BC: Tensor, W_CH: Tensor, V_CH: Tensor, b_C: Tensor) -> tuple[Tensor, Tensor]:
-    before_CC = torch.ones(len(W_CH), len(W_CH), device=x_BC.device, dtype=x_BC.dtype).tril(-1)
-    h_BCH = (a_BH[:, None] + (x_BC[:, None] * before_CC) @ W_CH).sigmoid()
-    return a_BH + x_BC @ W_CH, (h_BCH * V_CH).sum(2) + b_C
-
-
-def nade_fill(x_BD: Tensor, known_BD: Tensor, u_BD: Tensor, order_D: Tensor, W_DH: Tensor, c_H: Tensor, V_DH: Tensor, b_D: Tensor) -> bool:
-    """Draw what is not known of x from uniform numbers, in place, where that is compiled; False where it is not."""
-    if not len(x_BD) or not x_BD.is_contiguous() or not _compiles(x_BD, u_BD, W_DH, c_H, V_DH, b_D):
-        return False
-    given = [tensor.detach().contiguous() for tensor in (known_BD, u_BD, order_D)]
-    _share_out(_fill, -(-len(x_BD) // TOGETHER), x_BD.detach(), *given, *_padded(W_DH, c_H, V_DH), b_D.detach())
-    return True
