@@ -287,7 +287,7 @@ def without_curves() -> None:
     def savefig(self: Figure, file: Any, **options: Any) -> None:
         Image.new("RGB", (1, 1)).save(file, format="png")
 
-    Figure.savefig = savefig  # type: ignore[method-assign]
+    Figure.savefig = savefig  # type: ignore[method-assign, assignment]
 
 
 def command(*words: str) -> tuple[int, str, str]:

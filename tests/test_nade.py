@@ -16,9 +16,9 @@ import pofx
 from pofx.errors import UserError
 from pofx.kinds import Binary
 from pofx.models import files
+from pofx.models.autoregressive import _nade_conditionals
+from pofx.models.autoregressive._nade_conditionals import nade_fill, nade_logits
 from pofx.models.autoregressive.nade import NADE
-from pofx.nn import nade_conditionals
-from pofx.nn.nade_conditionals import nade_fill, nade_logits
 from pofx.randomness import generator
 
 D, H = 23, 300  # a last row of pixels that is no multiple of anything; two blocks of hidden units
@@ -44,7 +44,7 @@ def plain(x, order, W, c, V, b):
 
 @pytest.fixture
 def no_compiled_code(monkeypatch):
-    monkeypatch.setattr(nade_conditionals, "_compiles", lambda *tensors: False)
+    monkeypatch.setattr(_nade_conditionals, "_compiles", lambda *tensors: False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -63,7 +63,7 @@ def test_compiled_logits_and_gradients_are_those_of_the_equations(dtype, x):
 
 def test_where_nothing_is_compiled_torch_does_the_same_in_chunks(no_compiled_code):
     """D is more than a chunk; the gradient goes through x too."""
-    x = bits(5, 3 * nade_conditionals.CHUNK + 5).requires_grad_()
+    x = bits(5, 3 * _nade_conditionals.CHUNK + 5).requires_grad_()
     order = torch.randperm(x.shape[1], generator=generator(0))
     weights = parameters(D=len(order), H=20)
     of_chunks = torch.autograd.grad(nade_logits(x, order, *weights).square().sum(), [x, *weights])
@@ -207,8 +207,8 @@ def test_numba_is_imported_at_nade_s_first_number_and_by_nothing_else():
     """Whoever only lists models or trains another one needs none."""
     trees = {file.stem: ast.walk(ast.parse(file.read_text())) for file in Path(pofx.__file__).parent.rglob("*.py")}
     imports = [(stem, ast.unparse(node)) for stem, tree in trees.items() for node in tree if isinstance(node, (ast.Import, ast.ImportFrom))]
-    assert {stem for stem, line in imports if "numba" in line or "llvmlite" in line} == {"nade_kernel"}
-    assert {stem for stem, line in imports if "nade_kernel" in line} == {"nade_conditionals"}
+    assert {stem for stem, line in imports if "numba" in line or "llvmlite" in line} == {"_nade_kernel"}
+    assert {stem for stem, line in imports if "nade_kernel" in line} == {"_nade_conditionals"}
     listing = "import sys; from pofx.cli import main; main(['models']); assert 'numba' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

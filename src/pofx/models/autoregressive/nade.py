@@ -15,7 +15,7 @@ from pofx.bases.autoregressive import Autoregressive, Step
 from pofx.distributions.likelihoods import Bernoulli
 from pofx.errors import UserError
 from pofx.kinds import Binary
-from pofx.nn.nade_conditionals import nade_fill, nade_logits
+from pofx.models.autoregressive._nade_conditionals import nade_fill, nade_logits
 from pofx.options import Seed, Size
 
 

@@ -28,7 +28,7 @@ def compiled_loops() -> Any:
     except ImportError as error:
         warnings.warn(f"NADE runs without its compiled loops, many times slower ({error}): pip install numba", stacklevel=3)
         return None
-    return nade_kernel
+    return _nade_kernel
 
 
 def _share_out(kernel: Any, blocks: int, *arguments: Tensor | int) -> None:
