@@ -397,6 +397,7 @@ def inputs(folder: Path, rows: int) -> dict[str, Any]:
 
     source, found = np.random.default_rng(1), {}
     for name, kind in json.loads((folder / "config.json").read_text())["model"]["kinds"].items():
+        values: Any
         match kind["kind"]:
             case "Binary":
                 values = source.integers(0, 2, (rows, *kind["dims"])).astype(np.float32)
@@ -453,7 +454,7 @@ def answers(model: Any, fields: dict[str, Any]) -> Numbers:
                 found[f"log_prob {way}"] = model.log_prob(x, **given, **extra)
             if hasattr(model, "sample"):
                 found[f"sample {way}"] = model.sample(draws, **some, generator=drawn())
-    return {name: values.numpy() for name, values in found.items()}
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
 if __name__ == "__main__":

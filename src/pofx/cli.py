@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from pofx import __version__, renamed
 from pofx.commands import VERBS, Verb
 from pofx.commands.flags import Flags
+from pofx.environment import first_replica
 from pofx.errors import Diverged, Interrupted, UserError, nearest
 from pofx.options import REQUIRED, HyperParameter, argument_help, check_value, from_text, limits
 
@@ -53,7 +54,7 @@ def _note(message: Warning | str, category: type[Warning], *place: Any) -> None:
 
 
 def _stop(status: int, message: str) -> int:
-    if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica speaks for all
+    if first_replica():  # with torchrun, one replica speaks for all
         print(f"pofx: {' '.join(message.split())}", file=sys.stderr)
     return status
 
@@ -79,7 +80,7 @@ def _run(words: list[str]) -> int:
     if as_json and "stream" in verb.own().options:
         values["stream"] = False
     report = verb.function(*arguments, **values)
-    if os.environ.get("RANK", "0") == "0":
+    if first_replica():
         if as_json:
             print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
         elif isinstance(report, dict) and verb.alone in report and "out" not in report:

@@ -67,8 +67,14 @@ class Run:
         load_weights(model, renamed.tensors(tensors, type(model)), weights)
         return model.eval()
 
-    def blank(self, *, trust: bool = False) -> Model:
-        """The model as constructed, before any training."""
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The kinds of data that the model was made for, by field name."""
+        with naming(self.path / "config.json"):
+            return {field: Kind.from_json(kind) for field, kind in self.config["model"]["kinds"].items()}
+
+    def model_class(self, *, trust: bool = False) -> type[Model]:
+        """The model's class; nothing is constructed."""
         record = self.config["model"]
         name = record["name"]
         if record["file"] is not None:
@@ -81,11 +87,15 @@ class Run:
                 raise UserError(f"{file} is missing or was changed since the run began: restore it, or train anew")
             name = f"{file}:{name}"
         with naming(self.path / "config.json"):
-            cls = models.find(name)
-            kinds = {field: Kind.from_json(kind) for field, kind in record["kinds"].items()}
+            return models.find(name)
+
+    def blank(self, *, trust: bool = False) -> Model:
+        """The model as constructed, before any training."""
+        record, cls = self.config["model"], self.model_class(trust=trust)
+        with naming(self.path / "config.json"):
             arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in record["arguments"].items()}
             with seeded(self.config.get("training", {}).get("seed", 0)):
-                return cls(**kinds | arguments)
+                return cls(**self.kinds | arguments)
 
     def tokenizer(self, field: str = "x") -> Tokenizer:
         """What makes the text of `field` into tokens, and tokens into text.
@@ -95,7 +105,7 @@ class Run:
         """
         from pofx.data.tokenizer import Tokenizer
 
-        kinds = {name: Kind.from_json(kind) for name, kind in self.config["model"]["kinds"].items()}
+        kinds = self.kinds
         kind = kinds.get(field)
         if not isinstance(kind, Tokens):
             have = ", ".join(f"{name}: {type(kind).__name__}" for name, kind in kinds.items())

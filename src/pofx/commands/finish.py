@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pofx.environment import first_replica
 from pofx.kinds import Category, Series, Tokens
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _finished(run: Run, data: Any) -> dict[str, Any]:
         **last,
         "warnings": [row["warning"] for row in run.metrics() if "warning" in row] or None,
     }
-    if os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
+    if first_replica():  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
         report["card"] = str(write_card(run))
         can, trust = blank.capabilities(), " --trust" if model["file"] else ""

@@ -90,7 +90,7 @@ def asking_flags(verb: Callable[..., Any], *methods: str, data: bool = True) -> 
 
         groups, own = [Flags.of("flags", verb)], dict[str, HyperParameter]()
         if run is not None:
-            cls = type(Run(run).blank(trust=trust))
+            cls = Run(run).model_class(trust=trust)
             for method in methods:
                 if hasattr(cls, method):
                     own |= Flags.of("", getattr(cls, method), without=("given", "generator", "prompt")).options

@@ -99,7 +99,8 @@ def interpolate(
     from pofx.model import require
     from pofx.run import Run
 
-    can = type(Run(run).blank(trust=trust)).capabilities()
+    found = Run(run)
+    can = found.model_class(trust=trust).capabilities()
     if "generates" in can and not {"encodes", "decodes"} <= set(can):
         if data is not None or loading or split != "test":
             raise UserError(
@@ -108,15 +109,14 @@ def interpolate(
         return _between_draws(run, pairs, steps, spherical, seed, out, trust)
     if seed:
         raise UserError(f"{run} encodes, so it goes between items and draws nothing: leave --seed out")
-    if isinstance(Run(run).blank(trust=trust).inputs["x"], Tokens):
-        found = Run(run)
+    if isinstance(found.kinds["x"], Tokens):
         model = found.model(trust=trust)
         require(model, "encodes", "decodes")
         *_, options = sort("interpolate", loading, codes_flags(interpolate)(run, trust))
         rows = None if between is not None else Rows(prepared(found, model, data, options), split)
         return interpolated_texts(found, model, between=between, rows=rows, pairs=pairs, steps=steps, spherical=spherical, out=out)
     if between is not None:
-        raise UserError(f"--between is of texts, and {run} is of {Run(run).blank(trust=trust).inputs['x']}: leave it out")
+        raise UserError(f"--between is of texts, and {run} is of {found.kinds['x']}: leave it out")
     asked = _Asked(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import Any, Self
+
+from pofx.environment import first_replica
 
 EVERY = 10.0  # seconds between lines in a log
 
@@ -84,7 +85,7 @@ class Counting(_Shown):
 
 def _bar() -> tuple[Any, Any]:
     """A bar and its task; neither where stderr is no terminal, or another replica shows one."""
-    if not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
+    if not sys.stderr.isatty() or not first_replica():
         return None, None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

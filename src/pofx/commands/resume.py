@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.commands.finish import _finished, _replicas
+from pofx.environment import first_replica
 from pofx.errors import Done
 from pofx.options import Positive, Size
 
@@ -52,5 +52,5 @@ def _old_scores_aside(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.environ.get("RANK", "0") == "0" and scores.exists() and weights.read_bytes() != before:
+        if first_replica() and scores.exists() and weights.read_bytes() != before:
             scores.replace(run / "scores-before.json")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from pofx.commands.finish import _finished, _replicas
 from pofx.commands.flags import Flags, data_flags, sort, together, training_flags
+from pofx.environment import first_replica
 from pofx.errors import UserError, nearest
 
 PROBLEMS = 5  # of the data that are shown before training
@@ -63,7 +63,7 @@ def train(
         built = cls(**bind(cls, fields), **hyper)
     if loaded.tokenizers and "window" in loading and "stride" not in loading and solved(built.stages()):
         loaded = load(data, **loading, stride=loading["window"])  # what is counted is to be counted once
-    if os.environ.get("RANK", "0") == "0":
+    if first_replica():
         for problem in loaded.problems[:PROBLEMS]:
             print(f"note: {loaded.record['spec']}: {problem}", file=sys.stderr)
         if len(loaded.problems) > PROBLEMS:

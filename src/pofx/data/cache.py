@@ -19,16 +19,17 @@ import numpy as np
 from pofx.data.contents import Contents
 from pofx.data.sequences import Ragged
 from pofx.data.tokenizer import Tokenizer
+from pofx.environment import cache_root
 from pofx.errors import UserError
 from pofx.kinds import Kind, Series, Vector
 
-VERSION = 3  # of the form; packs of another version are not read, but written anew
+VERSION = 4  # of the form; packs of another version are not read, but written anew
 T = TypeVar("T")
 
 
-def cache() -> Path:
+def packs() -> Path:
     """Where packs lie: $POFX_CACHE, or ~/.cache/pofx."""
-    return Path(os.environ.get("POFX_CACHE") or "~/.cache/pofx").expanduser() / "packs"
+    return cache_root() / "packs"
 
 
 class Store:
@@ -61,7 +62,7 @@ def packed(name: str, root: Path | None, files: Sequence[Path], chosen: dict[str
     """
     listing = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
     key = hashlib.sha256(json.dumps([VERSION, name, listing, chosen]).encode()).hexdigest()[:16]
-    folder = cache() / f"{Path(name).stem}-{key}"
+    folder = packs() / f"{Path(name).stem}-{key}"
     notes: list[str] = []
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def packed(name: str, root: Path | None, files: Sequence[Path], chosen: dict[str
                     shutil.rmtree(left_over)
                 write(folder, root, files, read)
     except OSError as error:
-        if error.filename and not Path(error.filename).is_relative_to(cache()):
+        if error.filename and not Path(error.filename).is_relative_to(packs()):
             raise UserError(f"cannot read {error.filename}: {error.strerror}") from None
         raise UserError(f"cannot pack {name} in {folder.parent}: {error.strerror or error}; set POFX_CACHE to a folder with room") from None
     contents = opened(folder)

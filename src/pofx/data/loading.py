@@ -21,6 +21,7 @@ from pofx.data.sources.series import TimeSeries
 from pofx.data.splitting import Rows, cut, stratified_subset
 from pofx.data.tokenizer import Tokenizer
 from pofx.data.tokenizer import Tokens as TokenizerKind
+from pofx.environment import data_root
 from pofx.errors import Uneven, UserError, nearest
 from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens
 from pofx.options import Fraction, Range, Seed, Size, check_value, options
@@ -306,11 +307,11 @@ def find(spec: str, chosen: dict[str, Any]) -> tuple[str, Contents]:
     path = Path(spec).expanduser()
     if spec and path.exists():
         return str(path.resolve()), read(path.resolve(), chosen)
-    root = os.environ.get("POFX_DATA")
-    if root and not Path(root).is_dir():
+    root = data_root()
+    if root and not root.is_dir():
         raise UserError(f"no data {spec!r}, and $POFX_DATA is {root}, which is no folder: set it to the folder your data sets are in")
-    if root and spec and (Path(root) / spec).exists():
-        return spec, read((Path(root) / spec).resolve(), chosen)
+    if root and spec and (root / spec).exists():
+        return spec, read((root / spec).resolve(), chosen)
     if spec in hub.KNOWN:
         chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
         return spec, packed(spec, None, [], chosen, lambda store: hub.from_hub(spec, chosen, store))

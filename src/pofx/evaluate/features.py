@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from pofx.data.blocks import BLOCK, blocks
+from pofx.environment import cache_root
 from pofx.errors import UserError
 from pofx.evaluate.modes import stacked_classes
 from pofx.evaluate.protocol import weights_hash
@@ -233,7 +234,6 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
     that is named by a hash of the data and of how it was trained.
     """
     from pofx.data import reload
-    from pofx.data.cache import cache
     from pofx.models.autoencoders.pca import PCA
     from pofx.models.classifiers.convnet import ConvNet
     from pofx.run import Run, explained, seeded
@@ -253,7 +253,7 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
         build = partial(PCA, *kinds, latent=SIZE)  # type: ignore[arg-type]
     about = [{name: value for name, value in data.record.items() if name != "spec"}, [kind.to_json() for kind in kinds], SIZE, training]
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    folder = cache().parent / "features" / f"{Path(str(data.record['spec'])).stem}-{key}"
+    folder = cache_root() / "features" / f"{Path(str(data.record['spec'])).stem}-{key}"
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = (folder.parent / f".{folder.name}.lock").open("w")

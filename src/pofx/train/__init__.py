@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
+from pofx.environment import first_replica
 from pofx.errors import Done, Interrupted, UserError
 from pofx.options import Positive, Range, Seed, Size, check_value
 from pofx.plan import solved
@@ -173,7 +174,7 @@ def resume(
 
     file = Path(out) / "state" / "training.safetensors"
     with ExitStack() as held:
-        if file.is_file() and os.environ.get("RANK", "0") == "0":  # with torchrun, one replica writes for all
+        if file.is_file() and first_replica():  # with torchrun, one replica writes for all
             held.enter_context(_alone(Path(out)))  # before anything is read: another process may just be going on with it
         run = Run(out)
         if not file.is_file():

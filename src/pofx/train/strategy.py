@@ -6,7 +6,6 @@ bytes from the sum, so replicas that begin equal stay equal bit for bit.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pofx.environment import local_rank, one_of_several
 from pofx.errors import UserError
 from pofx.train.torch_private import mkldnn_has_bf16
 
@@ -26,7 +26,7 @@ class Replicas:
     """
 
     def __init__(self, device: torch.device):
-        if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        if one_of_several() and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         self.active = dist.is_initialized() and dist.get_world_size() > 1
         self.rank = dist.get_rank() if self.active else 0
@@ -74,7 +74,7 @@ def device(asked: str) -> torch.device:
     try:
         found = torch.device(asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
         if found.type == "cuda":
-            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if found.index is None else found.index)
+            found = torch.device("cuda", local_rank() if found.index is None else found.index)
         torch.empty(0, device=found)
         if found.type == "cuda":
             torch.cuda.set_device(found)
