@@ -364,7 +364,7 @@ def test_the_public_command_line_is_frozen(capsys):
         "training": "steps=None epochs=None batch_size=100 seed=0 lr=None schedule=constant warmup=0.0 clip=None ema=None average=None "
         "keep=best patience=None log_every=20 eval_every=None checkpoint_every=None precision=fp32 compile=False device=auto",
         "data": "binarize=none size=None channels=None label=None columns=None window=None stride=None stacked=None source=None "
-        "target=None tokens=None vocabulary=None length=None shared=False read=None valid=None test=None "
+        "target=None tokens=None vocabulary=None length=None shared=False spell=None valid=None test=None "
         "split_seed=0 labelled=None skip_bad=False",
         "the model vae": "latent=16 body=mlp hidden=None activation=None likelihood=None components=5 scale=None beta=1.0 free_bits=0.0 "
         "kl_warmup=0.0 samples=1",

@@ -282,7 +282,7 @@ def test_lines_are_taken_as_they_arrive(monkeypatch):
 def test_translations_come_as_they_are_done(ask, folder, tmp_path, monkeypatch):
     """In the order of their sources, though the short ones of a block are translated first; what is done is kept."""
     rows = (folder / "train.fr").read_text().splitlines()[:50]
-    monkeypatch.setattr("pofx.commands.translate.BLOCK", 20)
+    monkeypatch.setattr(sys.modules["pofx.commands.translate"], "BLOCK", 20)
     whole = ask("translate", "pairs", stdin="\n".join(rows))
     assert whole.splitlines() == [ask("translate", "pairs", "--text", row).rstrip("\n") for row in rows[:3]] + whole.splitlines()[3:]
     assert len(whole.splitlines()) == 50
@@ -408,10 +408,10 @@ def test_layers_and_heads_are_drawn_one_by_one(folder, tmp_path, capsys):
     for name, *flags, message in (
         ("transformer", "--layer", "3", "--layer 3 is not there: transformer has 2 to draw"),
         ("transformer", "--head", "3", "--head 3 is not there: transformer has 2 to draw"),
-        ("attention", "--layer", "3", "--layer 3 is not there: attention has 2 to draw"),
+        ("attention", "--layer", "3", "--layer 3 is not there: rnn_attention has 2 to draw"),
         ("recurrent_lm", "--layer", "3", "--layer 3 is not there: recurrent_lm has 2 to draw"),
         ("recurrent_lm", "--head", "1", "recurrent_lm has no attention, and so no heads: leave --head out"),
-        ("reader", "--layer", "2", "--layer 2 is not there: reader has 1 to draw"),
+        ("reader", "--layer", "2", "--layer 2 is not there: image_to_text has 1 to draw"),
         ("transformer", "--head", "0", "--head must be 1 or more"),
     ):
         capsys.readouterr()

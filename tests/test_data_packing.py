@@ -101,7 +101,7 @@ def test_killed_packing_leaves_nothing_and_the_next_one_works(pictures, cached, 
 
 
 def test_processes_that_start_together_pack_once(pictures, cached, tmp_path, monkeypatch):
-    write = cached.write
+    write = cache.write
 
     def slow(*options):
         with (tmp_path / "log").open("a") as log:

@@ -146,7 +146,7 @@ def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
     assert reload(json.loads(json.dumps(data.record))).record == data.record
     with pytest.raises(UserError, match="was cut row by row, and now pictures of one thing stay in one split: train anew"):
         reload({name: value for name, value in data.record.items() if name != "groups"})
-    with pytest.raises(UserError, match="1 thing gives 0 for test, 1 for valid and 0 to train on"):
+    with pytest.raises(UserError, match="1 group gives 0 for test, 1 for valid and 0 to train on"):
         load(styles(tmp_path / "few", count=1), target="caption")
 
 

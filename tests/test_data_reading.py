@@ -137,7 +137,7 @@ def test_what_cannot_be_read_aloud(tmp_path):
         ("digits", {"stacked": 3}, "leave --stacked out"),
         ("digits", {"labelled": 10}, "leave --labelled out"),
         ("digits", {"binarize": "dynamic"}, "leave --binarize out"),
-        ("digits", {"read": "korean"}, "read must be one of english, hangul"),
+        ("digits", {"read": "korean"}, "spell must be one of english, hangul"),
         ("digits", {"test": 0.002}, "test split has no picture of the digit"),
     ]:
         with pytest.raises(UserError, match=message):

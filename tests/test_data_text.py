@@ -55,7 +55,7 @@ def test_tokenizers_learn_from_the_training_split_alone(tmp_path):
     lines(tmp_path / "text" / "train.txt", ["a b a b"] * 9)
     lines(tmp_path / "text" / "val.txt", ["a c"] * 9)
     words = load(tmp_path / "text", tokens="words")
-    assert words.tokenizers["x"].names == ("<nothing>", "<end>", "<unknown>", "a", "b")
+    assert words.tokenizers["x"].names == ("<pad>", "<eos>", "<unknown>", "a", "b")
     assert texts(words, "valid")[0] == "a <unknown>"
     assert load(tmp_path / "text").tokenizers["x"].vocabulary == 2 + len("abc "), "but an alphabet is of all that is there"
 

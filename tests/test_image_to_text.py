@@ -54,8 +54,8 @@ def hears(model, loss):
 @pytest.mark.parametrize("decoder_input", ["columns", "vector", "code"])
 @pytest.mark.parametrize("encoder", ["conv", "recurrent"])
 @pytest.mark.parametrize("decoder", ["recurrent", "transformer"])
-def test_together_the_loss_of_the_text_reaches_every_parameter(encoder, decoder, sees):
-    model = made(context=CODE, encoder=encoder, decoder=decoder, decoder_input=sees).train()
+def test_together_the_loss_of_the_text_reaches_every_parameter(encoder, decoder, decoder_input):
+    model = made(context=CODE, encoder=encoder, decoder=decoder, decoder_input=decoder_input).train()
     total(model.loss(batch(), noise())).backward()
     deaf = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-12]
     assert not deaf
@@ -114,9 +114,9 @@ def test_one_network_is_trained_in_three_ways():
     assert shapes["together"] == shapes["apart"] == shapes["apart_then_together"]
     stages = {way: [([p.name for p in s.players], s.until) for s in model.stages()] for way, model in ways.items()}
     assert stages == {
-        "together": [(["reader"], 1.0)],
+        "together": [(["image_to_text"], 1.0)],
         "apart": [(["encoder", "decoder"], 1.0)],
-        "apart_then_together": [(["encoder", "decoder"], 0.25), (["reader"], 1.0)],
+        "apart_then_together": [(["encoder", "decoder"], 0.25), (["image_to_text"], 1.0)],
     }
 
 
@@ -226,9 +226,9 @@ def test_every_way_keeps_the_contract(context, asked, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"decoder_input": "code"}, "sees code needs it as context"),
+        ({"decoder_input": "code"}, "decoder_input code needs it as context"),
         ({"trained": "apart"}, "trained apart needs a code that is fixed by hand"),
-        ({"context": Binary(1, 2, 3), "decoder_input": "code"}, "sees code needs it as context"),
+        ({"context": Binary(1, 2, 3), "decoder_input": "code"}, "decoder_input code needs it as context"),
         ({"decoder": "transformer", "hidden": 6, "heads": 4}, "heads must divide"),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_bound_is_that_of_a_slow_reference():
         ):
             density = math.exp(-0.5 * ((c - mean) / math.exp(log_std)) ** 2) / (math.exp(log_std) * math.sqrt(2 * math.pi))
             expected[name].append(math.log(density) + h)
-    found = model.kept(z, q)
+    found = model.mutual_information_bound(z, q)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-10)
     weighted = sum(np.array(expected[name]) * weight for name, weight in (("c1", 1), ("c2", 1), ("c3", 0.1), ("c4", 0.1)))
@@ -78,7 +78,7 @@ class Reads(nn.Module):
         super().__init__()
         self.sure = sure
 
-    def judge(self, x, dtype):
+    def score_and_recognise(self, x, dtype):
         logits = self.sure * x.flatten(1)[:, 4:9]
         return x.new_zeros(len(x)), torch.cat([logits, x.new_zeros(len(x), 4)], dim=1)
 
@@ -120,7 +120,7 @@ def test_both_players_lower_the_same_information_and_log_it_beside_its_entropy()
     with torch.no_grad():
         discriminator, maker = model.discriminator_loss({"x": x}, noise()), model.generator_loss({"x": x}, noise())
         model.train()
-        found = model.kept(
+        found = model.mutual_information_bound(
             model.prior.draw(noise()), model.discriminator.score_and_recognise(model.generator(model.prior.draw(noise())), x.dtype)[1]
         )
     torch.testing.assert_close(discriminator["information"], maker["information"])
@@ -142,17 +142,17 @@ def test_q_tells_codes_of_generated_pictures_in_other_poses_and_those_of_x_as_it
         fake, q = model.discriminator.score_and_recognise(random_affine(model.generator(z), level, other), x.dtype)
         torch.testing.assert_close(discriminator["real"], F.softplus(-real))
         torch.testing.assert_close(discriminator["fake"], F.softplus(fake))
-        torch.testing.assert_close(discriminator["information"], -model.weighted(model.kept(z, q)))
+        torch.testing.assert_close(discriminator["information"], -model.weighted(model.mutual_information_bound(z, q)))
         maker = model.generator_loss({"x": x}, noise)
         z = model.prior.draw(other)
         fake, q = model.discriminator.score_and_recognise(random_affine(model.generator(z), level, other), x.dtype)
         torch.testing.assert_close(maker["adversarial"], F.softplus(-fake))
-        torch.testing.assert_close(maker["information"], -model.weighted(model.kept(z, q)))
+        torch.testing.assert_close(maker["information"], -model.weighted(model.mutual_information_bound(z, q)))
         model.eval()
         q = model.discriminator.score_and_recognise(model.generator(z), x.dtype)[1]
-        torch.testing.assert_close(model.information(z), model.kept(z, q))
+        torch.testing.assert_close(model.information(z), model.mutual_information_bound(z, q))
         torch.testing.assert_close(
-            model.encode(x)[:, :3], model.told(model.discriminator.score_and_recognise(x, x.dtype)[1])["c1"].softmax(1)
+            model.encode(x)[:, :3], model.recognition(model.discriminator.score_and_recognise(x, x.dtype)[1])["c1"].softmax(1)
         )
 
 

@@ -270,12 +270,12 @@ ASKED = ("log_prob", "conditionals", "sample", "translate", "attention", "gates"
 def of_zoo(request):
     """A model of tokens, and what it is given: all its methods, with so many rows of so many tokens."""
     cls = find(request.param)
-    source = {} if "source" not in cls.needs() else {"source": Image(1, 8, 8) if request.param == "reader" else Tokens(V, 3)}
+    source = {} if "source" not in cls.needs() else {"source": Image(1, 8, 8) if request.param == "image_to_text" else Tokens(V, 3)}
     model = cls(Tokens(V, 4), **source, **cls.small).eval()
 
     def ask(rows, width, **options):
         x = torch.full((rows, width), 2)
-        given = {"given": torch.rand(rows, 1, 8, 8) if "reader" in request.param else torch.full((rows, 3), 2)} if source else {}
+        given = {"given": torch.rand(rows, 1, 8, 8) if "image_to_text" in request.param else torch.full((rows, 3), 2)} if source else {}
         methods = {
             "sample": lambda: model.sample(rows, **given, **options),
             "translate": lambda: model.translate(*given.values()),

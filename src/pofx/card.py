@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pofx.model import ARXIV
+from pofx.models import ARXIV
 
 if TYPE_CHECKING:
     from pofx.run import Run

@@ -23,7 +23,16 @@ from pofx.plan import Batch, Part, Player, Stage
 from pofx.randomness import Noise
 
 
-class Model(nn.Module):
+class _Constructed(type):
+    """What happens to the arguments of a model before its constructor sees them: old words become those of today."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = renamed.said(cls.title(), kwargs, inspect.signature(cls.__init__).parameters)  # type: ignore[attr-defined, misc]
+        return super().__call__(*args, **kwargs)
+
+
+class Model(nn.Module, metaclass=_Constructed):
     """The base of every model.
 
     A subclass's constructor takes the kinds of data it needs as leading arguments, annotated with them, and its hyper-parameters as
@@ -55,7 +64,6 @@ class Model(nn.Module):
     @classmethod
     def _bind(cls, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         signature = inspect.signature(cls.__init__)
-        kwargs = renamed.said(cls.title(), kwargs, signature.parameters)
         for name in kwargs:
             if name not in signature.parameters:
                 raise UserError(f"{cls.title()} has no argument {name!r}: {nearest(name, list(signature.parameters)[1:])}")
@@ -128,10 +136,14 @@ class Model(nn.Module):
                 why = self.without.get(name)
                 reason = why or f"what it can: {', '.join(self.capabilities()) or 'nothing yet'}; `pofx models` shows which models can"
                 raise Lacks(f"{self.title()} has no {name} (it is not a model that {capability}): {reason}")
-        if name in renamed.MEMBERS:
-            renamed.notice(name, renamed.MEMBERS[name])
-            return getattr(self, renamed.MEMBERS[name])
-        return super().__getattr__(name)
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in renamed.MEMBERS:
+                raise
+        found = getattr(self, renamed.MEMBERS[name])
+        renamed.notice(name, renamed.MEMBERS[name])
+        return found
 
 
 def require(model: Model, *capabilities: str) -> None:
@@ -194,7 +206,5 @@ def device_of(model: nn.Module) -> torch.device:
     """Where the model's parameters and buffers are; the CPU for a model that has none."""
     return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
 
-
-ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
 
 __getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

@@ -215,7 +215,7 @@ class _OldModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def install() -> None:
     """Let old module paths be imported."""
     if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
-        sys.meta_path.append(_OldModules())
+        sys.meta_path.insert(0, _OldModules())  # before what an older installation may have left behind
 
 
 def attribute(module: str, homes: Sequence[str], name: str) -> Any:
@@ -305,9 +305,9 @@ def flag(word: str, known: Iterable[str]) -> str:
 
 
 def members(cls: type) -> None:
-    """Give what a class defines under an old word its new name too: the bases ask for that."""
+    """Give what a class defines under an old word its new name too, where a base of it asks for that."""
     for old, new in MEMBERS.items():
-        if old in vars(cls) and new not in vars(cls):
+        if old in vars(cls) and new not in vars(cls) and any(new in vars(base) for base in cls.__mro__[1:]):
             notice(f"{cls.__name__}.{old}", new)
             setattr(cls, new, vars(cls)[old])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pofx.commands.codes import KNOWN_WELL, _Asked
+from pofx.commands.codes import KNOWN_WELL, Walk
 from pofx.commands.prepare import Part
 from pofx.errors import UserError, nearest
 from pofx.kinds import Category
@@ -47,7 +47,7 @@ def attribute(
 
     from pofx import evaluate as measures
 
-    asked = _Asked(run, attribute, loading, data, split, out, "attribute.png", trust)
+    asked = Walk(run, attribute, loading, data, split, out, "attribute.png", trust)
     kind = asked.data.fields.get(field)
     if not isinstance(kind, Category):
         labels = [name for name, other in asked.data.fields.items() if isinstance(other, Category)]

@@ -28,7 +28,7 @@ def codes_flags(verb: Any) -> Known:
     return asking_flags(verb)
 
 
-class _Asked:
+class Walk:
     """A run's model with the items that a verb asks about, and where its picture goes."""
 
     def __init__(

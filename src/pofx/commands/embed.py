@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pofx.commands.files import ARRAYS, TABLES, _joined, destination, write_arrays, write_table
+from pofx.commands.files import ARRAYS, TABLES, as_array, destination, write_arrays, write_table
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import Part, Rows, prepared
 from pofx.kinds import Tokens
@@ -41,7 +41,7 @@ def embed(
         decode = found.tokenizer("x").decode
         written = {"text": [decode(x) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model)) for x in batch["x"].tolist()]}
     with evaluating(model):
-        codes = _joined([model.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))])
+        codes = as_array([model.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))])
     if file.suffix.lower() in TABLES:
         write_table(file, {**rows.about(), **written, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
     else:

@@ -101,7 +101,7 @@ def write_table(file: Path, columns: dict[str, Any]) -> None:
     write(file, buffer.getvalue())
 
 
-def _joined(blocks: list[Any]) -> Any:
+def as_array(blocks: list[Any]) -> Any:
     import torch
 
     return torch.cat(blocks).float().cpu().numpy()

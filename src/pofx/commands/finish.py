@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _replicas() -> Iterator[None]:
+def replicas_done() -> Iterator[None]:
     """Leave the process group that training joined, if it joined one, when every replica is done: the first draws pictures meanwhile."""
     from torch import distributed
 
@@ -28,7 +28,7 @@ def _replicas() -> Iterator[None]:
             distributed.destroy_process_group()  # a process that ends within its group is aborted
 
 
-def _finished(run: Run, data: Any) -> dict[str, Any]:
+def finished(run: Run, data: Any) -> dict[str, Any]:
     """Pictures and the model card of a trained run, and the report of what stands where."""
     from pofx.card import write_card
     from pofx.commands.illustrate import illustrate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pofx.commands.texts as texts
-from pofx.commands.codes import FILES, _Asked, codes_flags, draw
+from pofx.commands.codes import FILES, Walk, codes_flags, draw
 from pofx.commands.files import destination
 from pofx.commands.flags import sort
 from pofx.commands.prepare import Part, Rows, prepared
@@ -117,7 +117,7 @@ def interpolate(
         return interpolated_texts(found, model, between=between, rows=rows, pairs=pairs, steps=steps, spherical=spherical, out=out)
     if between is not None:
         raise UserError(f"--between is of texts, and {run} is of {found.kinds['x']}: leave it out")
-    asked = _Asked(run, interpolate, loading, data, split, out, "interpolation.png", trust)
+    asked = Walk(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)
     return asked.drawn({f"{2 * i} to {2 * i + 1}": way for i, way in enumerate(ways)}, f"{asked.model.title()}: from one code to another")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pofx.model import ARXIV
+from pofx.models import ARXIV
 
 
 def models() -> list[dict[str, Any]]:

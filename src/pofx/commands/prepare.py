@@ -137,10 +137,10 @@ class Rows:
             places.append(here)
             pieces.append(self.splits[i].read(self.within[rows[here]]))
         back = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return {name: _joined([piece[name] for piece in pieces])[back] for name in pieces[0]}
+        return {name: padded_together([piece[name] for piece in pieces])[back] for name in pieces[0]}
 
 
-def _joined(pieces: list[Tensor]) -> Tensor:
+def padded_together(pieces: list[Tensor]) -> Tensor:
     """Batches of one field as one; those of sequences as wide as the widest."""
     import torch
     from torch.nn.functional import pad

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
-from pofx.commands.files import ARRAYS, _joined, destination, write_arrays, write_picture
+from pofx.commands.files import ARRAYS, as_array, destination, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import BLOCK, Part, Rows, prepared
 from pofx.kinds import Tokens
@@ -49,7 +49,7 @@ def reconstruct(
     rows = Rows(loaded, split)
     x = rows.read(np.arange(min(n, len(rows))))["x"]
     with evaluating(model):
-        back = _joined([model.decode(model.encode(block), **own) for block in x.split(BLOCK)])
+        back = as_array([model.decode(model.encode(block), **own) for block in x.split(BLOCK)])
     if file.suffix.lower() == ".png":
         kind = loaded.fields["x"]
         write_picture(file, labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)}))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pofx.commands.finish import _finished, _replicas
+from pofx.commands.finish import finished, replicas_done
 from pofx.environment import first_replica
 from pofx.errors import Done
 from pofx.options import Positive, Size
@@ -33,7 +33,7 @@ def resume(
     from pofx.data import reload
     from pofx.run import Run
 
-    with _replicas():
+    with replicas_done():
         with TrainingProgress() as progress, _old_scores_aside(Path(run)):
             try:
                 done = engine.resume(run, steps=steps, lr=lr, clip=clip, trust=trust, report=progress)
@@ -41,7 +41,7 @@ def resume(
                 if (Path(run) / "README.md").is_file():
                     raise
                 done = Run(run)  # stopped between its last step and its pictures
-        return _finished(done, reload(done.config["data"], done.tokenizers()))
+        return finished(done, reload(done.config["data"], done.tokenizers()))
 
 
 @contextmanager

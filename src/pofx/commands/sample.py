@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
 from pofx.commands.condition import classes, condition
-from pofx.commands.files import ARRAYS, _joined, destination, write_animation, write_arrays, write_picture
+from pofx.commands.files import ARRAYS, as_array, destination, write_animation, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import BLOCK
 from pofx.commands.sources import given
@@ -93,7 +93,7 @@ def sample(
         for rows in torch.arange(each * len(given or "1")).split(BLOCK):
             told = {} if labels is None else {"given": labels[rows]}
             drawn.append(model.sample(len(rows), generator=noise, **told, **own))
-    x = _joined(drawn)
+    x = as_array(drawn)
     if file.suffix.lower() != ".png":
         write_arrays(file, {"x": x} | ({} if labels is None else {"given": labels.numpy()}), "x")
     elif given and len(given) > 1 and columns is None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pofx.commands.finish import _finished, _replicas
+from pofx.commands.finish import finished, replicas_done
 from pofx.commands.flags import Flags, data_flags, sort, together, training_flags
 from pofx.environment import first_replica
 from pofx.errors import UserError, nearest
@@ -68,7 +68,7 @@ def train(
             print(f"note: {loaded.record['spec']}: {problem}", file=sys.stderr)
         if len(loaded.problems) > PROBLEMS:
             print(f"note: and {len(loaded.problems) - PROBLEMS} more: pofx data shows them all", file=sys.stderr)
-    with _replicas():
+    with replicas_done():
         with TrainingProgress() as progress:
             run = engine.train(built, loaded, training, folder, report=progress)
-        return _finished(run, loaded)
+        return finished(run, loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pofx.commands.codes import _Asked
+from pofx.commands.codes import Walk
 from pofx.commands.prepare import Part
 from pofx.errors import UserError
 from pofx.options import Count, Positive, Range
@@ -47,7 +47,7 @@ def traverse(
 
     from pofx import evaluate as measures
 
-    asked = _Asked(run, traverse, loading, data, split, out, "traversal.png", trust)
+    asked = Walk(run, traverse, loading, data, split, out, "traversal.png", trust)
     x, codes = asked.items([row]), asked.codes()
     spread, middle = codes.std(0), codes.mean(0)
     chosen = list(dimensions or np.sort(np.argsort(-spread)[:10]))

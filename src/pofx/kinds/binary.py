@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 
 @dataclass(frozen=True, init=False)
@@ -18,7 +18,7 @@ class Binary(Kind):
         object.__setattr__(self, "dims", stored.get("dims", dims))
         if not self.dims:
             raise UserError("Binary: needs at least one dimension, such as Binary(784)")
-        _positive(self, **{f"dimension {i}": d for i, d in enumerate(self.dims)})
+        require_positive(self, **{f"dimension {i}": d for i, d in enumerate(self.dims)})
 
     @property
     def shape(self) -> tuple[int, ...]:

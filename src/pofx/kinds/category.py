@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Category(Kind):
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _positive(self, classes=self.classes)
+        require_positive(self, classes=self.classes)
         if self.names and len(self.names) != self.classes:
             raise UserError(f"Category: {len(self.names)} names for {self.classes} classes")
 

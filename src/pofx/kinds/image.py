@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Image(Kind):
     levels: int = 256
 
     def __post_init__(self) -> None:
-        _positive(self, channels=self.channels, height=self.height, width=self.width)
+        require_positive(self, channels=self.channels, height=self.height, width=self.width)
         if self.levels < 2:
             raise UserError(f"Image: levels must be 2 or more, not {self.levels}")
 

@@ -57,7 +57,7 @@ class Kind:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
 
 
-def _positive(kind: Kind, **sizes: int) -> None:
+def require_positive(kind: Kind, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UserError(f"{type(kind).__name__}: {name} must be a whole number of 1 or more, not {size!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Series(Kind):
     channels: int = 1
 
     def __post_init__(self) -> None:
-        _positive(self, length=self.length, channels=self.channels)
+        require_positive(self, length=self.length, channels=self.channels)
 
     @property
     def shape(self) -> tuple[int, ...]:

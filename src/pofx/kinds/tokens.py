@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
 
@@ -30,7 +30,7 @@ class Tokens(Kind):
     tokenizer: str = ""
 
     def __post_init__(self) -> None:
-        _positive(self, vocabulary=self.vocabulary, length=self.length)
+        require_positive(self, vocabulary=self.vocabulary, length=self.length)
         if self.vocabulary < 3:
             raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are nothing and the end mark, not {self.vocabulary}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pofx.kinds.kind import Kind, _positive
+from pofx.kinds.kind import Kind, require_positive
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Vector(Kind):
     dims: int
 
     def __post_init__(self) -> None:
-        _positive(self, dims=self.dims)
+        require_positive(self, dims=self.dims)
 
     @property
     def shape(self) -> tuple[int, ...]:

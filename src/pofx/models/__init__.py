@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pofx.model import Model
 
 _HERE = Path(__file__).parent
+ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}"  # new and old style
 
 
 def files() -> dict[str, Path]:

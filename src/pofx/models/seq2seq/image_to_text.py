@@ -31,7 +31,7 @@ from pofx.randomness import Noise
 class PictureReader(Translator):
     """Reader: an encoder makes places of a picture, a decoder attends to them and writes text, token after token.
 
-    Convolutions make columns of the picture; a `recurrent` encoder reads them from both sides. What the decoder `sees` is
+    Convolutions make columns of the picture; a `recurrent` encoder reads them from both sides. What the decoder reads (`decoder_input`) is
 
         columns   each of them: it looks at one after the other, and where it looks can be drawn
         vector    one vector m = tanh(W columns), which is learned with the rest
@@ -60,9 +60,9 @@ class PictureReader(Translator):
         context: a code of each picture, fixed by hand: bits, (bits,) or (places from left to right, bits of each)
         encoder: conv, or recurrent: a bidirectional GRU over the columns that convolutions make
         decoder: recurrent (GRU), or transformer
-        decoder_input: what the decoder sees of a picture: its columns, one learned vector, or the code that `context` fixes
+        decoder_input: what the decoder reads of a picture: its columns, one learned vector, or the code that `context` fixes
         trained: encoder and decoder together, from picture to text; apart, each with the code as it is fixed by hand; or apart and then
-            together. The last two need `sees` code
+            together. The last two need `decoder_input` code
         apart: share of all steps that they are trained apart, where they are trained together then
         channels: of each convolution; each halves the picture
         hidden: numbers at each place, and width of the decoder

@@ -1,0 +1,243 @@
+"""Old words go on working, and what was stored with them is read; keys of noise and the hash of weights keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import pofx
+from pofx import models, renamed
+from pofx.cli import main
+from pofx.data import load
+from pofx.errors import UserError
+from pofx.evaluate import Score, weights_hash
+from pofx.kinds import Binary, Image, Tokens, Vector
+from pofx.plan import Player, Stage
+from pofx.run import Run, save
+from pofx.testing import cases
+
+REPOSITORY = Path(__file__).parent.parent
+
+# Of each of pofx's models, the keys of its players' noise: format, so this list never changes, whatever the players are called
+KEYS = {
+    "aae": {"reconstruction", "critic", "regularisation"},
+    "aae_clustering": {"reconstruction", "critic", "regularisation"},
+    "aae_semi_supervised": {"reconstruction", "critic", "regularisation", "label"},
+    "dcgan": {"critic", "generator"},
+    "denoising_autoencoder": {"denoising"},
+    "gan": {"critic", "generator"},
+    "image_to_text": {"reader"},
+    "infogan": {"critic", "generator"},
+    "multiscale_pixelrnn": {"multi_scale"},
+    "rnn_attention": {"attention"},
+    "stacked_denoising": {"layer_1", "layer_2", "classifier"},
+}
+
+
+@pytest.fixture(autouse=True)
+def told_anew():
+    renamed.notice.cache_clear()
+
+
+def test_keys_of_noise_never_change():
+    for name in models.files():
+        model = next(iter(cases(models.find(name)))).model()
+        keys = {player.key for stage in model.stages() for player in stage.players}
+        assert keys == KEYS.get(name, {name}), name
+
+
+def test_a_player_s_key_is_its_name_unless_it_has_had_another():
+    assert Player("x", [], lambda batch, noise: {}).key == "x"
+    assert Player("new", [], lambda batch, noise: {}, key="old").key == "old"
+
+
+@pytest.mark.parametrize("module", sorted(renamed.MODULES))
+def test_every_old_module_is_found(module):
+    sys.modules.pop(module, None)
+    with pytest.warns(FutureWarning, match="is called"):
+        found = importlib.import_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        for home in renamed.MODULES[module]:
+            for name, value in vars(importlib.import_module(home)).items():
+                if getattr(value, "__module__", None) == home and not name.startswith("_"):
+                    assert getattr(found, name) is not None
+        with pytest.raises(AttributeError, match="no_such_name"):
+            _ = found.no_such_name
+
+
+def test_old_names_are_found_and_told_of_once():
+    with pytest.warns(FutureWarning, match=r"pofx.game.Watched is called pofx.plan.Logged now"):
+        from pofx.game import Watched
+    from pofx.plan import Logged
+
+    assert Watched is Logged
+    with pytest.warns(FutureWarning, match=r"pofx.kinds.Size is called pofx.options.Size now"):
+        from pofx.kinds import Size  # noqa: F401
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from pofx.game import Watched as again
+
+        assert again is Logged
+
+
+def test_what_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("pofx.nowhere")
+    with pytest.raises(ImportError):
+        from pofx.kinds import Nothing  # noqa: F401
+    with pytest.raises(UserError, match="no model is called 'attentive'"):
+        models.find("attentive")
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.MODELS.items())
+def test_old_names_of_models_are_aliases(old, new):
+    with pytest.warns(FutureWarning, match=f"{old} is called {new} now"):
+        assert models.find(old) is models.find(new)
+    assert old not in models.files()
+
+
+def test_old_arguments_work_from_python_and_unknown_ones_are_still_refused():
+    with pytest.warns(FutureWarning, match="lr_critic is called lr_discriminator now"):
+        gan = models.find("gan")(Vector(2), hidden=(4,), lr_critic=0.5)
+    assert gan.config["lr_discriminator"] == 0.5
+    assert "lr_critic" not in gan.config
+    with pytest.warns(FutureWarning, match="distortion is called encoder_augment now"):
+        aae = models.find("aae_clustering")(Image(1, 4, 4), clusters=2, latent=6, hidden=(4,), distortion=0.5)
+    assert aae.config["encoder_augment"] == 0.5
+    with pytest.raises(UserError, match="vae has no argument 'lr_critic'"):
+        models.find("vae")(Vector(2), lr_critic=0.5)
+
+
+def test_old_keywords_and_flags_work(tmp_path, capsys):
+    with pytest.warns(FutureWarning, match="read= is called spell= now"):
+        assert load("digits", **{"read": "english"}).fields["x"] == load("digits", spell="english").fields["x"]
+    renamed.notice.cache_clear()
+    out = tmp_path / "run"
+    assert main(["train", "gan", "--data", "ring", "--hidden", "4", "--critic-steps", "2", "--steps", "2", "--out", str(out)]) == 0
+    assert "note: --critic-steps is called --discriminator-steps now" in capsys.readouterr().err
+    assert Run(out).config["model"]["arguments"]["discriminator_steps"] == 2
+    assert main(["train", "gan", "--data", "ring", "--critic-step", "2", "--out", str(tmp_path / "other")]) == 2
+
+
+def test_members_of_people_s_own_models_may_have_old_names():
+    from pofx.bases.autoregressive import Autoregressive
+    from pofx.distributions.likelihoods import Bernoulli
+
+    with pytest.warns(FutureWarning, match=r"Own.depends is called dependency_matrix now"):
+
+        class Own(Autoregressive):
+            def __init__(self, x: Binary):
+                super().__init__(x, Bernoulli())
+                self.critic = torch.nn.Linear(1, 1)  # a name of its own, whatever pofx calls such a thing
+                self.logit_D = torch.nn.Parameter(torch.zeros(x.size))
+
+            def params(self, x, given=None):
+                return self.logit_D.expand(len(x), -1).view(len(x), 1, *self.shape)
+
+            def depends(self):
+                return torch.zeros(4, 4, dtype=torch.bool)
+
+    own = Own(Binary(4))
+    assert not own.dependency_matrix().any()
+    with pytest.warns(FutureWarning, match="sees is called completion_context now"):
+        assert own.sees == own.completion_context
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert own.critic.weight.shape == (1, 1)
+
+
+def test_the_hash_of_weights_is_over_the_names_that_were_stored():
+    gan = models.find("gan")(Vector(2), hidden=(3,))
+    digest = hashlib.sha256()
+    for name, tensor in sorted((name.replace("discriminator.", "critic."), tensor) for name, tensor in gan.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    assert any(name.startswith("discriminator.") for name in gan.state_dict())
+    assert weights_hash(gan) == digest.hexdigest()
+
+
+def test_a_stored_run_of_old_words_is_read(tmp_path):
+    """One whose files say critic, critic_steps and fooling, as all did once."""
+    folder = save(models.find("gan")(Vector(2), hidden=(3,), discriminator_steps=3).eval(), tmp_path / "run")
+    new = pofx.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    old = {"discriminator_steps": "critic_steps", "lr_discriminator": "lr_critic", "discriminator_hidden": "critic_hidden"}
+    arguments = {old.get(name, name): value for name, value in config["model"]["arguments"].items()}
+    (folder / "config.json").write_text(json.dumps(config | {"model": config["model"] | {"arguments": arguments}}))
+    (folder / "metrics.jsonl").write_text('{"step": 1, "critic.loss": 0.5, "generator.fooling": 2.0}\n')
+    tensors, _ = pofx.run.read_tensors(folder / "model.safetensors")
+    pofx.run.write_tensors(folder / "model.safetensors", {name.replace("discriminator.", "critic."): t for name, t in tensors.items()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # who only loads what was stored has written no old word
+        read = pofx.load(folder)
+    assert read.config == new.config
+    assert weights_hash(read) == weights_hash(new)
+    assert Run(folder).metrics() == [{"step": 1, "discriminator.loss": 0.5, "generator.adversarial": 2.0}]
+
+
+def test_a_stored_state_of_old_words_is_read():
+    record = {
+        "updates": {"critic": 4, "generator": 2},
+        "sums": [{"critic.real": [1.0, 1], "generator.fooling": [2.0, 1]}],
+        "watch": {"early": {"critic": [1.0]}, "streaks": {"critic right": [1, 2], "fell": [3, 4]}, "known": ["critic", "fell"]},
+    }
+    tensors, found = renamed.state({"optimizer/critic/critic.0.weight/step": 1, "model/critic.0.weight": 2}, record, models.find("gan"))
+    assert tensors == {"optimizer/discriminator/discriminator.0.weight/step": 1, "model/discriminator.0.weight": 2}
+    assert found["updates"] == {"discriminator": 4, "generator": 2}
+    assert found["sums"] == [{"discriminator.real": [1.0, 1], "generator.adversarial": [2.0, 1]}]
+    assert found["watch"]["streaks"] == {"discriminator right": [1, 2], "fell": [3, 4]}
+    assert found["watch"]["known"] == ["discriminator", "fell"]
+    tensors, found = renamed.state(
+        {"optimizer/attention/attention.score/step": 1, "model/attention.score": 2},
+        {"updates": {"attention": 1}, "sums": [{}]},
+        models.find("rnn_attention"),
+    )
+    assert tensors == {"optimizer/rnn_attention/attention.score/step": 1, "model/attention.score": 2}, "layers keep their names"
+    assert found["updates"] == {"rnn_attention": 1}
+
+
+def test_a_state_of_people_s_own_games_is_left_alone():
+    class Own(pofx.Model):
+        def __init__(self, x: Vector):
+            super().__init__()
+
+        def stages(self):
+            return [Stage("play", [Player("critic", [self], lambda batch, noise: {})])]
+
+    record = {"updates": {"critic": 4}, "sums": [{}]}
+    assert renamed.state({"model/critic.weight": 1}, record, Own) == ({"model/critic.weight": 1}, record)
+    assert renamed.stored_tensor("discriminator.weight", Own) == "discriminator.weight"
+
+
+def test_protocols_of_stored_scores_are_read():
+    record = Score("log p", -1.0, "nats", None, {"data": {"spec": "digits", "read": "english", "things": 3}}).to_json()
+    assert Score.from_json(record).protocol["data"] == {"spec": "digits", "spell": "english", "groups": 3}
+
+
+def test_renamed_words_are_not_known_elsewhere_and_the_new_ones_are():
+    for old, new in renamed.MODELS.items():
+        assert new in models.files(), (old, new)
+    for title, table in renamed.ARGUMENTS.items():
+        names = {parameter.name for parameter in models.find(title).hyper_parameters()}
+        used = {new for new in table.values() if new in names}
+        assert used, title
+        assert not set(table) & names, title
+    assert isinstance(Tokens(5, 5), Tokens)
+
+
+def test_benchmarks_runs_are_read_without_a_notice():
+    runs = sorted((REPOSITORY / "benchmarks" / "runs").iterdir())
+    code = "import sys, pofx\nfor run in sys.argv[1:]: pofx.load(run)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", "-c", code, *map(str, runs)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
