@@ -410,9 +410,8 @@ def inputs(folder: Path, rows: int) -> dict[str, Any]:
     import torch
 
     source, found = np.random.default_rng(1), {}
-    values: np.ndarray
+    values: Any
     for name, kind in json.loads((folder / "config.json").read_text())["model"]["kinds"].items():
-        values: Any
         match kind["kind"]:
             case "Binary":
                 values = source.integers(0, 2, (rows, *kind["dims"])).astype(np.float32)

@@ -22,7 +22,7 @@ def test_equal_arrays_are_the_same_and_a_last_bit_is_not():
 
 
 def test_a_new_name_is_only_told_and_what_is_gone_or_new_differs():
-    assert compared({"discriminator": A}, {"discriminator": A}) == ([], ["discriminator -> discriminator"])
+    assert compared({"old": A}, {"new": A}) == ([], ["old -> new"])
     assert compared({"a": A, "b": A}, {"a": A, "c": A}) == ([], ["b -> c"])
     assert compared({"a": A, "b": A}, {"c": A}) == (["b is gone"], ["a -> c"])
     assert compared({"a": A}, {"a": A, "b": A}) == (["b is new"], [])
@@ -34,11 +34,11 @@ def test_two_that_changed_names_with_each_other_differ():
 
 def test_the_report_has_a_line_a_model_and_counts_those_that_differ():
     lines: list[str] = []
-    old = {"vae, bits": {"weights": {"a": A}}, "vae, ring": {"weights": {"a": A}}, "gan, ring": {"weights": {"discriminator": B}}}
-    new = {"vae, bits": {"weights": {"a": A}}, "vae, ring": {"weights": {"a": -A}}, "gan, ring": {"weights": {"discriminator": B}}}
+    old = {"vae, bits": {"weights": {"a": A}}, "vae, ring": {"weights": {"a": A}}, "gan, ring": {"weights": {"old": B}}}
+    new = {"vae, bits": {"weights": {"a": A}}, "vae, ring": {"weights": {"a": -A}}, "gan, ring": {"weights": {"new": B}}}
     assert report(old, new, lines.append) == 1
     assert lines[0].split(maxsplit=1) == ["vae", "DIFFERENT in 1: vae, ring: weights: a"]
-    assert lines[1].split(maxsplit=1) == ["gan", "same, once; 1 with other names: discriminator -> discriminator"]
+    assert lines[1].split(maxsplit=1) == ["gan", "same, once; 1 with other names: old -> new"]
     assert lines[2] == "1 of 2 differ"
 
 
