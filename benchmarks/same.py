@@ -123,6 +123,10 @@ def same(commit: str, *, real: bool = False, only: str = "") -> int:
         real: also measure the kept run folders on rows of their own data, in $POFX_DATA
         only: models and run folders whose name has this in it
     """
+    from pofx.errors import UserError
+
+    if subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"], cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+        raise UserError(f"no commit is called {commit!r}")
     with tempfile.TemporaryDirectory(prefix="pofx-same-") as place, worktree(commit, Path(place) / "tree") as tree:
         write_data(Path(place) / "data")
         found = []
@@ -210,7 +214,7 @@ class Driver:
                 del self.found[job]
             return worked
 
-        files = {str(file): file for file in sorted(self.tree.glob("tests/formats/v*/own*/model.py"))}
+        files = {str(file): file for file in sorted(self.tree.glob("tests/formats/v*/own_*/model.py"))}
         for name in [*models.files(), *files]:
             if self.only not in name:
                 continue
