@@ -10,6 +10,7 @@ import torch
 from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
+from pofx.capabilities import Encodes, HasPosterior, can, require
 from pofx.data import load, reload
 from pofx.distributions.priors import Gaussian
 from pofx.evaluate.features import network
@@ -67,12 +68,12 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
 def codes(model: Model, x: torch.Tensor, seed: int) -> Any:
     """One draw from q(z | x) for each x: the code, where it is one, or mean + std e, float64 (B, d)."""
     with torch.no_grad():
-        if not hasattr(model, "posterior"):
-            return model.encode(x).double().numpy()
+        if not can(model, HasPosterior):
+            return require(model, Encodes).encode(x).double().numpy()
         mean, std = model.posterior(x)
         return (mean + std * torch.randn(mean.shape, generator=generator(("codes", seed)))).double().numpy()
 
 
 def prior(model: Model, seed: int) -> Any:
     """As many draws from the prior, N(0, 1), float64 (B, d)."""
-    return Gaussian(model.codes.size).sample(N, torch.zeros(()), generator(("prior", seed))).double().numpy()
+    return Gaussian(require(model, Encodes).codes.size).sample(N, torch.zeros(()), generator(("prior", seed))).double().numpy()

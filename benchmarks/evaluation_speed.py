@@ -36,7 +36,7 @@ def seconds(function: Callable[[], object]) -> float:
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     data = load(**FIXED)
     x = data.splits["valid"].read(range(PICTURES))["x"]
-    ours = built(Recipe("vae", MLP, FIXED), data).eval()
+    ours: Any = built(Recipe("vae", MLP, FIXED), data).eval()
     theirs: Any = pythae_vae.vae().eval()
 
     widths = (MLP["latent"], *reversed(MLP["hidden"]), x[0].numel())

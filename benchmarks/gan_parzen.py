@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.rows import Row
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
+from pofx.capabilities import Samples, require
 from pofx.data import reload
 from pofx.evaluate.parzen import parzen_score
 from pofx.evaluate.protocol import Score
@@ -47,7 +48,7 @@ def scored(name: str) -> tuple[Score, dict[str, Any]]:
     run = trained(name)
     splits = reload(run.config["data"]).splits
     valid, test = (splits[split].read(range(len(splits[split])))["x"] for split in ("valid", "test"))
-    samples = run.model().sample(10_000, generator=generator(("parzen", run.config["training"]["seed"])))
+    samples = require(run.model(), Samples).sample(10_000, generator=generator(("parzen", run.config["training"]["seed"])))
     score = parzen_score(samples, valid[:1000], test)  # as many to choose sigma on as the paper's program
     print(name, score, flush=True)
     protocol = {

@@ -17,6 +17,7 @@ from benchmarks.protocol import machine
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from benchmarks.training import built
+from pofx.capabilities import Samples, require
 from pofx.data import load
 from pofx.randomness import generator
 from pofx.train import Training
@@ -59,7 +60,7 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     yield UNBOUND, unbound_best / ours_best, protocol | machine()
     yield OURS, ours_best, protocol | machine()
 
-    draws = {"loop": lambda: recomputing(model, 1000), "ours": lambda: model.sample(1000, generator=generator(0))}
+    draws = {"loop": lambda: recomputing(model, 1000), "ours": lambda: require(model, Samples).sample(1000, generator=generator(0))}
     equal = (draws["loop"]() == draws["ours"]()).flatten(1).all(1).float().mean().item()
     assert equal >= 0.99, f"only {equal:.1%} of the pictures are equal: more than rounding at a draw's very edge can do"
     spans = alternate(draws)

@@ -20,6 +20,7 @@ from benchmarks.protocol import machine
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
 from benchmarks.training import built
+from pofx.capabilities import Scores, require
 from pofx.data import Column, Data, Split
 from pofx.kinds import Vector
 from pofx.train import Training
@@ -83,4 +84,4 @@ def rnade(train: np.ndarray, valid: np.ndarray, test: np.ndarray) -> np.ndarray:
     trainer.run()
     trainer.model.load_state_dict(trainer.weights())
     with torch.no_grad():
-        return trainer.model.log_prob(torch.from_numpy(test.astype(np.float32))).numpy()
+        return require(trainer.model, Scores).log_prob(torch.from_numpy(test.astype(np.float32))).numpy()

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
+from pofx.capabilities import Samples, require
 from pofx.data.sources.synthetic import KNOWN
 from pofx.evaluate.modes import modes_covered
 from pofx.randomness import generator
@@ -47,7 +48,7 @@ def covered(data: str, recipe: str) -> tuple[list[int], list[float], dict[str, A
     found, how = list[int](), list[dict[str, Any]]()
     for seed in range(3):
         run = trained(f"{recipe}_{seed}")
-        x = run.model().sample(SAMPLES, generator=generator((recipe, seed, "samples")))
+        x = require(run.model(), Samples).sample(SAMPLES, generator=generator((recipe, seed, "samples")))
         result = modes_covered(x, np.array(modes.centres), modes.sd)
         found.append(result.found)
         quality.append(100 * result.high_quality)

@@ -291,6 +291,21 @@ class Lacks(Sound):
     without: ClassVar = {"sample": "it has, though"}
 
 
+class LacksAndHoldsOneAllTheSame(Sound):
+    check = "lacks"
+
+    def __init__(self, x: Binary):
+        super().__init__(x)
+        self.decode = lambda z: z  # of this object alone
+
+
+class LacksWithoutSayingWhy(Sound):
+    check = "lacks"
+
+    def __getattr__(self, name):
+        return nn.Module.__getattr__(self, name)
+
+
 class Outputs(Sound):
     def __init__(self, x: Binary):
         super().__init__(x)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from pofx.errors import Lacks, UserError
+from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Series, Vector
 from pofx.models.autoencoders.autoencoder import AutoEncoder
 from pofx.models.autoencoders.pca import PCA
@@ -107,5 +107,5 @@ def test_what_the_user_must_mend():
         AutoEncoder(Vector(3), body="conv")
     with pytest.raises(UserError, match="body recurrent needs a Series"):
         AutoEncoder(Image(1, 4, 4), body="recurrent")
-    with pytest.raises(Lacks, match="no distribution over its codes"):
+    with pytest.raises(AttributeError, match="no distribution over its codes"):
         AutoEncoder(Vector(3), hidden=(3,)).sample(2)

@@ -11,6 +11,7 @@ import torch
 
 import pofx
 from pofx import models
+from pofx.commands.hints import bound
 from pofx.commands.prepare import Rows
 from pofx.data import load, reload
 from pofx.data.loading import stratified_subset
@@ -122,7 +123,7 @@ def test_labels_are_never_paired_with_x_that_they_are_not_of(tmp_path: Path) -> 
     without = load("digits")
     semi = models.find("aae_semi_supervised")
     with pytest.raises(UserError, match="with --labelled 100"):
-        bind(semi, without.fields)
+        bound(semi, without.fields)
 
 
 def test_rows_without_a_label_have_none() -> None:

@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from pofx.commands.hints import bound
 from pofx.commands.prepare import Rows
 from pofx.data import load, load_series, reload
 from pofx.errors import UserError
 from pofx.kinds import Series, Vector
-from pofx.model import bind
 from pofx.models.autoregressive.series_markov import SeriesMarkov
 
 STEPS = 100
@@ -83,7 +83,7 @@ def test_without_a_window_a_table_is_what_it_was(tmp_path):
     with pytest.raises(UserError, match=r"column 'month' is string, not numbers; .* or say --window if the rows are steps in time"):
         load(tmp_path / "x.csv")
     with pytest.raises(UserError, match=r"needs x: Series, .*Vector.*with --window"):
-        bind(SeriesMarkov, data.fields)
+        bound(SeriesMarkov, data.fields)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pofx.commands.hints import bound
 from pofx.commands.prepare import Rows, prepared
 from pofx.data import describe, load, reload
 from pofx.data.tokenizer import Tokenizer
@@ -174,7 +175,7 @@ def test_a_character_outside_the_vocabulary_is_named_with_its_line(tmp_path):
 
 def test_models_that_take_no_text_say_so(tmp_path):
     with pytest.raises(UserError, match=r"vae needs x: .*that is text: `pofx models` shows which models take Tokens"):
-        bind(VAE, load(lines(tmp_path / "x.txt")).fields)
+        bound(VAE, load(lines(tmp_path / "x.txt")).fields)
 
 
 def test_a_run_keeps_what_made_its_text_into_tokens(tmp_path):

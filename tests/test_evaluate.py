@@ -37,6 +37,7 @@ class Gaussian(Model):
     """A standard normal over vectors, whose code is a rotation and a stretch of x, so that decoding gives x back."""
 
     density: ClassVar = "exact"
+    stretch: torch.Tensor
 
     def __init__(self, x: Vector, label: Category | None = None, *, keep: Size = 3):
         super().__init__()

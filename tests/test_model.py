@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from pofx import models
-from pofx.capabilities import Decodes, Encodes, Hashes, Samples, Scores
+from pofx.capabilities import Decodes, Encodes, Hashes, Samples, Scores, can, require
+from pofx.commands.hints import bound
 from pofx.errors import Lacks, UserError
 from pofx.kinds import Binary, Category, Image, Series, Vector
-from pofx.model import Model, bind, require
+from pofx.model import Mismatch, Model, bind
 from pofx.options import Fraction, Size
 
 
@@ -79,12 +80,15 @@ def test_capabilities_are_the_methods_that_are_there():
     model = Coder(Vector(2))
     assert Coder.capabilities() == ("encodes",)
     assert isinstance(model, Encodes)
-    assert not any(isinstance(model, capability) for capability in (Samples, Scores, Decodes, Hashes))
-    require(model, "encodes")
+    assert can(model, Encodes)
+    assert not any(isinstance(model, capability) or can(model, capability) for capability in (Samples, Scores, Decodes, Hashes))
+    assert require(model, Encodes) is model
     with pytest.raises(Lacks, match=r"Coder has no sample \(it is not a model that samples\): a code has no distribution: train vae"):
-        require(model, "encodes", "samples")
-    with pytest.raises(Lacks, match=r"Coder has no decode .*: what it can: encodes; `pofx models` shows which models can"):
+        require(model, Encodes, Samples)
+    with pytest.raises(AttributeError, match=r"Coder has no decode .*: what it can: encodes; `pofx models` shows which models can"):
         _ = model.decode
+    with pytest.raises(Lacks, match=r"Coder has no decode .*: what it can: encodes; `pofx models` shows which models can"):
+        require(model, Decodes)
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = model.no_such_thing
 
@@ -114,13 +118,26 @@ def test_data_bind_by_name_and_kind():
         bind(Coder, {})
 
 
+def test_a_mismatch_says_what_is_wanted_and_found_and_knows_no_flags():
+    fields = {"x": Series(4), "label": Category(3)}
+    with pytest.raises(Mismatch) as caught:
+        bind(Coder, fields)
+    error = caught.value
+    assert (error.model, error.field, error.wanted, error.found, error.fields) == ("Coder", "x", (Image, Vector), Series(4), fields)
+    assert "--" not in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    with pytest.raises(Mismatch) as caught:
+        bind(Coder, {"label": Category(3)})
+    assert caught.value.found is None
+
+
 def test_pictures_for_a_model_of_bits_get_a_hint():
     class Bits(Model):
         def __init__(self, x: Binary):
             super().__init__()
 
     with pytest.raises(UserError, match="make it binary with --binarize dynamic or --binarize threshold"):
-        bind(Bits, {"x": Image(1, 2, 2)})
+        bound(Bits, {"x": Image(1, 2, 2)})
 
 
 def test_a_model_without_loss_says_so():

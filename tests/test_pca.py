@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA as Reference
 from torch.testing import assert_close
 
-from pofx.errors import Lacks, UserError
+from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Series, Vector
 from pofx.models.autoencoders.pca import PCA
 from pofx.plan import ClosedForm
@@ -83,5 +83,5 @@ def test_what_the_user_must_mend():
         PCA(Image(3, 128, 128))
     with pytest.raises(UserError, match="needs 2 training examples and as many as latent"):
         fitted(torch.rand(3, 8), Vector(8), 4)
-    with pytest.raises(Lacks, match="not a distribution over it: train vae"):
+    with pytest.raises(AttributeError, match="not a distribution over it: train vae"):
         PCA(Vector(4), latent=1).sample(3)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pofx.capabilities import Samples, can
 from pofx.models import ARXIV
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def card(run: Run) -> str:
         summary = (cls.__doc__ or "").strip().splitlines()[0]
         count = run.blank().parameter_count
         lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", "", f"Parameters: {count:,}", ""]
-        lines += [DENSITY[cls.density if "samples" in cls.capabilities() else "none"], ""]
+        lines += [DENSITY[cls.density if can(cls, Samples) else "none"], ""]
     if warnings := [row["warning"] for row in run.metrics() if "warning" in row]:
         lines += ["## Warnings", "", "What training told, once each:", "", *(f"- {warning}" for warning in warnings), ""]
     pictures = {

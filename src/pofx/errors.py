@@ -10,8 +10,8 @@ class UserError(ValueError):
     """Something the user must change. The command line prints it as one line and exits with status 2."""
 
 
-class Lacks(UserError, AttributeError):
-    """A model was asked for a capability that it has not got. An AttributeError too, so that `hasattr` says no."""
+class Lacks(UserError):
+    """A model was asked for a capability that it has not got."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

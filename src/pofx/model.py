@@ -1,22 +1,22 @@
-"""Capabilities, and the base of every model: its constructor's arguments are its configuration.
+"""The base of every model: its constructor's arguments are its configuration.
 
-A model has the capabilities whose methods it defines. Everything else (contract checks, command line, evaluation) is written against
-capabilities, never against the names of models.
+A model has the capabilities (`pofx.capabilities`) whose methods it defines. Everything else (contract checks, command line, evaluation)
+is written against capabilities, never against the names of models.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import nn
 
 from pofx import renamed
-from pofx.capabilities import CAPABILITIES
-from pofx.errors import Lacks, UserError, nearest
+from pofx.capabilities import listed, why_not
+from pofx.errors import UserError, nearest
 from pofx.kinds import Kind, kinds_in
 from pofx.options import HyperParameter, annotations_of, check_value, options
 from pofx.plan import Batch, Part, Player, Stage
@@ -109,8 +109,8 @@ class Model(nn.Module, metaclass=_Constructed):
 
     @classmethod
     def capabilities(cls) -> tuple[str, ...]:
-        """What may be asked of this model, as in `CAPABILITIES`."""
-        return tuple(name for name, (_, method) in CAPABILITIES.items() if hasattr(cls, method))
+        """What may be asked of this model, as `pofx models` shows it; whoever asks whether one of them is there takes `can`."""
+        return listed(cls)
 
     @property
     def inputs(self) -> dict[str, Kind]:
@@ -130,62 +130,58 @@ class Model(nn.Module, metaclass=_Constructed):
         """How this model is trained; by default one player that owns everything."""
         return [Stage("train", [Player(self.title(), [self], self.loss, key=renamed.stored(type(self)))])]
 
-    def __getattr__(self, name: str) -> Any:
-        for capability, (_, method) in CAPABILITIES.items():
-            if name == method:
-                why = self.without.get(name)
-                reason = why or f"what it can: {', '.join(self.capabilities()) or 'nothing yet'}; `pofx models` shows which models can"
-                raise Lacks(f"{self.title()} has no {name} (it is not a model that {capability}): {reason}")
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name not in renamed.MEMBERS:
-                raise
-        found = getattr(self, renamed.MEMBERS[name])
-        renamed.notice(name, renamed.MEMBERS[name])
-        return found
+    if not TYPE_CHECKING:  # so that mypy knows of a model what it defines, and what `can` has narrowed it to
+
+        def __getattr__(self, name: str) -> Any:
+            if (why := why_not(self, name)) is not None:  # not the user's error: `require` alone raises that
+                raise AttributeError(why)
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                if name not in renamed.MEMBERS:
+                    raise
+            found = getattr(self, renamed.MEMBERS[name])
+            renamed.notice(name, renamed.MEMBERS[name])
+            return found
 
 
-def require(model: Model, *capabilities: str) -> None:
-    """Raise a UserError that says why unless `model` has every one of `capabilities`."""
-    for capability in capabilities:
-        getattr(model, CAPABILITIES[capability][1])
+class Mismatch(UserError):
+    """Data have not got what a model needs. Whoever speaks to the user may add what to do about it.
+
+    Args:
+        model: its title
+        field: that it needs
+        wanted: the kinds that it takes there
+        fields: all that the data have, name -> kind
+    """
+
+    def __init__(self, model: str, field: str, wanted: tuple[type[Kind], ...], fields: Mapping[str, Kind]):
+        super().__init__(model, field, wanted, fields)
+        self.model, self.field, self.wanted, self.fields = model, field, wanted, dict(fields)
+        self.found = self.fields.get(field)  # None where there is no such field
+
+    def __str__(self) -> str:
+        wanted = " or ".join(kind.__name__ for kind in self.wanted)
+        have = ", ".join(f"{field}: {kind}" for field, kind in self.fields.items()) or "nothing"
+        return f"{self.model} needs {self.field}: {wanted}, but the data has {have}"
 
 
 def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
-    """The kind for each field that the model takes, from those the data have; a mismatch names both sides.
+    """The kind for each field that the model takes, from those the data have.
 
     Args:
         cls: a model class
         fields: the data's fields, name -> kind
+
+    Raises:
+        Mismatch: a field that the model needs is not there, or is of another kind; it names both sides
     """
     chosen: dict[str, Kind] = {}
     for name, (kinds, required) in cls.needs().items():
-        wanted = " or ".join(kind.__name__ for kind in kinds)
         if name in fields and isinstance(fields[name], kinds):
             chosen[name] = fields[name]
         elif required:
-            have = ", ".join(f"{field}: {kind}" for field, kind in fields.items()) or "nothing"
-            hint, accepted, found = "", {kind.__name__ for kind in kinds}, type(fields.get(name)).__name__
-            if "Binary" in accepted and found == "Image":
-                hint = "; make it binary with --binarize dynamic or --binarize threshold"
-            elif "Series" in accepted and found == "Vector":
-                hint = "; if its rows are steps in time, say how many make an example with --window"
-            elif name == "x_labelled" and "label" in fields:
-                hint = "; say of how many rows the label is known, with --labelled 100"
-            elif "Tokens" in accepted and name == "x" and found == "Image":
-                hint = "; name a text, or the text of pictures with --target caption; digits with labels are spelled with --spell english"
-            elif accepted == {"Tokens"} and name == "x":
-                hint = "; name a text file with --data, one example a line, or running text with --window 64"
-            elif name == "source" and "x" in fields and found == "NoneType":
-                hint = "; name what is given and what is made of it, as in --source de --target en or --data de.txt --target en.txt"
-            elif name == "source" and "Tokens" in accepted and found == "Image":
-                hint = "; a source of text is another file or key: say which with --source"
-            elif "Image" in accepted and found == "Tokens" and name == "x":
-                hint = "; that is text: `pofx models` shows which models take Tokens"
-            elif "Image" in accepted and found in ("Series", "Vector"):
-                hint = "; pictures are uint8, from 0 to 255"
-            raise UserError(f"{cls.title()} needs {name}: {wanted}, but the data has {have}{hint}")
+            raise Mismatch(cls.title(), name, kinds, fields)
     return chosen
 
 

@@ -60,11 +60,13 @@ class Autoregressive(Model):
 
     density: ClassVar = "exact"
     completion_context: str = "what comes before it, row by row"  # of what is known, each number that `complete` draws
+    likelihood: Likelihood
+    order: Tensor  # the d-th number to be drawn lies at order[d] of the flattened example
 
     def __init__(self, x: Kind, likelihood: Likelihood, label: Category | None = None):
         super().__init__()
         self.shape, self.likelihood, self.label = x.shape, likelihood, label
-        self.order = raster(x.shape)  # the d-th number to be drawn lies at order[d] of the flattened example
+        self.order = raster(x.shape)
 
     @abstractmethod
     def params(self, x: Tensor, given: Tensor | None = None) -> Tensor:

@@ -122,6 +122,9 @@ class Adversarial(Model):
         "log_prob": "a generator has no density of x: judge its samples with pofx evaluate, or train vae for a bound on log p",
     }
 
+    pool: Tensor  # (size, *shape): generated x that are shown again; there where the rules ask for it
+    pooled: Tensor  # how many are in it
+
     def play(self, x: Kind, prior: Prior, generator: nn.Module, discriminator: nn.Module) -> None:
         """Set up the game.
 
@@ -139,7 +142,7 @@ class Adversarial(Model):
             normalise(*self.bounded())
         if self.rules.pool:
             self.register_buffer("pool", torch.zeros(self.rules.pool, *x.shape))
-            self.register_buffer("pooled", torch.zeros((), dtype=torch.int64))  # how many are in it
+            self.register_buffer("pooled", torch.zeros((), dtype=torch.int64))
 
     def bounded(self) -> list[nn.Module]:
         """What spectral_norm divides."""

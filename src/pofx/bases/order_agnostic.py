@@ -42,6 +42,7 @@ class OrderAgnostic(Model):
 
     density: ClassVar = "exact"
     completion_context = "all that is known, and what was drawn before it"  # each number that `complete` draws
+    likelihood: Likelihood
 
     def __init__(self, x: Kind, likelihood: Likelihood):
         super().__init__()

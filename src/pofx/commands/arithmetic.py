@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from pofx.capabilities import Generates, require
 from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.commands.sweep import SHEET
 from pofx.errors import UserError
@@ -42,14 +43,13 @@ def arithmetic(
     import torch
 
     from pofx.inference import steering
-    from pofx.model import require
     from pofx.randomness import generator
     from pofx.render.pictures import labelled_rows
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "generates")
+    prior = require(model, Generates).prior
     if start is None and (minus or plus):
         raise UserError("say with --start which samples to start from")
     name = "numbered.png" if start is None else "arithmetic.png"
@@ -58,7 +58,7 @@ def arithmetic(
         if number >= n:
             raise UserError(f"sample {number} is asked for, but there are {n}: they count from 0")
     kind, source = model.inputs["x"], generator(("sample", seed))
-    z_Bd = model.prior.sample(n, next(model.parameters()), source)
+    z_Bd = prior.sample(n, next(model.parameters()), source)
     report = {"run": str(found.path), "samples": n, "seed": seed, "out": str(file)}
     if start is None:
         x = steering.generated(model, z_Bd)
@@ -66,7 +66,7 @@ def arithmetic(
         title = f"{model.title()}: samples by number"
     else:
         result_1d = steering.combined(z_Bd, start, minus, plus)
-        x = steering.generated(model, torch.cat([result_1d, steering.around(model.prior, result_1d, around, generator=source)]))
+        x = steering.generated(model, torch.cat([result_1d, steering.around(prior, result_1d, around, generator=source)]))
         terms = {"start": start, "minus": minus, "plus": plus}
         shown = {}
         for term, numbers in terms.items():

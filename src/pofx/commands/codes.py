@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pofx.capabilities import Decodes, Encodes, require
 from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.commands.flags import Known, asking_flags, sort
 from pofx.commands.prepare import Part, Rows, prepared
@@ -34,12 +35,11 @@ class Walk:
     def __init__(
         self, run: str, verb: Any, loading: dict[str, Any], data: str | None, split: Part, out: str | None, name: str, trust: bool
     ):
-        from pofx.model import require
         from pofx.run import Run
 
         self.run = Run(run)
         self.model: Model = self.run.model(trust=trust)
-        require(self.model, "encodes", "decodes")
+        require(self.model, Encodes, Decodes)
         if isinstance(self.model.inputs["x"], Tokens):
             raise UserError(f"{verb.__name__} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
         *_, options = sort(verb.__name__, loading, codes_flags(verb)(run, trust))
@@ -57,7 +57,7 @@ class Walk:
         from pofx.model import evaluating
 
         with evaluating(self.model):
-            return self.model.encode(self.items(list(range(min(KNOWN_WELL, len(self.rows)))))).flatten(1).cpu().numpy()
+            return require(self.model, Encodes).encode(self.items(list(range(min(KNOWN_WELL, len(self.rows)))))).flatten(1).cpu().numpy()
 
     def drawn(self, strips: dict[str, np.ndarray], title: str) -> dict[str, Any]:
         draw(self.file, strips, self.kind, title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pofx.capabilities import Decodes, Encodes, Samples, can
 from pofx.commands.evaluate import stored_scores
 from pofx.commands.files import destination, write_picture
 from pofx.commands.prepare import prepared
@@ -91,13 +92,12 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
     short = len({Path(path).name for path in runs}) == len(runs)
     for path, run in runs.items():
         model, name = run.model(trust=trust), Path(path).name if short else path
-        kind, can = model.inputs["x"], model.capabilities()
+        kind = model.inputs["x"]
         with evaluating(model):
-            if isinstance(kind, Tokens):  # texts are no pictures
-                can = ()
-            if "samples" in can:
+            text = isinstance(kind, Tokens)  # texts are no pictures
+            if not text and can(model, Samples):
                 samples[name] = (model.sample(n, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
-            if "encodes" in can and "decodes" in can and "data" in run.config:
+            if not text and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
                 data = prepared(run, model, None, {})
                 split = data.splits["valid"]
                 x = split.read(np.arange(min(n, len(split))))["x"]

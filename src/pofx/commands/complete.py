@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pofx.capabilities import Completes, NamesContext, can, require
 from pofx.commands.condition import told
 from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
@@ -52,14 +53,14 @@ def complete(
     import numpy as np
     import torch
 
-    from pofx.model import evaluating, require
+    from pofx.model import evaluating
     from pofx.randomness import generator
     from pofx.render.pictures import is_picture, labelled_rows, masked
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "completes")
+    completer = require(model, Completes)
     _, own, loading = sort("complete", asked, complete_flags(run, trust))
     kind, told_of = model.inputs["x"], told(model, given)
     default = "completions.png" if is_picture(kind) else "completions.npz"
@@ -86,7 +87,7 @@ def complete(
     with evaluating(model):
         for rows_of in torch.arange(len(x)).repeat(draws).split(BLOCK):
             condition = {} if labels is None else {"given": labels[rows_of]}
-            done.append(model.complete(x[rows_of], kept[rows_of], generator=noise, **condition, **own))
+            done.append(completer.complete(x[rows_of], kept[rows_of], generator=noise, **condition, **own))
     completed = torch.cat(done).float().numpy().reshape(draws, *x.shape)
     if file.suffix.lower() == ".png":
         strips = {} if holes else {"original": (x.numpy(), kind)}
@@ -103,7 +104,7 @@ def complete(
         "draws": draws,
         "known": what,
         "known_share": float(keep.mean()),
-        "each_draw_depends_on": getattr(model, "completion_context", None),
+        "each_draw_depends_on": model.completion_context if can(model, NamesContext) else None,
         "given": given,
         "seed": seed,
         **own,
@@ -111,4 +112,4 @@ def complete(
     }
 
 
-complete_flags = asking_flags(complete, "complete")
+complete_flags = asking_flags(complete, Completes)

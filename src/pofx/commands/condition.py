@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pofx.capabilities import Samples, can
 from pofx.errors import UserError, nearest
 from pofx.kinds import Category
 
@@ -19,7 +20,7 @@ def condition(model: Model) -> tuple[str, Category]:
         UserError: the model is a p(x), or was trained as one
     """
     _, *others = model.needs().items()
-    takes = [name for name, (kinds, _) in others if Category in kinds and "samples" in model.capabilities()]
+    takes = [name for name, (kinds, _) in others if Category in kinds and can(model, Samples)]
     for name in takes:
         if isinstance(kind := model.inputs.get(name), Category):
             return name, kind

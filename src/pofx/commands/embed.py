@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pofx.capabilities import Encodes, require
 from pofx.commands.files import ARRAYS, TABLES, as_array, destination, write_arrays, write_table
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import Part, Rows, prepared
@@ -26,12 +27,12 @@ def embed(
     import numpy as np
 
     from pofx.data.blocks import blocks
-    from pofx.model import device_of, evaluating, require
+    from pofx.model import device_of, evaluating
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "encodes")
+    encoder = require(model, Encodes)
     _, own, loading = sort("embed", asked, embed_flags(run, trust))
     file = destination(out or found.path / "codes.parquet", (*TABLES, *ARRAYS))
     loaded = prepared(found, model, data, loading)
@@ -41,7 +42,9 @@ def embed(
         decode = found.tokenizer("x").decode
         written = {"text": [decode(x) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model)) for x in batch["x"].tolist()]}
     with evaluating(model):
-        codes = as_array([model.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))])
+        codes = as_array(
+            [encoder.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))]
+        )
     if file.suffix.lower() in TABLES:
         write_table(file, {**rows.about(), **written, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
     else:
@@ -49,4 +52,4 @@ def embed(
     return {"run": str(found.path), "data": loaded.record["spec"], "items": len(codes), "dimensions": codes.shape[1], "out": str(file)}
 
 
-embed_flags = asking_flags(embed, "encode")
+embed_flags = asking_flags(embed, Encodes)

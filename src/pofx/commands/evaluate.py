@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import told
 from pofx.commands.files import write
 from pofx.commands.flags import asking_flags, sort
@@ -79,7 +80,7 @@ def evaluate(
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
 
 
-evaluate_flags = asking_flags(evaluate, "log_prob", "sample", "translate")
+evaluate_flags = asking_flags(evaluate, Scores, Samples, Translates)
 
 
 def stored(run: Run, scores: list[Score]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pofx.capabilities import Attends, Completes, Decodes, Encodes, Gated, Generates, Samples, Scores, Translates, can
 from pofx.environment import first_replica
 from pofx.kinds import Category, Series, Tokens
 
@@ -41,7 +42,7 @@ def finished(run: Run, data: Any) -> dict[str, Any]:
     first, *others = blank.inputs
     told = [name for name in others if isinstance(blank.inputs[name], Category)]
     told += [name for name in others if name == "source"]
-    learned = f"p({first} | {', '.join(told)})" if told and "samples" in blank.capabilities() else None
+    learned = f"p({first} | {', '.join(told)})" if told and can(blank, Samples) else None
     report = {
         "run": str(run.path),
         "model": model["name"],
@@ -54,25 +55,28 @@ def finished(run: Run, data: Any) -> dict[str, Any]:
     if first_replica():  # with torchrun, one replica writes for all
         report["pictures"] = [str(file) for file in illustrate(run, data)]
         report["card"] = str(write_card(run))
-        can, trust = blank.capabilities(), " --trust" if model["file"] else ""
-        verbs = {
-            **({"translate": "translates"} if "source" in blank.inputs else {"sample": "samples"}),
-            "score": "scores",
-            "embed": "encodes",
-            "reconstruct": "decodes",
-            "sweep": "generates",
-            "forecast" if isinstance(blank.inputs["x"], Series) else "complete": "completes",
+        trust = " --trust" if model["file"] else ""
+        verbs: dict[str, type | None] = {
+            **({"translate": Translates} if "source" in blank.inputs else {"sample": Samples}),
+            "score": Scores,
+            "embed": Encodes,
+            "reconstruct": Decodes,
+            "sweep": Generates,
+            "forecast" if isinstance(blank.inputs["x"], Series) else "complete": Completes,
             "evaluate": None,
         }
         source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else ""
         further = {"forecast": " --horizon 12", "translate": source}
         if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
-            verbs |= {"sweep": "", "interpolate": "decodes"}
+            del verbs["sweep"]
+            verbs["interpolate"] = Decodes
             further["interpolate"] = ' --between "..." "..."'
-            if hasattr(blank, "attention") or hasattr(blank, "gates"):
+            if can(blank, Attends) or can(blank, Gated):
                 verbs["inspect"] = None
                 further["inspect"] = source.replace("text", "source") if "source" in blank.inputs else ' --text "..."'
         report["next"] = [
-            f"pofx {verb} {run.path}{further.get(verb, '')}{trust}" for verb, needed in verbs.items() if needed is None or needed in can
+            f"pofx {verb} {run.path}{further.get(verb, '')}{trust}"
+            for verb, needed in verbs.items()
+            if needed is None or can(blank, needed)
         ]
     return report

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from pofx.capabilities import method
 from pofx.errors import UserError, nearest
 from pofx.options import REQUIRED, HyperParameter, annotations_of, argument_help, check_value, options
 
@@ -82,8 +83,8 @@ def training_flags() -> Flags:
     return Flags("training", own, "training")
 
 
-def asking_flags(verb: Callable[..., Any], *methods: str, data: bool = True) -> Known:
-    """All flags of `verb`, which calls `methods` of a run's model: its own, the methods' keyword arguments, and how data are read."""
+def asking_flags(verb: Callable[..., Any], *capabilities: type, data: bool = True) -> Known:
+    """All flags of `verb`, which asks a run's model for `capabilities`: its own, those of their methods, and how data are read."""
 
     def flags(run: str | None = None, trust: bool = False) -> list[Flags]:
         from pofx.run import Run
@@ -91,9 +92,9 @@ def asking_flags(verb: Callable[..., Any], *methods: str, data: bool = True) -> 
         groups, own = [Flags.of("flags", verb)], dict[str, HyperParameter]()
         if run is not None:
             cls = Run(run).model_class(trust=trust)
-            for method in methods:
-                if hasattr(cls, method):
-                    own |= Flags.of("", getattr(cls, method), without=("given", "generator", "prompt")).options
+            for capability in capabilities:
+                if (ask := method(cls, capability)) is not None:
+                    own |= Flags.of("", ask, without=("given", "generator", "prompt")).options
             groups.append(Flags(f"what {cls.title()} can be asked", own, "model"))
         return together(*groups, *([data_flags()] if data else []))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pofx.capabilities import Completes, require
 from pofx.commands.files import destination, write_arrays, write_picture, write_table
 from pofx.commands.flags import asking_flags, sort
 from pofx.errors import UserError
@@ -56,14 +57,13 @@ def forecast(
     from pofx.commands.progress import Counting
     from pofx.data import load_series
     from pofx.inference.forecasting import continued
-    from pofx.model import require
     from pofx.randomness import generator
     from pofx.render.pictures import fan
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "completes")
+    require(model, Completes)
     _, own = sort("forecast", asked, forecast_flags(run, trust))
     kind, record = model.inputs["x"], found.config.get("data", {})
     if not isinstance(kind, Series):
@@ -139,4 +139,4 @@ def forecast(
     }
 
 
-forecast_flags = asking_flags(forecast, "complete", data=False)
+forecast_flags = asking_flags(forecast, Completes, data=False)

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pofx.capabilities import Decodes, Encodes, Generates, HasParts, Samples, Translates, can
 from pofx.commands.files import write, write_animation, write_picture
 from pofx.kinds import Category, Tokens
 
@@ -33,33 +34,32 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     import torch
 
     from pofx.commands.sweep import sweep
-    from pofx.distributions.priors import Joint
     from pofx.model import evaluating
     from pofx.randomness import generator
     from pofx.render.pictures import curves, grid, is_picture, labelled_rows, plane, stacked
 
     model = run.model(trust=True)  # the user's own file, which has just been trained
-    kind, can, folder = model.inputs["x"], model.capabilities(), run.path / "samples"
+    kind, folder = model.inputs["x"], run.path / "samples"
     pictures, written = {}, list[Path]()
-    if isinstance(kind, Tokens):
-        written, can = write_examples(run, model, data), ()
+    if text := isinstance(kind, Tokens):
+        written = write_examples(run, model, data)
     with evaluating(model):
         labels = next((label for name, label in model.inputs.items() if name != "x" and isinstance(label, Category)), None)
-        if "samples" in can and labels is not None and labels.classes <= ROWS:
+        if not text and can(model, Samples) and labels is not None and labels.classes <= ROWS:
             given = torch.arange(labels.classes).repeat_interleave(8)
             x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
             names = labels.names or tuple(map(str, range(labels.classes)))
             pictures["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
-        elif "samples" in can and kind.shape == (2,):
+        elif not text and can(model, Samples) and kind.shape == (2,):
             valid = data.splits["valid"].read(np.arange(min(POINTS, len(data.splits["valid"]))))["x"].numpy()
             pictures["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
-        elif "samples" in can:
+        elif not text and can(model, Samples):
             pictures["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
-        if "encodes" in can and "decodes" in can:
+        if not text and can(model, Encodes) and can(model, Decodes):
             split = data.splits["valid"]
-            x = split.read(np.arange(min(16, len(split))))["x"]
-            back = model.decode(model.encode(x)).float().cpu().numpy()
-            pictures["reconstructions.png"] = labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)})
+            original = split.read(np.arange(min(16, len(split))))["x"]
+            back = model.decode(model.encode(original)).float().cpu().numpy()
+            pictures["reconstructions.png"] = labelled_rows({"original": (original.numpy(), kind), "reconstruction": (back, kind)})
     if lines := loss_curves(run):
         pictures["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")
     if panels := game_curves(run):
@@ -67,7 +67,7 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     for name, picture in pictures.items():
         write_picture(folder / name, picture)
     written += [folder / name for name in pictures]
-    if "generates" in can and isinstance(model.prior, Joint) and is_picture(kind):
+    if not text and can(model, Generates) and can(model.prior, HasParts) and is_picture(kind):
         written.append(Path(sweep(str(run.path), trust=True)["out"]))
     if len(stills := sorted(folder.glob("step-*.png"))) > 1:
         written.append(folder / "training.gif")
@@ -87,9 +87,9 @@ def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
     from pofx.evaluate.text import translations
     from pofx.inference.sampling import known_options
 
-    tokenizer, folder, can = run.tokenizer("x"), run.path / "samples", model.capabilities()
+    tokenizer, folder = run.tokenizer("x"), run.path / "samples"
     if "source" in model.inputs:
-        if "translates" not in can:
+        if not can(model, Translates):
             return []
         split = data.splits["valid"]
         rows = np.arange(min(EXAMPLES, len(split)))
@@ -104,11 +104,11 @@ def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
         lines = [f"source       {s}\ntranslation  {f}\nreference    {w}" for s, f, w in zip(sources, found, wanted, strict=True)]
         write(folder / "translations.txt", ("\n\n".join(lines) + "\n").encode())
         return [folder / "translations.txt"]
-    if "encodes" in can and "decodes" in can:
+    if can(model, Encodes) and can(model, Decodes):
         shown = reconstructed_texts(run, model, rows=Rows(data, "valid"), n=EXAMPLES, out=None, options={})["texts"]
         write(folder / "reconstructions.txt", (joined(shown) + "\n").encode())
         return [folder / "reconstructions.txt"]
-    if "samples" not in can:
+    if not can(model, Samples):
         return []
     kind = model.inputs["x"]
     assert isinstance(kind, Tokens)

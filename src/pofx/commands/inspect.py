@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Attends, Gated, HasRecurrentLayers, Translates, can, require
 from pofx.commands.files import destination, write_picture
 from pofx.errors import UserError
 from pofx.kinds import Tokens
@@ -56,7 +57,7 @@ def inspect(
     model = found.model(trust=trust)
     if not isinstance(model.inputs["x"], Tokens):
         raise UserError(f"{model.title()} is of {model.inputs['x']}, and only what models do with text is drawn")
-    if not (hasattr(model, "attention") or hasattr(model, "gates")):
+    if not (can(model, Attends) or can(model, Gated)):
         raise UserError(f"{model.title()} has neither attention nor gates to look at")
     file = destination(out or found.path / "samples" / "inside.png", (".png",))
     given: Tensor | None = None
@@ -73,18 +74,18 @@ def inspect(
             raise UserError(f"--item {item} is not there: say a lower one, for they count from 0")
     if text is not None:
         x_1L = _one(found, text, "x", model.inputs["x"])
-    elif given is not None and hasattr(model, "translate"):
+    elif given is not None and can(model, Translates):
         with evaluating(model):
             x_1L = model.translate(given)
     else:
         raise UserError("say with --text what to read")
     drawn, notes = [], []
-    if head is not None and not hasattr(model, "attention"):
+    if head is not None and not can(model, Attends):
         raise UserError(f"{model.title()} has no attention, and so no heads: leave --head out")
-    if hasattr(model, "attention"):
+    if can(model, Attends):
         picture, note = attention_picture(found, model, x_1L, given, layer=layer, head=head)
         drawn, notes = [picture], [note]
-    if hasattr(model, "gates"):
+    if can(model, Gated):
         for picture, note in gate_pictures(found, model, x_1L, given, layer=layer):
             drawn.append(picture)
             notes.append(note)
@@ -121,12 +122,12 @@ def attention_picture(
     from pofx.render.heatmap import heat
 
     with evaluating(model):
-        weights: dict[str, Tensor] = model.attention(x_1L, given=given)
+        weights = require(model, Attends).attention(x_1L, given=given)
     names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
     if given is not None and not inner:
         names = [name for name in names if not name.startswith(("encoder", "self"))] or names
     layers = {name.rpartition(" ")[2] for name in names if name[-1].isdigit()}
-    if layer is not None and (layers or not hasattr(model, "gates")):
+    if layer is not None and (layers or not can(model, Gated)):
         if str(layer) not in (layers or {"1"}):
             raise _not_there("layer", layer, model, len(layers) or 1)
         names = [name for name in names if name.endswith(f" {layer}")] or names
@@ -159,11 +160,11 @@ def gate_pictures(
     from pofx.render.heatmap import heat
 
     with evaluating(model):
-        layers = len(model.recurrent.layers) if hasattr(model, "recurrent") else 1
+        layers = len(model.recurrent.layers) if can(model, HasRecurrentLayers) else 1
         if layer is not None and layer > layers:
             raise _not_there("layer", layer, model, layers)
         asked = {} if given is None else {"given": given}
-        found = model.gates(x_1L, **asked, **({"layer": layer - 1} if layer is not None and layers > 1 else {}))
+        found = require(model, Gated).gates(x_1L, **asked, **({"layer": layer - 1} if layer is not None and layers > 1 else {}))
     before = ["", *_names(run, "x", x_1L)[:-1]]
     pictures = []
     units = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Decodes, Encodes, Generates, can, require
 from pofx.commands.codes import FILES, Walk, codes_flags, draw
 from pofx.commands.files import destination
 from pofx.commands.flags import sort
@@ -96,12 +97,11 @@ def interpolate(
         loading: how the data are read
     """
     from pofx import evaluate as measures
-    from pofx.model import require
     from pofx.run import Run
 
     found = Run(run)
-    can = found.model_class(trust=trust).capabilities()
-    if "generates" in can and not {"encodes", "decodes"} <= set(can):
+    cls = found.model_class(trust=trust)
+    if can(cls, Generates) and not (can(cls, Encodes) and can(cls, Decodes)):
         if data is not None or loading or split != "test":
             raise UserError(
                 f"{run} does not encode and decode, so it goes between draws of its prior, not between items of {data or 'data'}"
@@ -111,7 +111,7 @@ def interpolate(
         raise UserError(f"{run} encodes, so it goes between items and draws nothing: leave --seed out")
     if isinstance(found.kinds["x"], Tokens):
         model = found.model(trust=trust)
-        require(model, "encodes", "decodes")
+        require(model, Encodes, Decodes)
         *_, options = sort("interpolate", loading, codes_flags(interpolate)(run, trust))
         rows = None if between is not None else Rows(prepared(found, model, data, options), split)
         return interpolated_texts(found, model, between=between, rows=rows, pairs=pairs, steps=steps, spherical=spherical, out=out)
@@ -131,9 +131,10 @@ def _between_draws(run: str, pairs: int, steps: int, spherical: bool, seed: int,
 
     found = Run(run)
     model = found.model(trust=trust)
+    prior = require(model, Generates).prior
     file, kind = destination(out or found.path / "samples" / "interpolation.png", FILES), model.inputs["x"]
-    z_Bd = model.prior.sample(2 * pairs, next(model.parameters()), generator(("interpolate", seed)))
-    z_BSd = between(model.prior, z_Bd[0::2], z_Bd[1::2], steps, spherical=spherical)
+    z_Bd = prior.sample(2 * pairs, next(model.parameters()), generator(("interpolate", seed)))
+    z_BSd = between(prior, z_Bd[0::2], z_Bd[1::2], steps, spherical=spherical)
     ways = generated(model, z_BSd.flatten(0, 1)).reshape(pairs, steps, *kind.shape)
     draw(file, {f"draw {2 * i} to {2 * i + 1}": way for i, way in enumerate(ways)}, kind, f"{model.title()}: from one draw to another")
     return {"run": str(found.path), "seed": seed, "out": str(file)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pofx.capabilities import Samples, can
 from pofx.models import ARXIV
 
 
@@ -17,12 +18,12 @@ def models() -> list[dict[str, Any]]:
         cls = find(name)
         authors, year, reference = cls.paper
         arxiv = re.fullmatch(ARXIV, reference)
-        can, implicit = cls.capabilities(), "samples" in cls.capabilities()
+        implicit = can(cls, Samples)
         rows.append(
             {
                 "name": name,
                 "family": cls.family(),
-                "capabilities": list(can),
+                "capabilities": list(cls.capabilities()),
                 "density": cls.density,
                 "p(x)": {"exact": "explicit", "bound": "bounded", None: "implicit" if implicit else "none"}[cls.density],
                 "data": {field: [kind.__name__ for kind in kinds] for field, (kinds, _) in cls.needs().items()},

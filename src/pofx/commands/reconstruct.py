@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Decodes, Encodes, require
 from pofx.commands.files import ARRAYS, as_array, destination, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import BLOCK, Part, Rows, prepared
@@ -33,13 +34,13 @@ def reconstruct(
     """
     import numpy as np
 
-    from pofx.model import evaluating, require
+    from pofx.model import evaluating
     from pofx.render.pictures import labelled_rows
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "encodes", "decodes")
+    encoder, decoder = require(model, Encodes), require(model, Decodes)
     _, own, loading = sort("reconstruct", asked, reconstruct_flags(run, trust))
     if isinstance(model.inputs["x"], Tokens):
         rows = Rows(prepared(found, model, data, loading), split)
@@ -49,7 +50,7 @@ def reconstruct(
     rows = Rows(loaded, split)
     x = rows.read(np.arange(min(n, len(rows))))["x"]
     with evaluating(model):
-        back = as_array([model.decode(model.encode(block), **own) for block in x.split(BLOCK)])
+        back = as_array([decoder.decode(encoder.encode(block), **own) for block in x.split(BLOCK)])
     if file.suffix.lower() == ".png":
         kind = loaded.fields["x"]
         write_picture(file, labelled_rows({"original": (x.numpy(), kind), "reconstruction": (back, kind)}))
@@ -59,7 +60,7 @@ def reconstruct(
     return {"run": str(found.path), "data": loaded.record["spec"], "items": len(back), "mean squared error": error, "out": str(file)}
 
 
-reconstruct_flags = asking_flags(reconstruct, "decode")
+reconstruct_flags = asking_flags(reconstruct, Decodes)
 
 
 def reconstructed_texts(run: Run, model: Model, *, rows: Rows, n: int, out: str | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -75,10 +76,11 @@ def reconstructed_texts(run: Run, model: Model, *, rows: Rows, n: int, out: str 
     """
     from pofx.model import evaluating
 
+    encoder, decoder = require(model, Encodes), require(model, Decodes)
     tokenizer, file = run.tokenizer("x"), destination(out, texts.TEXTS) if out else None
     x_BL = rows.read(list(range(min(n, len(rows)))))["x"]
     with evaluating(model):
-        back_BL = model.decode(model.encode(x_BL), **options)
+        back_BL = decoder.decode(encoder.encode(x_BL), **options)
     said, back = ([tokenizer.decode(x_L) for x_L in some.tolist()] for some in (x_BL, back_BL))
     pairs = [f"original        {one}\nreconstruction  {other}" for one, other in zip(said, back, strict=True)]
     same = sum(one == other for one, other in zip(said, back, strict=True)) / len(said)

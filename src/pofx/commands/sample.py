@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import DrawsInAnyOrder, DrawsInOrder, Samples, Streams, can, require
 from pofx.commands.condition import classes, condition
 from pofx.commands.files import ARRAYS, as_array, destination, write_animation, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
@@ -61,14 +62,14 @@ def sample(
     """
     import torch
 
-    from pofx.model import evaluating, require
+    from pofx.model import evaluating
     from pofx.randomness import generator
     from pofx.render.pictures import grid, growth, labelled_rows, moments
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "samples")
+    sampler = require(model, Samples)
     _, own = sort("sample", asked, sample_flags(run, trust))
     if isinstance(model.inputs["x"], Tokens):
         for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
@@ -92,7 +93,7 @@ def sample(
     with evaluating(model):
         for rows in torch.arange(each * len(given or "1")).split(BLOCK):
             told = {} if labels is None else {"given": labels[rows]}
-            drawn.append(model.sample(len(rows), generator=noise, **told, **own))
+            drawn.append(sampler.sample(len(rows), generator=noise, **told, **own))
     x = as_array(drawn)
     if file.suffix.lower() != ".png":
         write_arrays(file, {"x": x} | ({} if labels is None else {"given": labels.numpy()}), "x")
@@ -110,18 +111,22 @@ def sample(
     return report | ({} if growing is None else {"growing": growing})
 
 
-sample_flags = asking_flags(sample, "sample", data=False)
+sample_flags = asking_flags(sample, Samples, data=False)
 
 
-def drawing_order(model: Any, own: dict[str, Any]) -> Any:
+def drawing_order(model: Model, own: dict[str, Any]) -> Any:
     """The places of the flattened example in the order in which the model draws them, int64 (D,)."""
     from pofx.render.pictures import is_picture
 
-    if not (hasattr(model, "order") or hasattr(model, "order_of")):
+    if can(model, DrawsInAnyOrder):
+        order = model.order_of(own.get("order", 0))
+    elif can(model, DrawsInOrder):
+        order = model.order
+    else:
         raise UserError(f"{model.title()} draws all of x at once, so nothing grows: leave --growing out")
     if not is_picture(model.inputs["x"]):
         raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: leave --growing out")
-    return (model.order_of(own.get("order", 0)) if hasattr(model, "order_of") else model.order).cpu().numpy()
+    return order.cpu().numpy()
 
 
 def sample_texts(
@@ -157,7 +162,7 @@ def sample_texts(
     from pofx.model import evaluating
     from pofx.randomness import generator
 
-    kind = model.inputs["x"]
+    kind, sampler = model.inputs["x"], require(model, Samples)
     assert isinstance(kind, Tokens)
     tokenizer, file = run.tokenizer("x"), destination(out, texts.FORMS) if out else None
     begin: dict[str, Any] = {}
@@ -173,7 +178,7 @@ def sample_texts(
     elif source is not None or data is not None:
         raise UserError(f"{model.title()} is a p(x): nothing is given, so leave --{'source' if data is None else 'data'} out")
     n = len(names) or n or (8 if kind.ends else 1)
-    noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and hasattr(model, "stream") and n <= BLOCK
+    noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and can(model, Streams) and n <= BLOCK
     with evaluating(model):
         if live:
             x = _streamed(model, tokenizer, n, noise, begin, told, options)
@@ -181,7 +186,7 @@ def sample_texts(
             blocks = []
             for done in range(0, n, BLOCK):
                 some = {name: tensor[done : done + BLOCK] for name, tensor in told.items()}
-                blocks.append(model.sample(min(BLOCK, n - done), generator=noise, **some, **begin, **options).cpu())
+                blocks.append(sampler.sample(min(BLOCK, n - done), generator=noise, **some, **begin, **options).cpu())
             x = torch.cat([padded(block, max(other.shape[1] for other in blocks)) for block in blocks])
     drawn = [tokenizer.decode(row) for row in x.tolist()]
     report = {"run": str(run.path), "samples": n, "seed": seed, **options, "prompt": prompt, "texts": drawn}
@@ -210,15 +215,16 @@ def _streamed(
     """n texts (n, L), the first of which is printed piece by piece as it is drawn."""
     import torch
 
+    sampler, streaming = require(model, Samples), require(model, Streams)
     prompt = begin.get("prompt", torch.empty(0, dtype=torch.int64))
     shortest = min(options.get("length") or model.inputs["x"].size, len(prompt) + 1)
     one = {name: tensor[:1] for name, tensor in told.items()}
-    model.sample(1, generator=torch.Generator(noise.device), **one, **begin, **{**options, "length": shortest})  # refuses what it must
+    sampler.sample(1, generator=torch.Generator(noise.device), **one, **begin, **{**options, "length": shortest})  # refuses what it must
     drawn: list[torch.Tensor] = []
 
     def tokens() -> Iterator[int]:
         yield from prompt.tolist()
-        for token_B in model.stream(model.read(told.get("given")), n, generator=noise, **begin, **options):
+        for token_B in streaming.stream(streaming.read(told.get("given")), n, generator=noise, **begin, **options):
             drawn.append(token_B.cpu())
             yield int(token_B[0])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Factorises, Scores, can, require
 from pofx.commands.condition import told
 from pofx.commands.files import TABLES, destination, write_picture, write_table
 from pofx.commands.flags import asking_flags, sort
@@ -57,13 +58,12 @@ def score(
 
     from pofx.commands.progress import Counting
     from pofx.evaluate import log_probs
-    from pofx.model import require
     from pofx.render.pictures import grid, is_picture
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "scores")
+    require(model, Scores)
     _, own, loading = sort("score", asked, score_flags(run, trust))
     if isinstance(model.inputs["x"], Tokens):
         for flag, value in (("given", given), ("picture", picture)):
@@ -108,7 +108,7 @@ def score(
     return report
 
 
-score_flags = asking_flags(score, "log_prob")
+score_flags = asking_flags(score, Scores)
 SHOWN = 200  # characters of an unusual text that are shown
 
 
@@ -142,7 +142,7 @@ def score_texts(
     kind, tokenizer = model.inputs["x"], run.tokenizer("x")
     assert isinstance(kind, Tokens)
     file = destination(out, TABLES) if out else None
-    if kind.ends or not hasattr(model, "conditionals"):
+    if kind.ends or not can(model, Factorises):
         items, values, counted, characters, about = _rows_scored(run, model, tokenizer, data, split, seed, options, loading)
     else:
         items, values, counted, characters, about = _lines_scored(run, model, tokenizer, data, split, loading)

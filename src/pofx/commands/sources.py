@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Translates, can
 from pofx.errors import UserError
 from pofx.kinds import Image, Tokens
 
@@ -104,7 +105,7 @@ def given(run: Run, model: Model, source: str | None, data: str | None) -> tuple
     """
     kind = model.inputs["source"]
     if source is None and data is None:
-        how = f"the likeliest x for one is what pofx translate {run.path} writes" if hasattr(model, "translate") else ""
+        how = f"the likeliest x for one is what pofx translate {run.path} writes" if can(model, Translates) else ""
         said = '"..."' if isinstance(kind, Tokens) else "PICTURE"
         raise UserError(f"{run.path} is a p(x | source): say the source, as in --source {said}{'; ' if how else ''}{how}")
     if not isinstance(kind, Tokens):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pofx.capabilities import Generates, HasParts, can, require
 from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.errors import UserError
 from pofx.options import Count, Range, Seed, Size
@@ -46,20 +47,19 @@ def sweep(
         trust: execute the model file that the run carries
     """
     from pofx.inference.steering import generated, swept
-    from pofx.model import require
     from pofx.randomness import generator
     from pofx.render.pictures import labelled_rows
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "generates")
+    prior = require(model, Generates).prior
     file = destination(out or found.path / "samples" / "sweep.png", (".png", *ARRAYS))
-    strips = chosen(model.prior, code, dimensions, steps, model.title())
+    strips = chosen(prior, code, dimensions, steps, model.title())
     if file.suffix.lower() == ".npy" and len(strips) > 1:
         raise UserError(f"--out {out}: {', '.join(strips)} make an array each: name a .npz, or choose one with --code or --dimensions")
     rows = rows or (8 if len(strips) == 1 else 1)
-    z_Bd = model.prior.sample(rows, next(model.parameters()), generator(("sweep", seed)))
+    z_Bd = prior.sample(rows, next(model.parameters()), generator(("sweep", seed)))
     x = {}
     for name, (columns, values_Sk) in strips.items():
         z_BSd = swept(z_Bd, columns, values_Sk)
@@ -81,9 +81,9 @@ def chosen(
     Raises:
         UserError: a code or a dimension that is not there
     """
-    from pofx.distributions.priors import Gaussian, Joint
+    from pofx.distributions.priors import Gaussian
 
-    if not isinstance(prior, Joint):
+    if not can(prior, HasParts):
         if code is not None:
             raise UserError(
                 f"the code of {title} has no parts with names, but {prior.dims} dimensions: choose with --dimensions, not --code"

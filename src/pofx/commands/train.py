@@ -8,6 +8,7 @@ from typing import Any
 
 from pofx.commands.finish import finished, replicas_done
 from pofx.commands.flags import Flags, data_flags, sort, together, training_flags
+from pofx.commands.hints import bound
 from pofx.environment import first_replica
 from pofx.errors import UserError, nearest
 
@@ -45,7 +46,6 @@ def train(
     from pofx import train as engine
     from pofx.commands.progress import TrainingProgress
     from pofx.data import load
-    from pofx.model import bind
     from pofx.models import find
     from pofx.plan import solved
     from pofx.run import seeded
@@ -60,7 +60,7 @@ def train(
         if name not in optional:
             raise UserError(f"--without {name}: {cls.title()} takes no field {name!r} that it can do without: {nearest(name, optional)}")
     with seeded(training.seed):
-        built = cls(**bind(cls, fields), **hyper)
+        built = cls(**bound(cls, fields), **hyper)
     if loaded.tokenizers and "window" in loading and "stride" not in loading and solved(built.stages()):
         loaded = load(data, **loading, stride=loading["window"])  # what is counted is to be counted once
     if first_replica():

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
+from pofx.capabilities import Attends, Translates, can, require
 from pofx.commands.files import destination, growing, write_picture
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.sources import Sources, pictures, tokens
@@ -60,16 +61,15 @@ def translate(
     from pofx.commands.inspect import attention_picture
     from pofx.commands.progress import Counting
     from pofx.evaluate.text import translations
-    from pofx.model import require
     from pofx.run import Run
 
     found = Run(run)
     model = found.model(trust=trust)
-    require(model, "translates")
+    require(model, Translates)
     _, own = sort("translate", asked, translate_flags(run, trust))
     file = destination(out, (".txt", ".tsv", ".jsonl")) if out else None
     drawn = destination(attention, (".png",), "--attention") if attention else None
-    if drawn is not None and not hasattr(model, "attention"):
+    if drawn is not None and not can(model, Attends):
         raise UserError(f"{model.title()} has no attention to draw: leave --attention out")
     form = None if file is None else file.suffix.lower()
     made_of = _lines if isinstance(model.inputs["source"], Tokens) else _pictures
@@ -113,7 +113,7 @@ def translate(
     return report
 
 
-translate_flags = asking_flags(translate, "translate", data=False)
+translate_flags = asking_flags(translate, Translates, data=False)
 
 
 FORMS = {

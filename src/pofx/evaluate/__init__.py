@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pofx.capabilities import BoundsInformation, Classifies, Clusters, Decodes, Encodes, Samples, Scores, Translates, can, require
 from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError, nearest
 from pofx.evaluate.bins import bin_centres, different_bins
@@ -28,7 +29,7 @@ from pofx.metrics.frechet import frechet_distance
 from pofx.metrics.kid import kernel_distance
 from pofx.metrics.manifold import Manifold, prdc
 from pofx.metrics.sliced import sliced_wasserstein
-from pofx.model import Model, require
+from pofx.model import Model
 from pofx.options import Count, Seed, Size
 
 __all__ = [
@@ -125,36 +126,36 @@ def evaluate(
     if drawing and not isinstance(features, Features):
         features = chosen(data, features)
         require_measurable(model, data, split=split, rows=rows, draws=draws, features=features, given=given, **asked)
-    can, rows_of = model.capabilities(), data.splits[split]
+    rows_of = data.splits[split]
     of_sample, of_log_prob, of_translate = _sorted(model, asked)
     about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
     labelled = isinstance(data.fields.get("label"), Category)
     scores: list[Score] = []
     text = isinstance(model.inputs["x"], Tokens)
-    if "scores" in can and text:
+    if can(model, Scores) and text:
         scores += text_scores(
             model, data, split=split, seed=seed, rows=rows, about=about, unfinished=unfinished, progress=progress, **of_log_prob
         )
-    elif "scores" in can:
+    elif can(model, Scores):
         log_p = log_likelihood(
             model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **of_log_prob
         )
         scores.append(log_p)
         if isinstance(kind := model.inputs["x"], Image):
             scores.append(bits_per_dimension(log_p, kind))
-    if "translates" in can and "x" in data.tokenizers:
+    if can(model, Translates) and "x" in data.tokenizers:
         scores += translation_scores(model, data, split=split, rows=rows, about=about, progress=progress, **of_translate)
-    if "encodes" in can and "decodes" in can:
+    if can(model, Encodes) and can(model, Decodes):
         scores += (reconstruction_match if text else reconstruction_error)(model, rows_of, rows=rows, about=about)
-    if "encodes" in can:
+    if can(model, Encodes):
         scores.append(code_report(model, rows_of, rows=rows, about=about).score())
-    if "classifies" in can and labelled:
+    if can(model, Classifies) and labelled:
         scores.append(error_rate(model, rows_of, rows=rows, about=about))
-    if "clusters" in can and labelled and model.clusters:  # one whose codes are numbers only has none
+    if can(model, Clusters) and labelled and model.clusters:  # one whose codes are numbers only has none
         scores.append(clustering_accuracy(model, data, split=split, rows=rows, about=about))
     if probe is not None:
         scores.append(linear_probe(model, data, labels=probe, split=split, seed=seed, rows=rows, about=about))
-    if drawing and hasattr(model, "information"):
+    if drawing and can(model, BoundsInformation):
         scores += information(model, n=draws or MOST, seed=seed, about=about).values()
     if drawing:
         assert isinstance(features, Features)
@@ -173,7 +174,7 @@ def evaluate(
             **of_sample,
         )
     if not scores:
-        raise UserError(f"there is nothing to measure on {model.title()}: it can {', '.join(can) or 'nothing'}")
+        raise UserError(f"there is nothing to measure on {model.title()}: it can {', '.join(model.capabilities()) or 'nothing'}")
     return scores
 
 
@@ -193,12 +194,12 @@ def require_measurable(
     """Raise the UserErrors of `evaluate` that can be known before any work. Arguments as there."""
     if split not in data.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
-    can, rows_of, labelled = model.capabilities(), data.splits[split], isinstance(data.fields.get("label"), Category)
-    used = {"x", "source", *(["label"] if "classifies" in can else []), *([given] if isinstance(given, str) else [])}
+    rows_of, labelled = data.splits[split], isinstance(data.fields.get("label"), Category)
+    used = {"x", "source", *(["label"] if can(model, Classifies) else []), *([given] if isinstance(given, str) else [])}
     _require_fields(model, data, used)
     drawing = draws_samples(model, draws)
     of_sample, of_log_prob, of_translate = _sorted(model, asked)
-    if of_log_prob and "scores" not in can:
+    if of_log_prob and not can(model, Scores):
         raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
     n = min(len(rows_of) if rows is None else rows, MOST)
     say = f"say --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
@@ -218,14 +219,14 @@ def require_measurable(
         rows_of.require_paired("x", given)
     if "source" in model.inputs:
         rows_of.require_paired("x", "source")
-    if "label" in rows_of.columns and ("classifies" in can or ("clusters" in can and labelled and model.clusters)):
+    if "label" in rows_of.columns and (can(model, Classifies) or (can(model, Clusters) and labelled and model.clusters)):
         rows_of.require_paired("x", "label")
-    if "scores" in can:
+    if can(model, Scores):
         scoring_options(model, of_log_prob)
-    if "translates" in can:
+    if can(model, Translates):
         translating_options(model, of_translate)
     if probe is not None:
-        require(model, "encodes")
+        require(model, Encodes)
         labelled_x(data, probe, split, seed)
     if drawing:
         sampling_options(model, of_sample)
@@ -237,18 +238,17 @@ def require_measurable(
 def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Which of the further arguments are of the model's `sample`, of its `log_prob`, of its `translate`; some are of several."""
     of_sample, of_translate = (
-        {name: value for name, value in asked.items() if name in known_options(model, method)} for method in ("sample", "translate")
+        {name: value for name, value in asked.items() if name in known_options(model, capability)} for capability in (Samples, Translates)
     )
     others = {name: value for name, value in asked.items() if name not in {*of_sample, *of_translate}}
-    return of_sample, others | {n: asked[n] for n in asked if n in known_options(model, "log_prob")}, of_translate
+    return of_sample, others | {n: asked[n] for n in asked if n in known_options(model, Scores)}, of_translate
 
 
 def draws_samples(model: Model, draws: int | None) -> bool:
     """Whether evaluation draws samples: if it is asked for so many, or not told and the model has no density to be judged by."""
     if draws:
-        require(model, "samples")
-    can = model.capabilities()
-    return bool(draws) if draws is not None else "samples" in can and "scores" not in can
+        require(model, Samples)
+    return bool(draws) if draws is not None else can(model, Samples) and not can(model, Scores)
 
 
 def _require_fields(model: Model, data: Any, used: set[str]) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from pofx.capabilities import BoundsInformation, Clusters, Generates, HasMemberships, can, require
 from pofx.data.blocks import BLOCK, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.kinds import Category
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 from pofx.randomness import generator
 
 Rule = Literal["matched", "majority", "exemplar"]
@@ -103,16 +104,16 @@ def clustering_accuracy(
     References:
         exemplar: Adversarial Autoencoders (Makhzani et al., 2015), arXiv 1511.05644, section 6
     """
-    require(model, "clusters")
+    clusterer = require(model, Clusters)
     kind = data.fields.get(field)
     if not isinstance(kind, Category):
         names = [name for name, other in data.fields.items() if isinstance(other, Category)]
         raise UserError(f"the data has no labels in a field {field!r}: " + (nearest(field, names) if names else "they have none at all"))
-    by = by or ("matched" if model.clusters <= kind.classes else "majority")
+    by = by or ("matched" if clusterer.clusters <= kind.classes else "majority")
     for name in (split, learned_on) if by != "matched" else (split,):
         if name not in data.splits:
             raise UserError(f"the data has no split {name!r}: {nearest(name, data.splits)}")
-    if by == "exemplar" and not hasattr(model, "memberships"):
+    if by == "exemplar" and not can(model, HasMemberships):
         raise UserError(f"{model.title()} does not say how sure it is of a cluster, as exemplar needs: take majority")
     chosen = chosen_rows(data.splits[split], rows)
     clusters, labels, _ = _clustered(model, data.splits[split], chosen, field)
@@ -122,13 +123,13 @@ def clustering_accuracy(
         known = data.splits[learned_on]
         learned, known_labels, doubt = _clustered(model, known, np.arange(len(known)), field, doubtful=by == "exemplar")
         stands_for = known_labels[doubt.argmin(0)] if by == "exemplar" else majority(learned, known_labels)
-        stands_for = np.append(stands_for, np.full(model.clusters - len(stands_for), -1))
+        stands_for = np.append(stands_for, np.full(clusterer.clusters - len(stands_for), -1))
     protocol = {
         **(about or {}),
         "split": split,
         **rows_record(chosen),
         "labels": field,
-        "clusters": model.clusters,
+        "clusters": clusterer.clusters,
         "rule": RULES[by] + (f": {learned_on}" if by != "matched" else ""),
         **environment(model),
     }
@@ -142,15 +143,16 @@ def _clustered(
 
     That is the sum of the others' probabilities: near 1 - p = 0 it still tells rows apart, where many p are rounded to the same 1.
     """
+    clusterer = require(model, Clusters)
     split.require_paired("x", field)
-    clusters, labels, doubt = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, model.clusters)]
-    others_KK = 1 - torch.eye(model.clusters)
+    clusters, labels, doubt = list[torch.Tensor](), list[torch.Tensor](), [torch.zeros(0, clusterer.clusters)]
+    others_KK = 1 - torch.eye(clusterer.clusters)
     with evaluating(model):
         for _, batch in blocks(split, rows, device_of(model)):
-            clusters.append(model.cluster(batch["x"]).cpu())
+            clusters.append(clusterer.cluster(batch["x"]).cpu())
             labels.append(batch[field].cpu())
             if doubtful:
-                doubt.append(model.memberships(batch["x"]).float().cpu() @ others_KK)
+                doubt.append(require(model, HasMemberships).memberships(batch["x"]).float().cpu() @ others_KK)
     return torch.cat(clusters).numpy(), torch.cat(labels).numpy(), torch.cat(doubt).numpy()
 
 
@@ -166,8 +168,8 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
     References:
         InfoGAN (Chen et al., 2016), arXiv 1606.03657, equation 5
     """
-    require(model, "generates")
-    if not hasattr(model, "information"):
+    prior = require(model, Generates).prior
+    if not can(model, BoundsInformation):
         raise UserError(f"{model.title()} does not tell its codes from x: it has no method information(z)")
     if n < 2:
         raise UserError(f"n must be 2 or more, not {n}")
@@ -175,7 +177,7 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
     found: dict[str, list[torch.Tensor]] = {}
     with evaluating(model):
         for start in range(0, n, BLOCK):
-            for name, L_B in model.information(model.prior.sample(min(BLOCK, n - start), like, source)).items():
+            for name, L_B in model.information(prior.sample(min(BLOCK, n - start), like, source)).items():
                 found.setdefault(name, []).append(L_B.double().cpu())
     protocol = {**(about or {}), "draws": n, "seed": seed, **environment(model)}
     return {name: mean_score(f"L_I of {name}", torch.cat(parts).numpy(), "nats", protocol) for name, parts in found.items()}

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from pofx import renamed
+from pofx.capabilities import Encodes, HasPosterior, can, require
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.evaluate.protocol import Score, environment
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = Non
     References:
         Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015), arXiv 1509.00519, section 5.2: active units
     """
-    require(model, "encodes")
+    encoder = require(model, Encodes)
     chosen = chosen_rows(split, rows)
     codes: list[Tensor] = []
     kls: list[Tensor] = []
     with evaluating(model):
         for _, batch in blocks(split, chosen, device_of(model)):
-            codes.append(model.encode(batch["x"]).flatten(1).double().cpu())
-            if hasattr(model, "posterior"):
+            codes.append(encoder.encode(batch["x"]).flatten(1).double().cpu())
+            if can(model, HasPosterior):
                 mean_Bd, std_Bd = (moment.double().cpu() for moment in model.posterior(batch["x"]))
                 kls.append(0.5 * (mean_Bd.square() + std_Bd.square() - 1) - std_Bd.log())
     protocol = {**(about or {}), **rows_record(chosen), "active above": ACTIVE_ABOVE, **environment(model)}

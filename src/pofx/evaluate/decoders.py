@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pofx.capabilities import Generates, HasLatentLikelihood, Samples, can
 from pofx.data.blocks import Progress, chosen_rows, rows_record
 from pofx.errors import UserError
 from pofx.evaluate.protocol import Score, environment, mean_score
@@ -83,11 +84,11 @@ def decoder_of(model: Model, sigma: float | None = None) -> Decoder:
     Raises:
         UserError: a model of neither sort; a sigma where there is no place for one, or none where it is needed
     """
-    if hasattr(model, "log_likelihood"):
+    if can(model, HasLatentLikelihood):
         if sigma is not None:
             raise UserError(f"{model.title()} has a p(x | z) of its own: leave sigma out")
         return _own(model)
-    if not {"generates", "samples"} <= set(model.capabilities()):
+    if not (can(model, Generates) and can(model, Samples)):
         raise UserError(f"{model.title()} makes no x of a code z ~ p(z): annealing is for models that generate, and for vae")
     device, dtype = device_of(model), next((weight.dtype for weight in model.parameters()), torch.float32)
     count = Read(torch.zeros(1, 1).expand(1, 10**9))
@@ -205,7 +206,7 @@ def annealed_scores(
         On the Quantitative Analysis of Decoder-Based Generative Models (Wu, Burda, Salakhutdinov & Grosse, 2017), arXiv 1611.04273
     """
     annealing, chosen, fitted = annealing or Annealing(), chosen_rows(split, rows), None
-    if sigma is None and not hasattr(model, "log_likelihood") and not isinstance(model.inputs["x"], Binary) and valid is not None:
+    if sigma is None and not can(model, HasLatentLikelihood) and not isinstance(model.inputs["x"], Binary) and valid is not None:
         held_out = np.arange(min(len(chosen), len(valid)))
         quick = replace(annealing, chains=min(4, annealing.chains), temperatures=-(-annealing.temperatures // 5))
         fitted = sigma = fitted_sigma(model, valid.read(held_out)["x"], annealing=quick, seed=seed)

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Classifies, Encodes, can, require
 from pofx.data.blocks import BLOCK, blocks
 from pofx.environment import cache_root
 from pofx.errors import UserError
 from pofx.evaluate.modes import stacked_classes
 from pofx.evaluate.protocol import weights_hash
 from pofx.kinds import Binary, Category, Image, Kind
-from pofx.model import Model, device_of, require
+from pofx.model import Model, device_of
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -123,13 +124,14 @@ def network(model: Model) -> Features:
         >>> network(PCA(Image(1, 2, 2), latent=3))(torch.zeros(5, 1, 2, 2)).shape
         (5, 3)
     """
-    require(model, "encodes")
+    encoder = require(model, Encodes)
     model.eval()
     sha256, label = weights_hash(model), model.inputs.get("label")
-    found = Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], model.encode, sha256, device=device_of(model))
-    if "classifies" not in model.capabilities() or not isinstance(label, Category):
+    found = Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], encoder.encode, sha256, device=device_of(model))
+    if not can(model, Classifies) or not isinstance(label, Category):
         return found
-    return replace(found, classify=lambda block: model.classify(block).argmax(1), classes=label.classes, names=label.names)
+    logits = model.classify
+    return replace(found, classify=lambda block: logits(block).argmax(1), classes=label.classes, names=label.names)
 
 
 def inception(file: str | Path, x: Kind) -> Features:

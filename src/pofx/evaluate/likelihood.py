@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from pofx import renamed
+from pofx.capabilities import Dequantised, HasLikelihood, Scores, can, method, require
 from pofx.data.blocks import BLOCK, Progress, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score, weights_hash
 from pofx.kinds import Image
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 from pofx.options import check_value, options
 from pofx.randomness import generator
 from pofx.run import explained, write_whole
@@ -79,7 +80,7 @@ def log_likelihood_of(
         **(about or {}),
         **rows_record(chosen),
         "density": model.density,
-        "dequantised": bool(getattr(getattr(model, "likelihood", None), "dequantised", False)),
+        "dequantised": dequantised(model),
         "seed": seed,
         "options": options,
         **({} if given is None else {"given": given}),
@@ -103,9 +104,9 @@ def log_probs(
 
     Arguments as in `log_likelihood`. A row that the model holds for impossible has -inf; one that is not a number is a UserError.
     """
-    require(model, "scores")
+    scorer = require(model, Scores)
     keywords = scoring_options(model, asked)
-    takes_generator = "generator" in inspect.signature(model.log_prob).parameters
+    takes_generator = "generator" in inspect.signature(scorer.log_prob).parameters
     chosen = chosen_rows(split, rows, least=1)
     file = None if unfinished is None else unfinished / f"log_prob-{_key(model, split, chosen, seed, keywords, given)}.json"
     values = _finished(file, len(chosen))
@@ -115,7 +116,7 @@ def log_probs(
             extra: dict[str, Any] = {"generator": generator(("evaluate", seed, number), x.device)} if takes_generator else {}
             if given is not None:
                 extra["given"] = batch[given] if isinstance(given, str) else torch.full((len(x),), given, device=x.device)
-            log_p = model.log_prob(x, **extra, **keywords).double().cpu()
+            log_p = scorer.log_prob(x, **extra, **keywords).double().cpu()
             if log_p.isnan().any():
                 row = chosen[number * BLOCK + int(log_p.isnan().nonzero()[0])]
                 raise UserError(f"log p of row {row} is not a number: look at that row, or train the model again with a lower lr")
@@ -129,6 +130,11 @@ def log_probs(
         if file.parent.is_dir() and not any(file.parent.iterdir()):
             file.parent.rmdir()
     return np.array(values), keywords
+
+
+def dequantised(model: Model) -> bool:
+    """Whether a model's density is that of whole levels with uniform noise added, as its likelihood says."""
+    return can(model, HasLikelihood) and can(model.likelihood, Dequantised) and bool(model.likelihood.dequantised)
 
 
 def bits_per_dimension(score: Score, kind: Image) -> Score:
@@ -160,8 +166,8 @@ def _what(model: Model, keywords: dict[str, Any], given: str | int | None) -> st
 
 def scoring_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     """Every keyword argument of the model's `log_prob` beside `given` and `generator`, as asked or by default."""
-    method: Any = type(model).log_prob  # type: ignore[attr-defined]  # a model that scores has it
-    known = {p.name: p for p in options(method, method.__doc__) if p.name not in ("given", "generator")}
+    ask = method(type(model), Scores)
+    known = {p.name: p for p in options(ask, ask.__doc__) if p.name not in ("given", "generator")}
     for name, value in asked.items():
         if name not in known:
             raise UserError(f"log_prob of {model.title()} has no argument {name!r}: {nearest(name, known)}")

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Encodes, require
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.kinds import Category
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 from pofx.options import Seed, Size
 
 COSTS = tuple(10.0**k for k in range(-3, 4))  # C, what a margin that is fallen short of costs
@@ -60,10 +61,10 @@ def linear_probe(
         arXiv 1511.06434, section 5
         LIBLINEAR: A Library for Large Linear Classification (Fan, Chang, Hsieh, Wang & Lin, 2008), JMLR 9
     """
-    require(model, "encodes")
+    encoder = require(model, Encodes)
     with evaluating(model):
         return _probe(
-            model.encode,
+            encoder.encode,
             f"{labels} labels on codes",
             data,
             labels,

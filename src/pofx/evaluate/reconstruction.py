@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from pofx.capabilities import Classifies, Decodes, Encodes, require
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.errors import UserError
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 
 
 def reconstruction_error(
@@ -26,14 +27,14 @@ def reconstruction_error(
     Returns:
         the mean over examples of the error per example (summed over dimensions), and per dimension
     """
-    require(model, "encodes", "decodes")
+    encoder, decoder = require(model, Encodes), require(model, Decodes)
     chosen = chosen_rows(split, rows)
     sums: list[float] = []
     size = 1
     with evaluating(model):
         for _, batch in blocks(split, chosen, device_of(model)):
             x = batch["x"]
-            error = (model.decode(model.encode(x)) - x).double().square().flatten(1)
+            error = (decoder.decode(encoder.encode(x)) - x).double().square().flatten(1)
             size = error.shape[1]
             sums += error.sum(1).tolist()
     protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
@@ -46,7 +47,7 @@ def reconstruction_error(
 
 def error_rate(model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None) -> Score:
     """The share of examples whose largest logit is not their label's. Arguments as in `reconstruction_error`."""
-    require(model, "classifies")
+    classifier = require(model, Classifies)
     if "label" in split.columns:
         split.require_paired("x", "label")
     chosen = chosen_rows(split, rows)
@@ -55,6 +56,6 @@ def error_rate(model: Model, split: Any, *, rows: int | np.ndarray | None = None
         for _, batch in blocks(split, chosen, device_of(model)):
             if "label" not in batch:
                 raise UserError(f"the error rate needs labels, but the data has {', '.join(batch)}")
-            wrong += (model.classify(batch["x"]).argmax(1) != batch["label"]).tolist()
+            wrong += (classifier.classify(batch["x"]).argmax(1) != batch["label"]).tolist()
     protocol = {**(about or {}), **rows_record(chosen), **environment(model)}
     return mean_score("error rate", np.array(wrong, dtype=np.float64), "share of examples", protocol)

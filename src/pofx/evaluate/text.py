@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Decodes, Encodes, Factorises, Scores, Translates, can, require
 from pofx.data.blocks import BLOCK, Progress, chosen_rows, rows_record
 from pofx.errors import UserError
 from pofx.evaluate.likelihood import log_likelihood_of, log_probs
 from pofx.evaluate.protocol import Score, environment, mean_score
 from pofx.inference.sampling import known_options
 from pofx.kinds import PAD, Tokens
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 from pofx.options import check_value
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
         window: W, no more than the model takes at once
         progress: called with (tokens done, N)
     """
+    factorised = require(model, Factorises)
     N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
     window = min(window, N)
     begins = [*range(0, N - window, max(1, window // 2)), N - window]
@@ -76,7 +78,7 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
     with evaluating(model):
         for some in torch.tensor(begins).split(together):
             x_BL = torch.stack([text_N[begin : begin + window] for begin in some.tolist()]).to(device_of(model))
-            for begin, log_p_L in zip(some.tolist(), model.conditionals(x_BL).double().cpu().numpy(), strict=True):
+            for begin, log_p_L in zip(some.tolist(), factorised.conditionals(x_BL).double().cpu().numpy(), strict=True):
                 log_p_N[done : begin + window] = log_p_L[done - begin :]
                 done = begin + window
             if progress is not None:
@@ -112,10 +114,10 @@ def text_scores(
         about: what the caller knows of the data and the weights, stored in the protocol
         asked: as in `pofx.evaluate.likelihood.log_probs`
     """
-    require(model, "scores")
+    require(model, Scores)
     kind, rows_of, tokenizer = model.inputs["x"], data.splits[split], data.tokenizers.get("x")
     assert isinstance(kind, Tokens)
-    if not kind.ends and hasattr(model, "conditionals"):
+    if not kind.ends and can(model, Factorises):
         if isinstance(rows, np.ndarray):
             raise UserError("a running text is scored whole: say rows as a number of windows from the first, or leave them out")
         tokens_N = running_text(rows_of, rows)
@@ -189,7 +191,7 @@ def translations(
         options: keyword arguments of the model's `translate`
         progress: called with (rows done, rows in all)
     """
-    require(model, "translates")
+    translator = require(model, Translates)
     order = np.arange(len(rows))
     if isinstance(model.inputs["source"], Tokens):
         lengths = np.concatenate([(split.read(some)["source"] != PAD).sum(1).numpy() for some in _cut(rows)])
@@ -198,7 +200,7 @@ def translations(
     done = 0
     with evaluating(model):
         for places in _cut(order):
-            x_BL = model.translate(split.read(rows[places])["source"].to(device_of(model)), **(options or {})).cpu()
+            x_BL = translator.translate(split.read(rows[places])["source"].to(device_of(model)), **(options or {})).cpu()
             for place, x_L in zip(places.tolist(), x_BL, strict=True):
                 found[place] = x_L[x_L != PAD].numpy()
             done += len(places)
@@ -209,7 +211,7 @@ def translations(
 
 def translating_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     """Every keyword argument of the model's `translate`, as asked or by default, checked."""
-    known = known_options(model, "translate")
+    known = known_options(model, Translates)
     for name, value in asked.items():
         check_value(name, known[name].annotation, value)
     return {name: asked.get(name, option.default) for name, option in known.items()}
@@ -301,13 +303,14 @@ def reconstruction_match(
         rows: as in `text_scores`
         about: likewise
     """
+    encoder, decoder = require(model, Encodes), require(model, Decodes)
     chosen = chosen_rows(split, rows)
     whole: list[float] = []
     places: list[float] = []
     with evaluating(model):
         for some in _cut(chosen):
             x_BL = split.read(some)["x"].to(device_of(model))
-            same_BL = padded(model.decode(model.encode(x_BL)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
+            same_BL = padded(decoder.decode(encoder.encode(x_BL)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
             there_BL = x_BL != PAD
             places += ((same_BL & there_BL).sum(1) / there_BL.sum(1)).tolist()
             whole += (same_BL | ~there_BL).all(1).double().tolist()

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Completes, require
 from pofx.data.blocks import Progress
 from pofx.errors import UserError
 from pofx.kinds import Series
-from pofx.model import Model, evaluating, require
+from pofx.model import Model, evaluating
 
 
 def continued(
@@ -51,7 +52,7 @@ def continued(
         >>> continued(chain, past, 9, generator=torch.Generator().manual_seed(0)).shape
         torch.Size([100, 9, 1])
     """
-    require(model, "completes")
+    completer = require(model, Completes)
     kind, (B, K, C) = model.inputs["x"], past.shape
     if not isinstance(kind, Series):
         raise UserError(f"{model.title()} was made for x: {kind}, which is no sequence in time that could be continued")
@@ -70,7 +71,7 @@ def continued(
             K = seen.shape[1]
             x_BTC = torch.cat([seen, seen.new_zeros(B, T - K, C)], 1)
             known_TC = (torch.arange(T, device=past.device) < K)[:, None].expand(T, C)
-            new = model.complete(x_BTC, known_TC, generator=generator, **asked)[:, K:]  # type: ignore[attr-defined]  # required above
+            new = completer.complete(x_BTC, known_TC, generator=generator, **asked)[:, K:]
             past, drawn = torch.cat([past, new], 1), drawn + T - K
             if progress is not None:
                 progress(min(drawn, horizon), horizon)

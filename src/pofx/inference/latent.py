@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Decodes, Encodes, require
 from pofx.errors import UserError
 from pofx.kinds import Tokens
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 
 
 def traverse(model: Model, x: Tensor, dimension: int, values: Sequence[float], *, code: bool = False) -> np.ndarray:
@@ -95,8 +96,8 @@ def apply_attribute(model: Model, x: Tensor, attribute: Tensor, strengths: Seque
 
 
 def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
-    require(model, "encodes", "decodes")
-    shape = model.codes.shape if code else model.inputs["x"].shape
+    encoder, _ = require(model, Encodes), require(model, Decodes)
+    shape = encoder.codes.shape if code else model.inputs["x"].shape
     if tuple(x.shape[1:]) != shape and (code or not isinstance(model.inputs["x"], Tokens)):  # rows of tokens are as long as the longest
         wanted = ", ".join(map(str, ("n", *shape)))
         raise UserError(f"{model.title()} takes {'codes' if code else 'x'} of shape ({wanted}), not {tuple(x.shape)}")
@@ -104,10 +105,11 @@ def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
     if code:
         return x
     with evaluating(model):
-        return model.encode(x)
+        return encoder.encode(x)
 
 
 def _decoded(model: Model, z_BSd: Tensor) -> np.ndarray:
+    decoder = require(model, Decodes)
     with evaluating(model):
-        x = model.decode(z_BSd.flatten(0, 1)).unflatten(0, z_BSd.shape[:2]).cpu()
+        x = decoder.decode(z_BSd.flatten(0, 1)).unflatten(0, z_BSd.shape[:2]).cpu()
     return (x.float() if x.is_floating_point() else x).numpy()

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Samples, method, require
 from pofx.data.blocks import BLOCK, Progress
 from pofx.errors import UserError, nearest
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 from pofx.options import HyperParameter, check_value, options
 from pofx.randomness import generator
 
@@ -31,7 +32,7 @@ def draw(model: Model, n: int, *, seed: int = 0, given: Tensor | None = None, pr
     Raises:
         UserError: the model does not sample; `sample` has no such argument; a sample that is not finite
     """
-    require(model, "samples")
+    sampler = require(model, Samples)
     keywords = sampling_options(model, asked)
     device = device_of(model)
     blocks: list[Tensor] = []
@@ -39,7 +40,7 @@ def draw(model: Model, n: int, *, seed: int = 0, given: Tensor | None = None, pr
         for number, start in enumerate(range(0, n, BLOCK)):
             told = {} if given is None else {"given": given[start : start + BLOCK].to(device)}
             noise = generator(("draw", seed, number), device)
-            blocks.append(model.sample(min(BLOCK, n - start), generator=noise, **told, **keywords).float().cpu())
+            blocks.append(sampler.sample(min(BLOCK, n - start), generator=noise, **told, **keywords).float().cpu())
             if not (finite := blocks[-1].flatten(1).isfinite().all(1)).all():
                 raise UserError(f"sample {start + int((~finite).nonzero()[0])} is not finite: train the model again with a lower lr")
             if progress is not None:
@@ -57,8 +58,8 @@ def sampling_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
 
 
-def known_options(model: Model, method: str = "sample") -> dict[str, HyperParameter]:
-    """The keyword arguments of a method by name, beside `given`, `generator` and `prompt`; none where the model has no such method."""
-    function: Any = getattr(type(model), method, None)
+def known_options(model: Model, capability: type = Samples) -> dict[str, HyperParameter]:
+    """The keyword arguments of a capability by name, beside `given`, `generator` and `prompt`; none where the model has not got it."""
+    function = method(type(model), capability)
     found = [] if function is None else options(function, function.__doc__)
     return {option.name: option for option in found if option.name not in ("given", "generator", "prompt")}

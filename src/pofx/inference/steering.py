@@ -13,20 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pofx.capabilities import Generates, HasParts, can, require
 from pofx.data.blocks import BLOCK
-from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Uniform
+from pofx.distributions.priors import Categorical, Gaussian, Prior, Uniform
 from pofx.errors import UserError
 from pofx.inference.latent import way
-from pofx.model import Model, device_of, evaluating, require
+from pofx.model import Model, device_of, evaluating
 
 
 def generated(model: Model, z_Bd: Tensor) -> np.ndarray:
     """x of the codes, float32 (B, *shape)."""
-    require(model, "generates")
-    if tuple(z_Bd.shape[1:]) != (model.prior.dims,):
-        raise UserError(f"{model.title()} takes codes of shape (n, {model.prior.dims}), not {tuple(z_Bd.shape)}")
+    generating = require(model, Generates)
+    if tuple(z_Bd.shape[1:]) != (generating.prior.dims,):
+        raise UserError(f"{model.title()} takes codes of shape (n, {generating.prior.dims}), not {tuple(z_Bd.shape)}")
     with evaluating(model):
-        return torch.cat([model.generate(some.to(device_of(model))).float().cpu() for some in z_Bd.split(BLOCK)]).numpy()
+        return torch.cat([generating.generate(some.to(device_of(model))).float().cpu() for some in z_Bd.split(BLOCK)]).numpy()
 
 
 def swept(z_Bd: Tensor, columns: slice, values_Sk: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def between(prior: Prior, z0_Bd: Tensor, z1_Bd: Tensor, steps: int, *, spherical
     """
     if spherical:
         return way(z0_Bd, z1_Bd, steps, spherical=True)
-    parts = prior.parts.values() if isinstance(prior, Joint) else [prior]
+    parts = prior.parts.values() if can(prior, HasParts) else [prior]
     pieces = zip(parts, *(z_Bd.split([part.dims for part in parts], dim=1) for z_Bd in (z0_Bd, z1_Bd)), strict=True)
     round_about = [type(part) is Gaussian and part.dims > 1 for part in parts]
     return torch.cat([way(z0, z1, steps, spherical=arc) for (_, z0, z1), arc in zip(pieces, round_about, strict=True)], dim=2)
@@ -87,6 +88,6 @@ def combined(z_Bd: Tensor, start: Sequence[int], minus: Sequence[int] = (), plus
 
 def around(prior: Prior, z_1d: Tensor, n: int, *, scale: float = 0.25, generator: torch.Generator | None = None) -> Tensor:
     """`n` codes (n, d) around one (1, d): with uniform noise from - scale to + scale on each continuous number (Radford et al., 2015)."""
-    parts = prior.parts.values() if isinstance(prior, Joint) else [prior]
+    parts = prior.parts.values() if can(prior, HasParts) else [prior]
     continuous_d = torch.cat([torch.full((part.dims,), float(not isinstance(part, Categorical))) for part in parts])
     return z_1d + continuous_d.to(z_1d) * scale * Uniform(prior.dims).sample(n, z_1d, generator)

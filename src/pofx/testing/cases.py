@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from pofx.capabilities import CAPABILITIES
+from pofx.capabilities import Classifies, Clusters, Completes, Decodes, Encodes, Generates, Hashes, Samples, Scores, Translates, can, method
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
 from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Series, Tokens, Vector
@@ -71,21 +71,21 @@ class Case:
     def __str__(self) -> str:
         return ", ".join(f"{name}={kind}" for name, kind in self.kinds.items())
 
-    def can(self, *capabilities: str) -> bool:
-        """Whether the model has every one of `capabilities`."""
-        return set(capabilities) <= set(self.cls.capabilities())
+    def can(self, *capabilities: type) -> bool:
+        """Whether the model has every one of these capabilities."""
+        return all(can(self.cls, capability) for capability in capabilities)
 
     @property
     def x(self) -> Kind:
         """The kind of the model's first field."""
         return next(iter(self.kinds.values()))
 
-    def model(self, dtype: torch.dtype = torch.float64) -> Model:
-        """A small instance as constructed."""
+    def model(self, dtype: torch.dtype = torch.float64) -> Any:
+        """A small `Model` as constructed; a check asks it what it applies to, so that mypy lets it."""
         with seeded(0):
             return self.cls(**self.kinds, **self.cls.small).to(dtype)
 
-    def trained(self, dtype: torch.dtype = torch.float64) -> Model:
+    def trained(self, dtype: torch.dtype = torch.float64) -> Any:
         """A small instance in evaluation mode after a few steps, its weights moved at random: no zero hides an error."""
         model = self.model(dtype)
         Trainer(model, self.data(), Training(steps=4, batch_size=BATCH, device="cpu")).run()
@@ -265,21 +265,20 @@ def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: 
     """What the model answers to every question that it can be asked about the first rows of the data."""
     x, given, found = case.first(rows, dtype), case.sources(rows, dtype), dict[str, Tensor]()
     with torch.no_grad():
-        if case.can("scores"):
+        if can(model, Scores):
             found["log_prob"] = model.log_prob(x, **given)
-        for capability in ("encodes", "classifies", "clusters", "hashes"):
-            if case.can(capability):
-                method = CAPABILITIES[capability][1]
-                found[method] = getattr(model, method)(x)
-        if case.can("translates"):
+        for capability in (Encodes, Classifies, Clusters, Hashes):
+            if (ask := method(model, capability)) is not None:
+                found[ask.__name__] = ask(x)
+        if can(model, Translates):
             found["translate"] = model.translate(given["given"])
-        if case.can("decodes") and "encode" in found:
+        if can(model, Decodes) and "encode" in found:
             found["decode"] = model.decode(found["encode"])
-        if case.can("generates"):
+        if can(model, Generates):
             found["generate"] = model.generate(model.prior.sample(rows, x, generator("generate")))
-        if case.can("completes"):
+        if can(model, Completes):
             found["complete"] = model.complete(x, halves(x), generator=generator("complete"))
-        if case.can("samples"):
+        if can(model, Samples):
             found["sample"] = model.sample(rows, **given, generator=generator("sample"))
     return found
 

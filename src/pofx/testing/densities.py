@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from pofx.bases.token_model import shift_right
+from pofx.capabilities import Factorises, Samples, SaysWhatDepends, Scores, StepsNumbers, StepsTokens, Translates, method
 from pofx.kinds import EOS, PAD, Category, Kind, Tokens, Vector
 from pofx.options import options
 from pofx.randomness import generator
@@ -19,11 +20,11 @@ from pofx.testing.cases import BATCH, TRAIN, Case, check, close, count, every, l
 
 def _countable(case: Case) -> bool:
     """Whether every x can be gone through."""
-    return case.can("scores") and 0 < count(case.x) <= 4096
+    return case.can(Scores) and 0 < count(case.x) <= 4096
 
 
-def _takes(case: Case, method: str, argument: str) -> bool:
-    return argument in inspect.signature(getattr(case.cls, method)).parameters
+def _takes(case: Case, capability: type, argument: str) -> bool:
+    return argument in inspect.signature(method(case.cls, capability)).parameters
 
 
 @check(lambda case: _countable(case) and case.cls.density == "exact")
@@ -35,7 +36,7 @@ def sums_to_one(case: Case) -> None:
     close(total, torch.ones_like(total), "the probabilities of all x")
 
 
-@check(lambda case: _countable(case) and case.cls.density == "exact" and case.can("samples"))
+@check(lambda case: _countable(case) and case.cls.density == "exact" and case.can(Samples))
 def samples_follow_the_density(case: Case) -> None:
     """How often each picture is drawn agrees with its probability: Pearson's chi-square at 1 in 10,000."""
     model, n, all_x = case.trained(), 20_000, every(case.x)
@@ -59,7 +60,7 @@ def bound_stays_below(case: Case) -> None:
     x, trained = every(case.x), case.trained()
     with torch.no_grad():
         assert trained.log_prob(x).exp().sum() <= 1.05, "the bounds of all x sum to more than probability 1"
-        if _takes(case, "log_prob", "samples") and _takes(case, "log_prob", "generator"):
+        if _takes(case, Scores, "samples") and _takes(case, Scores, "generator"):
             # E exp(importance-weighted bound) = p(x) for any number of samples (Burda et al., 2015). Few samples usually fall short of the
             # mean, the more so the narrower the posterior: so the model is taken as constructed, and more is allowed below than above.
             model = case.model().eval()
@@ -67,7 +68,7 @@ def bound_stays_below(case: Case) -> None:
             assert 0.85 < total < 1.1, f"estimates of p(x) sum to {total:.4f} over all x, not to 1"
 
 
-@check(lambda case: hasattr(case.cls, "conditionals") and hasattr(case.cls, "dependency_matrix"))
+@check(lambda case: case.can(Factorises, SaysWhatDepends))
 def conditionals_see_what_they_may(case: Case) -> None:
     """Changing number j changes the conditionals that may depend on it and no other, and together they are log_prob.
 
@@ -103,7 +104,7 @@ def _other(values: Tensor, kind: Kind) -> Tensor:
     return ((values * (L - 1)).round() + 1) % L / (L - 1) if L else values.roll(1) + 1
 
 
-@check(lambda case: case.can("scores") and case.cls.density == "exact" and case.x == Vector(2))
+@check(lambda case: case.can(Scores) and case.cls.density == "exact" and case.x == Vector(2))
 def integrates_to_one(case: Case) -> None:
     """The density of a pair of real numbers integrates to 1: the trapezium rule over a square that holds nearly all of it."""
     model, side = case.trained(), torch.arange(-40, 40, 0.1, dtype=torch.float64)
@@ -113,7 +114,7 @@ def integrates_to_one(case: Case) -> None:
     assert 0.99 < total < 1.01, f"the density integrates to {total:.4f}"
 
 
-@check(lambda case: case.can("scores") and bool(case.given()))
+@check(lambda case: case.can(Scores) and bool(case.given()))
 def labels_matter(case: Case) -> None:
     """log p(x | label) and samples change with the label; log p(x) is that of the mixture; a label that is none is refused."""
     model, x, (labels,) = case.trained(), case.first(), case.given().values()
@@ -124,14 +125,14 @@ def labels_matter(case: Case) -> None:
         close(model.log_prob(x, given=labels), log_p_YB.gather(0, labels[None])[0], "log_prob of different labels at once")
         if case.cls.density == "exact":
             close(model.log_prob(x), log_p_YB.logsumexp(0) - math.log(classes), "log p(x) is not the mean of p(x | label) over labels")
-        if case.can("samples"):
+        if case.can(Samples):
             drawn = [model.sample(BATCH, given=torch.full_like(labels, y), generator=generator("labels")) for y in range(classes)]
             assert not all(torch.equal(other, drawn[0]) for other in drawn), "samples do not change with the label"
     for bad, what in ((labels[1:], "too few labels"), (labels + classes, "an unknown label"), (labels - classes, "a label below 0")):
         refuses(lambda bad=bad: model.log_prob(x, given=bad), what)  # type: ignore[misc]
 
 
-@check(lambda case: case.can("samples") and _takes(case, "sample", "sampler"))
+@check(lambda case: case.can(Samples) and _takes(case, Samples, "sampler"))
 def samplers_agree(case: Case) -> None:
     """Every sampler that the model has draws the same from the same generator."""
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
@@ -145,14 +146,14 @@ def samplers_agree(case: Case) -> None:
             close(found, expected, f"sampler {name} in {dtype}", rtol=tolerance, atol=tolerance)
 
 
-@check(lambda case: hasattr(case.cls, "stepper") and hasattr(case.cls, "params"))
+@check(lambda case: case.can(StepsNumbers))
 def steps_equal_the_whole(case: Case) -> None:
     """Step by step from its cache, a model says the same of each number as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
     A model opts in with `stepper(x)`, `params(x)` and `order`, as `pofx.bases.autoregressive` has them (one that takes labels has
     `stepper(x, given)` and `params(x, given)`), or as `pofx.bases.order_agnostic` has them, with `known` beside x.
     """
-    given, any_order = case.given().values(), _takes(case, "params", "known")
+    given, any_order = case.given().values(), _takes(case, StepsNumbers, "known")
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         model, x = case.trained(dtype), case.first(dtype=dtype)
         filled, known = torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
@@ -167,7 +168,7 @@ def steps_equal_the_whole(case: Case) -> None:
                 known.view(BATCH, -1)[:, place] = True
 
 
-@check(lambda case: hasattr(case.cls, "step") and hasattr(case.cls, "logits"))
+@check(lambda case: case.can(StepsTokens))
 def steps_equal_all_tokens_at_once(case: Case) -> None:
     """Token by token from what it keeps, a model says the same as in one pass over all: to 1e-10 in float64, 1e-5 in float32.
 
@@ -184,7 +185,7 @@ def steps_equal_all_tokens_at_once(case: Case) -> None:
                 close(found_BV[there_B], whole_BLV[there_B, t], f"the scores of token {t} in {dtype}", rtol=tolerance, atol=tolerance)
 
 
-@check(lambda case: isinstance(case.x, Tokens) and case.can("scores"))
+@check(lambda case: isinstance(case.x, Tokens) and case.can(Scores))
 def padding(case: Case) -> None:
     """How much nothing stands behind the tokens, of x or of its source, changes no number."""
     model, x, given = case.trained(), case.first(), case.sources()
@@ -198,7 +199,7 @@ def padding(case: Case) -> None:
             close(model.log_prob(alone, **cut), log_p[row : row + 1], f"log_prob of row {row} without what is behind it")
 
 
-@check(lambda case: case.can("translates", "scores") and 0 < count(case.x) <= 64)
+@check(lambda case: case.can(Translates, Scores) and 0 < count(case.x) <= 64)
 def wide_beams_are_exhaustive(case: Case) -> None:
     """A beam that drops no beginning finds the likeliest of all strings, by log p as it is and with a length penalty."""
     model, x = case.trained(), every(case.x)

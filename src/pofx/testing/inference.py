@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pofx.capabilities import CAPABILITIES
+from pofx.capabilities import Classifies, Clusters, Completes, Encodes, Generates, Hashes, Samples, Scores, method
 from pofx.randomness import generator
 from pofx.run import load, save
 from pofx.testing.cases import BATCH, Case, answers, check, close, global_generator_untouched
 
-ABOUT_X = ("scores", "encodes", "classifies", "clusters", "hashes")  # what is asked about an example
+ABOUT_X = (Scores, Encodes, Classifies, Clusters, Hashes)  # what is asked about an example
 
 
 @check(lambda case: any(case.can(capability) for capability in ABOUT_X))
@@ -23,15 +23,15 @@ def cutting_the_batch(case: Case) -> None:
     model, x, given = case.trained(), case.first(), case.sources()
     rows = (slice(0, 1), slice(1, 4), slice(4, BATCH))
     for capability in ABOUT_X:
-        if case.can(capability):
-            ask, told = getattr(model, CAPABILITIES[capability][1]), given if capability == "scores" else {}
+        if (ask := method(model, capability)) is not None:
+            told = given if capability is Scores else {}
             with torch.no_grad():
                 whole = ask(x, **told)
                 cut = torch.cat([ask(x[part], **{name: values[part] for name, values in told.items()}) for part in rows])
-            close(cut, whole, f"what {capability} depends on how the batch is cut")
+            close(cut, whole, f"what {ask.__name__} gives depends on how the batch is cut")
 
 
-@check(lambda case: case.can("generates", "samples"))
+@check(lambda case: case.can(Generates, Samples))
 def samples_are_generated(case: Case) -> None:
     """A sample is what the model generates from a code of its prior, whatever codes stand beside it."""
     model = case.trained()
@@ -53,13 +53,13 @@ def randomness(case: Case) -> None:
     with global_generator_untouched():
         first, second = answers(model, case), answers(model, case)
     _equal(second, first, "asked twice")
-    if case.can("samples"):
+    if case.can(Samples):
         with torch.no_grad():
             other = model.sample(BATCH, **case.sources(), generator=generator("another"))
         assert not torch.equal(other, first["sample"]), "sample does not listen to its generator"
 
 
-@check(lambda case: case.can("completes"))
+@check(lambda case: case.can(Completes))
 def completing(case: Case) -> None:
     """What is known is kept, whatever the mask; the rest is drawn from the generator, and what stood in its place is not looked at."""
     model, x = case.trained(), case.first()

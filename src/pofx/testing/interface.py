@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import operator
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 
-from pofx.capabilities import CAPABILITIES
+from pofx.capabilities import CAPABILITIES, Scores, require
 from pofx.errors import Lacks
 from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Tokens
 from pofx.options import Range
@@ -81,8 +82,8 @@ def documentation(case: Case) -> None:
     assert year in range(1700, 2200), f"paper: {year!r} is no year"
     assert "References:" in (cls.__doc__ or ""), "the docstring has no block References"
     assert cls.density in ("exact", "bound", None), f"density is {cls.density!r}"
-    assert (cls.density is None) != case.can("scores"), (
-        f"density is {cls.density!r}, but log_prob is {'' if case.can('scores') else 'not '}there"
+    assert (cls.density is None) != case.can(Scores), (
+        f"density is {cls.density!r}, but log_prob is {'' if case.can(Scores) else 'not '}there"
     )
 
 
@@ -90,17 +91,23 @@ def documentation(case: Case) -> None:
 def lacks(case: Case) -> None:
     """Asking for what the model has not got is an error that says why."""
     model = case.model()
-    for capability, (_, method) in CAPABILITIES.items():
-        if case.can(capability):
-            assert method not in case.cls.without, f"the model has {method}, but `without` says why it has not"
-            continue
-        assert not hasattr(model, method), f"hasattr says that the model has {method}"
-        try:
-            getattr(model, method)
-        except Lacks as error:
-            message = str(error)
-        assert method in message, f"the error about {method} does not name it: {message}"
-        assert case.cls.without.get(method, "what it can: ") in message, f"the error about {method} does not say why: {message}"
+    for capability in CAPABILITIES.values():
+        (method, *_), why = capability.members, case.cls.without
+        if case.can(capability.protocol):
+            assert method not in why, f"the model has {method}, but `without` says why it has not"
+        elif capability.listed:
+            message = ""
+            try:
+                require(model, capability.protocol)
+            except Lacks as error:
+                message = str(error)
+            assert method in message, f"the error about {method} does not name it: {message}"
+            assert why.get(method, "what it can: ") in message, f"the error about {method} does not say why: {message}"
+            try:
+                said = f"it has {operator.attrgetter(method)(model)}"
+            except AttributeError as error:
+                said = str(error)
+            assert said == message, f"asked for {method}, the model does not say what `require` says, but: {said}"
 
 
 @check()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pofx.capabilities import MixesRows, can
 from pofx.model import Model
 from pofx.plan import ClosedForm, Player, Ratio
 from pofx.run import read_tensors, write_tensors
@@ -25,10 +26,10 @@ VISIBLE = 1e-10  # of a gradient: what rounding leaves in float64 is smaller
 
 def batch_statistics(model: Model) -> bool:
     """Whether a layer of the model makes one example's numbers depend on its neighbours in training."""
-    return any(isinstance(module, BATCH_NORMS) or getattr(module, "mixes_rows", False) for module in model.modules())
+    return any(isinstance(module, BATCH_NORMS) or (can(module, MixesRows) and module.mixes_rows) for module in model.modules())
 
 
-class Logged(Trainer):
+class Observed(Trainer):
     """A trainer that remembers the largest gradient of each parameter, and stops when a player moves what it does not own."""
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -65,7 +66,7 @@ def gradients(case: Case) -> None:
     """Every parameter gets a gradient from a player that owns it, in some stage, and none from another."""
     model = case.model()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trainer = Logged(model, case.data(), Training(steps=STEPS, batch_size=BATCH, device="cpu"))
+    trainer = Observed(model, case.data(), Training(steps=STEPS, batch_size=BATCH, device="cpu"))
     trainer.run()
     players = [player for stage in trainer.stages for player in stage.players]
     solved = {p for player in players if isinstance(player.optimizer, ClosedForm) for module in player.modules for p in module.parameters()}

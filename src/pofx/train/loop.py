@@ -94,6 +94,7 @@ class Trainer:
         self.begun = 0  # step at which it was entered
         self.batches = 0  # batches read
         self.updates = {player.name: 0 for stage in self.stages for player in stage.players}
+        self.optimizers: dict[str, Gradient | Closed] = {}  # of the players of the stage that was entered last
         self.average: dict[str, Tensor] = {}  # moving average of the weights, if asked for
         self.best: dict[str, Tensor] = {}  # the weights that did best on the validation split
         self.best_loss, self.best_step, self.worse = math.inf, 0, 0
@@ -169,7 +170,7 @@ class Trainer:
         return self.total if stage == len(self.stages) - 1 else round(self.stages[stage].until * self.total)
 
     def _begin(self, number: int, *, fresh: bool) -> None:
-        stage, before = self.stages[number], getattr(self, "optimizers", {})
+        stage, before = self.stages[number], self.optimizers
         if fresh and stage.on_enter is not None:
             with seeded(self.training.seed + 1 + number):  # what it draws is a function of the seed, like all else
                 stage.on_enter()
@@ -177,7 +178,7 @@ class Trainer:
         self.stage = number
         if fresh:
             self.begun = self.step
-        self.optimizers: dict[str, Gradient | Closed] = {}
+        self.optimizers = {}
         for player in stage.players:
             if isinstance(player.optimizer, ClosedForm):
                 self.optimizers[player.name] = Closed(player, self.examples, self.replicas)
@@ -390,7 +391,7 @@ class Trainer:
         """Everything that resume needs: tensors, and a record of plain values as JSON. All replicas call it together."""
         groups = {"model": self.model.state_dict(), "average": self.average, "recent": self.recent.state(), "best": self.best}
         tensors = {f"{group}/{name}": t.detach() for group, found in groups.items() for name, t in found.items()}
-        for player, optimizer in getattr(self, "optimizers", {}).items():
+        for player, optimizer in self.optimizers.items():
             tensors |= {f"optimizer/{player}/{name}": t for name, t in optimizer.state().items()}
         record = {
             "step": self.step, "total": self.total, "stage": self.stage, "begun": self.begun,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pofx.capabilities import Samples, can, require
 from pofx.errors import Diverged
 from pofx.kinds import Binary, Image, Series, Vector
 from pofx.model import Model
@@ -60,7 +61,7 @@ class Watch:
         self.rows = min(BUDGET, len(data.splits["valid"]), len(data.splits["train"]))
         numbers = isinstance(model.inputs[self.field], (Image, Binary, Vector, Series))
         alone = "source" not in model.inputs  # a p(x | source) has no samples of its own
-        self.draws = "samples" in model.capabilities() and numbers and alone and self.rows > NEIGHBOUR
+        self.draws = can(model, Samples) and numbers and alone and self.rows > NEIGHBOUR
         self.real: Real | None = None
 
     def due(self, step: int, total: int) -> bool:
@@ -81,8 +82,9 @@ class Watch:
             splits = (self.data.splits[name] for name in ("valid", "train"))
             self.real = Real(*(split.read(np.linspace(0, len(split) - 1, self.rows).astype(int))[self.field].numpy() for split in splits))
         source, size = generator(("watch", self.rows), next(self.model.parameters()).device), self.training.batch_size
+        sampler = require(self.model, Samples)
         with evaluating(self.model):
-            parts = [self.model.sample(min(size, self.rows - start), generator=source) for start in range(0, self.rows, size)]
+            parts = [sampler.sample(min(size, self.rows - start), generator=source) for start in range(0, self.rows, size)]
         x = torch.cat(parts).double().cpu().numpy()
         if not np.isfinite(x).all():
             raise Diverged(f"step {step}: samples are not finite though the losses are: train again with a lower --lr")
@@ -137,6 +139,7 @@ class Real:
         self.x, self.spread = self._centred(valid), 1.0
         self.spread = self._spread(self.x)
         self.radius = radii(self.x, NEIGHBOUR)
+        self.best: dict[str, float] = {}
         found = self.numbers(train)
         self.best = {"watch.real_distance": found["watch.distance"], "watch.real_coverage": found["watch.coverage"]}
 
@@ -159,7 +162,7 @@ class Real:
             "watch.precision": float(precise.mean()),
             "watch.spread": self._spread(x) / self.spread,
             "watch.rows": len(x),
-            **getattr(self, "best", {}),
+            **self.best,
         }
 
     def _centred(self, x: np.ndarray) -> np.ndarray:
