@@ -144,9 +144,9 @@ def test_a_recipe_makes_its_model_and_schedule(name):
         fields["source"] = x
     elif "target" in recipe.data:
         fields["source"] = Image(3, recipe.data["size"], recipe.data["size"])
-    if read := recipe.data.get("read"):
-        places = 4 if read == "hangul" else 1
-        context = Binary(places, 11) if read == "hangul" else Binary(10)
+    if spell := recipe.data.get("spell"):
+        places = 4 if spell == "hangul" else 1
+        context = Binary(places, 11) if spell == "hangul" else Binary(10)
         fields = {"x": Tokens(30, 12), "source": Image(1, 28, 28 * places), "context": context}
     model = cls(**bind(cls, fields), **recipe.arguments)
     assert {key: model.config[key] for key in recipe.arguments} == recipe.arguments

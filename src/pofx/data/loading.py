@@ -180,7 +180,7 @@ def load(
                 held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
             else:
                 held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
-        names = contents.names.get(part, []) if stacked is None and read != "hangul" else []
+        names = contents.names.get(part, []) if stacked is None and spell != "hangul" else []
         splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
     if reading is not None:
         contents.tokenizers = {"x": reading.tokenizer}
