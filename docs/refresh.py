@@ -115,15 +115,18 @@ def numbers(*names: str) -> str:
 def words() -> str:
     """Every word that was given up, and what it is now."""
     from pofx import renamed
+    from pofx.models import find
 
     arguments: dict[tuple[str, str], list[str]] = {}  # (old, new) -> models
     for model, table in renamed.ARGUMENTS.items():
+        known = {option.name for option in find(model).hyper_parameters()}
         for pair in table.items():
-            arguments.setdefault(pair, []).append(model)
+            if pair[1] in known:
+                arguments.setdefault(pair, []).append(model)
     every: list[tuple[str, str, str]] = []  # what it is of, old, new
     every += [("model", f"`{old}`", f"`{new}`") for old, new in renamed.MODELS.items()]
     every += [(f"argument of {', '.join(models)}", f"`{old}`", f"`{new}`") for (old, new), models in arguments.items()]
-    every += [("option of data", f"`--{old}`", f"`--{new}`") for old, new in renamed.DATA.items()]
+    every += [("option or record of data", f"`{old}`", f"`{new}`") for old, new in renamed.DATA.items()]
     every += [("method or attribute of a model", f"`{old}`", f"`{new}`") for old, new in renamed.MEMBERS.items()]
     every += [("class, function or constant", f"`{old}`", f"`{new}`") for old, new in renamed.NAMES.items()]
     every += [("module", f"`{old}`", ", ".join(f"`{new}`" for new in homes)) for old, homes in renamed.MODULES.items()]
