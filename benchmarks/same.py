@@ -32,6 +32,7 @@ Numbers = dict[str, np.ndarray]  # by a name each
 ROOT = Path(__file__).parent.parent
 HALF, WHOLE = 4, 8  # steps
 ROWS, DRAWN = 4, 2  # rows that a small model is asked about, and samples drawn; of a kept run as many rows as samples
+ROWS_MADE = 800  # of pictures and tables: a tenth of them is tested on
 SLOW = 100  # tokens or pixels: of larger x not more than one is drawn
 
 
@@ -99,9 +100,12 @@ def report(old: dict[str, dict[str, Numbers]], new: dict[str, dict[str, Numbers]
                 different += [f"{job}: {part}: {name}" for name in wrong]
                 renamed |= dict.fromkeys(names)
             if job in new and "error" in new[job] and "error" not in old[job]:
-                different.append(f"{job}: {new[job]['error']['error']}")
-        shown = f"; {len(renamed)} with other names: {', '.join(list(renamed)[:3])}" if renamed else ""
-        told = f"DIFFERENT in {len(different)}: {'; '.join(different[:4])}" if different else f"same, {len(jobs)} times"
+                different.append(f"{job}: {' '.join(str(new[job]['error']['error']).split())}")
+        failed = [job for job in jobs if "error" in old[job]]
+        shown = f"; failed in the old code: {', '.join(failed)}" if failed else ""
+        shown += f"; {len(renamed)} with other names: {', '.join(list(renamed)[:3])}" if renamed else ""
+        times = f"{len(jobs)} times" if len(jobs) > 1 else "once"
+        told = f"DIFFERENT in {len(different)}: {'; '.join(different[:4])}" if different else f"same, {times}"
         line(f"{group:34} {told}{shown}")
         bad += bool(different)
     line(f"{bad} of {len(groups)} differ" if bad else f"all {len(groups)} are the same")
@@ -147,12 +151,12 @@ def write_data(folder: Path) -> None:
     """Small made-up data of every kind."""
     folder.mkdir()
     source = np.random.default_rng(0)
-    labels = np.arange(48) % 3
-    for name, shape in (("pictures", (48, 1, 8, 8)), ("tiny", (48, 1, 2, 2)), ("colour", (48, 3, 4, 4))):
+    labels = np.arange(ROWS_MADE) % 3
+    for name, shape in (("pictures", (ROWS_MADE, 1, 8, 8)), ("tiny", (ROWS_MADE, 1, 2, 2)), ("colour", (ROWS_MADE, 3, 4, 4))):
         np.savez(folder / f"{name}.npz", x=source.integers(0, 256, shape).astype(np.uint8), label=labels)
-    rows = [",".join(f"{value:.3f}" for value in row) for row in source.standard_normal((60, 4)).cumsum(1)]
+    rows = [",".join(f"{value:.3f}" for value in row) for row in source.standard_normal((ROWS_MADE, 4)).cumsum(1)]
     (folder / "table.csv").write_text("\n".join(["a,b,c,d", *rows]) + "\n")
-    rows = [",".join(f"{value:.3f}" for value in row) for row in source.standard_normal((120, 2)).cumsum(0)]
+    rows = [",".join(f"{value:.3f}" for value in row) for row in source.standard_normal((ROWS_MADE, 2)).cumsum(0)]
     (folder / "series.csv").write_text("\n".join(["high,low", *rows]) + "\n")
     words = ["red", "green", "blue", "bird", "sings", "runs"]
     lines = [" ".join(words[i] for i in source.integers(0, 6, n)) for n in source.integers(1, 6, 60)]
@@ -212,7 +216,8 @@ class Driver:
                 continue
             cls = models.find(name)
             called = str(files[name].relative_to(self.tree)) if name in files else name
-            small = flags(getattr(cls, "small", {}))
+            _, known, _ = command("train", name, "--help")
+            small = flags(getattr(cls, "small", {}), known)
             kinds = {field: ([kind.__name__ for kind in taken], needed) for field, (taken, needed) in cls.needs().items()}
             ways = data_for(kinds, self.place / "data")
             worked = [way for way in ways if attempt(f"{called}, {way}", [name, *ways[way], *small], True)]
@@ -221,7 +226,7 @@ class Driver:
                 continue
             for option in cls.hyper_parameters():
                 for value in choices(option.annotation, getattr(cls, "small", {}).get(option.name, option.default)):
-                    words = [*small, *flags({option.name: value})]
+                    words = [*small, *flags({option.name: value}, known)]
                     attempt(f"{called}, {worked[0]}, {option.name}={value}", [name, *ways[worked[0]], *words], False)
         return done
 
@@ -249,9 +254,17 @@ class Driver:
                     file = out / f"{verb}.npy"
                     code, _, _ = command(verb, str(out), *rest, "--out", str(file), "--trust")
                     found[verb] = {"status": np.array(code)} | ({"x": np.load(file)} if file.is_file() else {})
-                for verb, rest in (("score", ["--split", "valid"]), ("evaluate", ["--rows", "6", "--draws", "12", "--features", "pixels"])):
+                several = ["--rows", "70", "--draws", "70", "--features", "pixels"]  # more than a picture has pixels
+                for name, verb, rest in (
+                    ("score", "score", ["--split", "valid"]),
+                    ("evaluate", "evaluate", ["--rows", "3", "--draws", "0"]),
+                    ("evaluate samples", "evaluate", several),
+                ):
                     code, text, _ = command(verb, str(out), *rest, "--seed", "5", "--json", "--trust")
-                    found[verb] = {"status": np.array(code)} | (numbers_in(json.loads(text)) if code == 0 else {})
+                    found[name] = {"status": np.array(code)} | (numbers_in(json.loads(text)) if code == 0 else {})
+                if hasattr(model, "translate"):
+                    code, text, _ = command("translate", str(out), *(["--text", "red bird"] if "pairs" in job else ["--n", "3"]))
+                    found["translate"] = {"status": np.array(code), "said": np.array(text)}
                 code, _, _ = command("resume", str(out), "--steps", str(WHOLE), "--trust")
                 found |= trained(out, f"after {WHOLE} steps") | {"resume": {"status": np.array(code)}}
         except Exception:
@@ -272,7 +285,7 @@ class Driver:
                 found |= trained(copy, "resumed")
             elif self.real and "data" in json.loads((folder / "config.json").read_text()):
                 copy = shutil.copytree(folder, self.runs / job)
-                words = ["--rows", "20", "--draws", "20", "--features", "pixels", "--seed", "5", "--json", "--trust"]
+                words = ["--rows", "20", "--draws", "0", "--seed", "5", "--json", "--trust"]
                 code, text, _ = command("evaluate", str(copy), *words)
                 found["evaluate"] = {"status": np.array(code)} | (numbers_in(json.loads(text)) if code == 0 else {})
         except Exception:
@@ -287,7 +300,7 @@ def without_curves() -> None:
     def savefig(self: Figure, file: Any, **options: Any) -> None:
         Image.new("RGB", (1, 1)).save(file, format="png")
 
-    Figure.savefig = savefig  # type: ignore[method-assign, assignment]
+    Figure.savefig = savefig  # type: ignore[assignment, method-assign]
 
 
 def command(*words: str) -> tuple[int, str, str]:
@@ -311,16 +324,17 @@ def load(folder: Path) -> Any:
     return pofx.load(folder, trust=True)
 
 
-def flags(arguments: Mapping[str, Any]) -> list[str]:
-    """Hyper-parameters as the command line has them.
+def flags(arguments: Mapping[str, Any], known: str = "") -> list[str]:
+    """Hyper-parameters as the command line has them, whose help is `known`: one that is called as an option of the data says model- first.
 
     Example:
-        >>> flags({"hidden": (6, 5), "cached": False, "lr_discriminator": 0.1})
-        ['--hidden', '6', '5', '--no-cached', '--lr-discriminator', '0.1']
+        >>> flags({"hidden": (6, 5), "cached": False, "size": 2}, "--hidden --cached --size --model-size")
+        ['--hidden', '6', '5', '--no-cached', '--model-size', '2']
     """
     words = []
     for name, value in arguments.items():
         flag = name.replace("_", "-")
+        flag = f"model-{flag}" if f"--model-{flag}" in known else flag
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
@@ -360,7 +374,7 @@ def data_for(kinds: Mapping[str, tuple[list[str], bool]], folder: Path) -> dict[
         found["table"] = ["--data", f"{folder}/table.csv"]
         found["ring"] = ["--data", "ring"]
     if "Series" in taken:
-        found["series"] = ["--data", f"{folder}/series.csv", "--window", "8", "--stride", "2"]
+        found["series"] = ["--data", f"{folder}/series.csv", "--window", "8"]
     if "Tokens" in taken and "source" in others:
         if "Tokens" in kinds["source"][0]:
             found["pairs"] = ["--data", f"{folder}/pairs.tsv"]
@@ -396,8 +410,8 @@ def inputs(folder: Path, rows: int) -> dict[str, Any]:
     import torch
 
     source, found = np.random.default_rng(1), {}
+    values: Any
     for name, kind in json.loads((folder / "config.json").read_text())["model"]["kinds"].items():
-        values: Any
         match kind["kind"]:
             case "Binary":
                 values = source.integers(0, 2, (rows, *kind["dims"])).astype(np.float32)
@@ -427,7 +441,7 @@ def answers(model: Any, fields: dict[str, Any]) -> Numbers:
     def drawn() -> torch.Generator:
         return torch.Generator().manual_seed(7)
 
-    x, found = next(iter(fields.values())), Numbers()
+    x, found = next(iter(fields.values())), dict[str, Any]()
     ways: dict[str, dict[str, Any]] = {"": {}}
     if "source" in fields:
         ways = {"": {"given": fields["source"]}}

@@ -38,6 +38,7 @@ class Kind:
         """The kind that `to_json` wrote.
 
         Example:
+            >>> from pofx.kinds import Image
             >>> Kind.from_json(Image(1, 8, 8).to_json())
             Image(channels=1, height=8, width=8, levels=256)
         """
@@ -67,7 +68,8 @@ def kinds_in(annotation: Any) -> tuple[type[Kind], ...]:
     """The kinds that an annotation such as `Image | Vector | None` names; empty when it names none.
 
     Example:
-        >>> [kind.__name__ for kind in kinds_in(typing.Optional[Image])]
+        >>> from pofx.kinds import Image
+        >>> [kind.__name__ for kind in kinds_in(Image | None)]
         ['Image']
     """
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)

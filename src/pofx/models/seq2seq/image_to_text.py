@@ -77,7 +77,7 @@ class PictureReader(Translator):
         3
         >>> apart = PictureReader(Tokens(28, 6), Image(1, 28, 28), Binary(10), decoder_input="code", trained="apart_then_together")
         >>> [(stage.name, [player.name for player in stage.players], stage.until) for stage in apart.stages()]
-        [('apart', ['encoder', 'decoder'], 0.5), ('together', ['reader'], 1.0)]
+        [('apart', ['encoder', 'decoder'], 0.5), ('together', ['image_to_text'], 1.0)]
     """
 
     paper: ClassVar = ("Vinyals et al.", 2015, "1411.4555")
