@@ -85,9 +85,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # what a table of numbers is headed wi
         "decoding_gpt2",
         "attention_memory",
     ),
-    "On a GPU": (
-        "gpu",
-    ),
+    "On a GPU": ("gpu",),
 }
 NAMES = tuple(name for names in FAMILIES.values() for name in names)
 

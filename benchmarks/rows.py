@@ -120,6 +120,4 @@ def table(promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
 
 def report(families: dict[str, tuple[str, ...]], promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
     """The table of each family of benchmarks under its name, as Markdown."""
-    return "\n\n".join(
-        f"### {family}\n\n{table({name: promised[name] for name in names}, folder)}" for family, names in families.items()
-    )
+    return "\n\n".join(f"### {family}\n\n{table({name: promised[name] for name in names}, folder)}" for family, names in families.items())

@@ -24,7 +24,9 @@ TIGHT = HEIGHT + 8  # from row to row of the ground
 def rows() -> list[list[str]]:
     """The rooms, lowest row first, as `tests/test_imports.py` holds them."""
     tree = ast.parse((ROOT / "tests" / "test_imports.py").read_text())
-    assigned = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+    assigned = {
+        node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     return [[room for room in row if room not in HIDDEN] for row in ast.literal_eval(assigned["ROOMS"])]
 
 
