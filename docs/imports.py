@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,9 +94,9 @@ def svg() -> str:
     upwards = sorted((room, other) for room in graph for other in graph[room] if level[other] > level[room])
     downwards = reduced({room: {other for other in graph[room] if (room, other) not in upwards} for room in graph})
     paths = [[room, *_between(level[room], level[other], (room, other)), other] for room in downwards for other in sorted(downwards[room])]
-    x = _placed(_ordered([list(row) for row in table], paths), paths)
-    shift = 2 * MARGIN + WIDTH // 2 - min(x[room] for room in level)
-    x = {node: round(place + shift) for node, place in x.items()}
+    placed = _placed(_ordered([list(row) for row in table], paths), paths)
+    shift = 2 * MARGIN + WIDTH // 2 - min(placed[room] for room in level)
+    x = {node: round(place + shift) for node, place in placed.items()}
     width = max(max(x.values()), 3 * WIDTH) + WIDTH // 2 + 2 * MARGIN
     floor = MARGIN + len(table) * ROW  # where the ground begins
     height = floor + GROUND * TIGHT + 8 + MARGIN
@@ -144,7 +145,7 @@ def _level(node: str, level: dict[str, int]) -> int:
 def _neighbours(paths: Iterable[list[str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
-        for one, other in zip(path, path[1:], strict=False):
+        for one, other in pairwise(path):
             found.setdefault(one, []).append(other)
             found.setdefault(other, []).append(one)
     return found
@@ -160,7 +161,7 @@ def _ordered(table: list[list[str]], paths: list[list[str]]) -> list[list[str]]:
     def crossings() -> int:
         place = {node: i for row in table for i, node in enumerate(row)}
         level = {node: number for number, row in enumerate(table) for node in row}
-        spans = [(place[a], place[b], level[a]) for path in paths for a, b in zip(path, path[1:], strict=False)]
+        spans = [(place[a], place[b], level[a]) for path in paths for a, b in pairwise(path)]
         return sum(p[2] == q[2] and (p[0] - q[0]) * (p[1] - q[1]) < 0 for i, p in enumerate(spans) for q in spans[:i])
 
     best, least = [list(row) for row in table], crossings()
@@ -182,7 +183,7 @@ def _placed(table: list[list[str]], paths: list[list[str]]) -> dict[str, float]:
     for _ in range(60):
         for row in table:
             wanted = {node: _mean([x[other] for other in meets.get(node, [])] or [x[node]]) for node in row}
-            right = {node: 0.0 for node in row}
+            right = dict.fromkeys(row, 0.0)
             for i, node in enumerate(row):  # pushed to the right, then to the left; between the two they are evenly apart
                 right[node] = max(wanted[node], right[row[i - 1]] + _apart(row[i - 1], node)) if i else wanted[node]
             left = dict(wanted)
@@ -212,7 +213,7 @@ def _arrow(points: list[tuple[int, int]], *, dashed: bool = False, beside: bool 
         places = [(x0, y0 + down * HEIGHT // 2), *points[1:-1], (x1, y1 - down * (HEIGHT // 2 + 7))]
         bend = ROW // 2 - 4
         shape = f"M{places[0][0]},{places[0][1]}" + "".join(
-            f" C{a[0]},{a[1] + down * bend} {b[0]},{b[1] - down * bend} {b[0]},{b[1]}" for a, b in zip(places, places[1:], strict=False)
+            f" C{a[0]},{a[1] + down * bend} {b[0]},{b[1] - down * bend} {b[0]},{b[1]}" for a, b in pairwise(places)
         )
         tip = (x1, y1 - down * HEIGHT // 2)
         head = [tip, (tip[0] - 4, tip[1] - down * 7), (tip[0] + 4, tip[1] - down * 7)]
