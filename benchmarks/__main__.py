@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME | all | list | report [--check] | same COMMIT`"""
+"""`python -m benchmarks NAME | all | list | report [--check] | same COMMIT | pace COMMIT`"""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from typing import Any
 import torch
 
 from benchmarks import FAMILIES, NAMES, rows
+from benchmarks.pace import pace
 from benchmarks.same import same
 from pofx.errors import UserError
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [*NAMES, "all", "list", "report", "same"]
+    names = [*NAMES, "all", "list", "report", "same", "pace"]
     parser.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("commit", nargs="?", help="with same: the code to compare the working tree with, bit for bit; any git revision")
+    parser.add_argument("commit", nargs="?", help="with same and pace: the code to compare the working tree with; any git revision")
     parser.add_argument("--only", default="", metavar="TEXT", help="with same: models and run folders with this in their name")
     parser.add_argument("--data", action="store_true", help="with same: measure kept runs on rows of their own data, too, in $POFX_DATA")
     parser.add_argument("--check", action="store_true", help="with report: exit 1 and name the rows that are missing or fall short")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default 1); a stopped training goes on exactly under as many")
     options = parser.parse_args()
-    if (options.name == "same") is not (options.commit is not None):
-        parser.error("a commit is for `same COMMIT`, which needs one")
+    if (options.name in ("same", "pace")) is not (options.commit is not None):
+        parser.error("a commit is for `same COMMIT` and `pace COMMIT`, which need one")
+    if options.name == "pace":
+        return pace(options.commit)
     if options.name == "same":
         return same(options.commit, real=options.data, only=options.only)
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in NAMES}

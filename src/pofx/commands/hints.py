@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Series, Tokens, Vector
-from pofx.model import Mismatch
 
 if TYPE_CHECKING:
     from pofx.kinds import Kind
-    from pofx.model import Model
+    from pofx.model import Mismatch, Model
 
 
 def bound(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
     """`pofx.model.bind`, with flags in its error: which of them may make the data what the model needs."""
-    from pofx.model import bind
+    from pofx.model import Mismatch, bind
 
     try:
         return bind(cls, fields)
@@ -27,6 +26,7 @@ def hint(mismatch: Mismatch) -> str:
     """The end of a mismatch's line: what to write instead; empty where nothing comes to mind.
 
     Example:
+        >>> from pofx.model import Mismatch
         >>> hint(Mismatch("nade", "x", (Binary,), {"x": Image(1, 8, 8)}))
         '; make it binary with --binarize dynamic or --binarize threshold'
     """
