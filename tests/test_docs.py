@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pkgutil
 import re
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_generated_files_are_current(file: Path) -> None:
 
 
 def test_the_picture_of_the_rooms_has_every_room() -> None:
+    assert doctest.testmod(imports).failed == 0
     rooms = {path.stem for path in imports.PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert set(re.findall(r">(\w+)</text>", imports.svg())) == rooms - imports.HIDDEN
 
