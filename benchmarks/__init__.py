@@ -5,62 +5,91 @@ go through `pofx.train` into run folders under `runs/benchmarks/`, so a benchmar
 from `$POFX_DATA`.
 """
 
-NAMES = (
-    "vae_mlp",
-    "iwae_mlp",
-    "vae_conv",
-    "fixed_binarised",
-    "reconstruction",
-    "stacked_denoising",
-    "training_speed",
-    "evaluation_speed",
-    "overhead",
-    "help_time",
-    "exactness",
-    "ladder",
-    "pixelcnn",
-    "gated_pixelcnn",
-    "colour",
-    "pixel_sampling",
-    "deep_nade",
-    "deep_nade_grey",
-    "conv_nade",
-    "nade",
-    "nade_speed",
-    "red_wine",
-    "diagonal_bilstm",
-    "row_lstm",
-    "lstm_sampling",
-    "lstm_training",
-    "series",
-    "features_mnist",
-    "features_fashion",
-    "manifold",
-    "infogan",
-    "dcgan_fashion",
-    "dcgan_features",
-    "dcgan_speed",
-    "stacked",
-    "parzen_estimator",
-    "annealed",
-    "ring",
-    "grid",
-    "gan_parzen",
-    "aae_labels",
-    "aae_clusters",
-    "aae_vae",
-    "shakespeare",
-    "shakespeare_speed",
-    "adding",
-    "gru_lstm",
-    "vanishing",
-    "translation",
-    "one_vector",
-    "padding",
-    "decoding_cache",
-    "decoding_gpt2",
-    "attention_memory",
-    "reading",
-    "captions",
-    "gpu",
-)
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.rows import Row
+
+FAMILIES: dict[str, tuple[str, ...]] = {  # what a table of numbers is headed with -> benchmarks, in the order they are run in
+    "Autoencoders": (
+        "vae_mlp",
+        "iwae_mlp",
+        "vae_conv",
+        "fixed_binarised",
+        "reconstruction",
+        "stacked_denoising",
+        "annealed",
+        "aae_labels",
+        "aae_clusters",
+        "aae_vae",
+    ),
+    "Autoregressive models": (
+        "exactness",
+        "ladder",
+        "pixelcnn",
+        "gated_pixelcnn",
+        "colour",
+        "deep_nade",
+        "deep_nade_grey",
+        "conv_nade",
+        "nade",
+        "red_wine",
+        "diagonal_bilstm",
+        "row_lstm",
+        "series",
+    ),
+    "Adversarial models": (
+        "infogan",
+        "dcgan_fashion",
+        "dcgan_features",
+        "stacked",
+        "ring",
+        "grid",
+        "gan_parzen",
+    ),
+    "Language models": (
+        "shakespeare",
+        "adding",
+        "gru_lstm",
+        "vanishing",
+    ),
+    "Sequence to sequence": (
+        "translation",
+        "one_vector",
+        "reading",
+        "captions",
+    ),
+    "Measures of samples": (
+        "features_mnist",
+        "features_fashion",
+        "manifold",
+        "parzen_estimator",
+    ),
+    "Engine and speed": (
+        "training_speed",
+        "evaluation_speed",
+        "overhead",
+        "help_time",
+        "pixel_sampling",
+        "nade_speed",
+        "lstm_sampling",
+        "lstm_training",
+        "dcgan_speed",
+        "shakespeare_speed",
+        "padding",
+        "decoding_cache",
+        "decoding_gpt2",
+        "attention_memory",
+    ),
+    "On a GPU": ("gpu",),
+}
+NAMES = tuple(name for names in FAMILIES.values() for name in names)
+
+
+def promised(names: Iterable[str] = NAMES) -> dict[str, list[Row]]:
+    """What each benchmark promises to measure."""
+    return {name: importlib.import_module(f"benchmarks.{name}").ROWS for name in names}

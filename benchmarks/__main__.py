@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import NAMES, rows
+from benchmarks import FAMILIES, NAMES, rows
 from benchmarks.pace import pace
 from benchmarks.same import same
 from pofx.errors import UserError
@@ -40,7 +40,7 @@ def main() -> int:
             print(f"{name:18} {(module.__doc__ or '').splitlines()[0]}")
         return 0
     if options.name == "report":
-        print(rows.table(promised))
+        print(rows.report(FAMILIES, promised))
         problems = rows.check(promised) if options.check else []
         print(*problems, sep="\n", file=sys.stderr)
         return int(bool(problems))

@@ -290,14 +290,14 @@ RECIPES = {
     ),
     **{
         f"reading_{task}_{way}_{seed}": Recipe(
-            "reader", {"shift": 1, "decoder_input": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
+            "image_to_text", {"shift": 1, "decoder_input": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
         )
         for task in ALOUD
         for way in ("together", "apart", "apart_then_together")
         for seed in (0,)
     },
     "captions": Recipe(
-        "reader",
+        "image_to_text",
         {"decoder": "transformer", "layers": 2, "dropout": 0.3, "shift": 2},
         EMOJI | {"target": "caption", "tokens": "bpe", "vocabulary": 1000},
         READING | {"batch_size": 50, "lr": 1e-3, "steps": 500, "eval_every": 50},

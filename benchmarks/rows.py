@@ -116,3 +116,8 @@ def table(promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
                 reach += " (not reached)"
             lines.append(f"| {name} | {row.what} | {value} | {reach} | {row.reference} | {minutes} |")
     return "\n".join([*lines, *([""] if notes else []), *dict.fromkeys(notes)])
+
+
+def report(families: dict[str, tuple[str, ...]], promised: dict[str, list[Row]], folder: Path = RESULTS) -> str:
+    """The table of each family of benchmarks under its name, as Markdown."""
+    return "\n\n".join(f"### {family}\n\n{table({name: promised[name] for name in names}, folder)}" for family, names in families.items())

@@ -1,6 +1,7 @@
 """The parts of the documentation that a program writes: `python docs/refresh.py` writes them, `--check` says which are not current.
 
-A generated part stands between `<!-- made: NAME ARGUMENT ... -->` and `<!-- end -->` and comes from the function of that name here.
+A generated part stands between `<!-- made: NAME ARGUMENT ... -->` and `<!-- end -->` and comes from the function of that name here;
+a generated file (`FILES`) comes whole from its function.
 A page's examples are its blocks of `python` and `sh`; they run in order in one folder. `--pictures` runs them all and keeps the pictures
 that the pages show, so each picture is what the commands beside it draw.
 """
@@ -22,6 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+
+import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -102,12 +105,32 @@ def help(*words: str) -> str:  # named as the flag is
 
 
 def numbers(*names: str) -> str:
-    """The measured rows of benchmarks, all of them where none is named, from `benchmarks/results`."""
-    import importlib
+    """The measured rows of benchmarks from `benchmarks/results`; where none is named, of all of them, family by family."""
+    import benchmarks
+    from benchmarks import rows
 
-    from benchmarks import NAMES, rows
+    return rows.table(benchmarks.promised(names)) if names else rows.report(benchmarks.FAMILIES, benchmarks.promised())
 
-    return rows.table({name: importlib.import_module(f"benchmarks.{name}").ROWS for name in names or NAMES})
+
+def words() -> str:
+    """Every word that was given up, and what it is now."""
+    from pofx import renamed
+    from pofx.models import find
+
+    arguments: dict[tuple[str, str], list[str]] = {}  # (old, new) -> models
+    for model, table in renamed.ARGUMENTS.items():
+        known = {option.name for option in find(model).hyper_parameters()}
+        for pair in table.items():
+            if pair[1] in known:
+                arguments.setdefault(pair, []).append(model)
+    every: list[tuple[str, str, str]] = []  # what it is of, old, new
+    every += [("model", f"`{old}`", f"`{new}`") for old, new in renamed.MODELS.items()]
+    every += [(f"argument of {', '.join(models)}", f"`{old}`", f"`{new}`") for (old, new), models in arguments.items()]
+    every += [("option or record of data", f"`{old}`", f"`{new}`") for old, new in renamed.DATA.items()]
+    every += [("method or attribute of a model", f"`{old}`", f"`{new}`") for old, new in renamed.MEMBERS.items()]
+    every += [("class, function or constant", f"`{old}`", f"`{new}`") for old, new in renamed.NAMES.items()]
+    every += [("module", f"`{old}`", ", ".join(f"`{new}`" for new in homes)) for old, homes in renamed.MODULES.items()]
+    return _table(["what", "old word", "now"], [list(row) for row in every])
 
 
 def _values(annotation: Any) -> str:
@@ -128,7 +151,10 @@ def _table(titles: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-PARTS: dict[str, Callable[..., str]] = {"models": models, "taxonomy": taxonomy, "options": options, "help": help, "numbers": numbers}
+PARTS: dict[str, Callable[..., str]] = {
+    part.__name__: part for part in (models, taxonomy, options, help, numbers, words)
+}  # fmt: skip
+FILES: dict[Path, Callable[[], str]] = {ROOT / "docs" / "pictures" / "rooms.svg": imports.svg}
 PART = re.compile(r"(<!-- made: (\w+)(.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -230,7 +256,8 @@ def main() -> int:
         if page not in PAGES:
             parser.error(f"{page} is no page of the documentation")
     chosen = asked.pages or PAGES
-    stale = {page: text for page in chosen if (text := refreshed(page)) != page.read_text()}
+    made = {page: refreshed(page) for page in chosen} | {file: make() for file, make in FILES.items() if not asked.pages}
+    stale = {file: text for file, text in made.items() if not file.is_file() or text != file.read_text()}
     for page, text in stale.items():
         print(f"{page.relative_to(ROOT)}: {'not current: python docs/refresh.py' if asked.check else 'written'}")
         if not asked.check:

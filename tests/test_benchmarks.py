@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks import NAMES, rows
+from benchmarks import FAMILIES, NAMES, rows
 from benchmarks.__main__ import measure
 from benchmarks.recipes import RECIPES
 from benchmarks.rows import Row
@@ -98,6 +98,29 @@ def test_rows_measured_before_stay_until_they_are_measured_anew(tmp_path, monkey
     rows.write("one", [LOSS.measured(91.0, {}, 1.0), SPEED.measured(1.2, {}, 1.0), SEEN.measured(3.0, {}, 1.0)])
     measure("one", lambda: [("speed", 1.4, {})], [LOSS, SPEED])  # what is promised no more goes
     assert [(what, row["value"]) for what, row in rows.read("one").items()] == [("loss", 91.0), ("speed", 1.4)]
+
+
+def test_a_benchmark_stands_in_the_family_of_the_model_that_it_trains():
+    family = {name: heading for heading, names in FAMILIES.items() for name in names}
+    found = {(models.find(RECIPES[name].model).family(), family[name]) for name in NAMES if name in RECIPES}
+    assert found == {
+        ("autoencoders", "Autoencoders"),
+        ("autoregressive", "Autoregressive models"),
+        ("language", "Language models"),
+        ("seq2seq", "Sequence to sequence"),
+        ("classifiers", "Measures of samples"),
+    }
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_a_report_has_a_table_a_family(tmp_path):
+    text = rows.report({"One": ("a",), "Two": ("b", "c")}, {"a": [LOSS], "b": [LOSS], "c": [SPEED]}, tmp_path)
+    assert [line for line in text.splitlines() if line.startswith("#") or line.endswith("not measured |")] == [
+        "### One",
+        *rows.table({"a": [LOSS]}, tmp_path).splitlines()[2:],
+        "### Two",
+        *rows.table({"b": [LOSS], "c": [SPEED]}, tmp_path).splitlines()[2:],
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import pkgutil
 import re
 from pathlib import Path
 
+import imports
 import pytest
 import refresh
 
@@ -51,6 +54,39 @@ def test_the_korean_page_has_the_examples_of_the_english_one_and_make_demo_runs_
 @pytest.mark.parametrize("page", refresh.PAGES, ids=name)
 def test_generated_parts_are_current(page: Path) -> None:
     assert page.read_text() == refresh.refreshed(page), "python docs/refresh.py"
+
+
+@pytest.mark.parametrize("file", refresh.FILES, ids=name)
+def test_generated_files_are_current(file: Path) -> None:
+    assert file.read_text() == refresh.FILES[file](), "python docs/refresh.py"
+
+
+def test_the_picture_of_the_rooms_has_every_room() -> None:
+    assert doctest.testmod(imports).failed == 0
+    rooms = {path.stem for path in imports.PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert set(re.findall(r">(\w+)</text>", imports.svg())) == rooms - imports.HIDDEN
+
+
+def mentioned(text: str) -> tuple[list[str], list[str]]:
+    """The dotted names of pofx, and the files of the package, that a page's own words mention."""
+    own = refresh.PART.sub("", text)
+    files = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py|[a-z_]+(?:/[a-z_]+)*/)`", own)
+    return re.findall(r"`(pofx(?:\.\w+)+)`", own), [file for file in files if file.split("/")[0] not in ("tests", "benchmarks", "state")]
+
+
+@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+@pytest.mark.filterwarnings("error::FutureWarning")  # no page teaches an old word
+def test_names_and_files_that_pages_mention_are_there(page: Path) -> None:
+    names, files = mentioned(page.read_text())
+    for dotted in names:
+        pkgutil.resolve_name(dotted)
+    if page.stem in ("architecture", "reading", "glossary") or page.parent.name == "decisions":
+        for file in files:
+            assert (imports.PACKAGE / file).exists(), f"{name(page)} mentions {file}"
+
+
+def test_a_name_and_a_file_that_are_gone_are_seen() -> None:
+    assert mentioned("`pofx.run.Gone`, `gone/file.py`, `gone/`") == (["pofx.run.Gone"], ["gone/file.py", "gone/"])
 
 
 def test_a_stale_part_and_a_failing_example_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

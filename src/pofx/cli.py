@@ -1,6 +1,8 @@
 """The command line: flags are read off the signatures of `pofx.commands`, of the engine, of the data loader and of the model.
 
-Imports neither torch nor numpy: the verb that needs them imports them.
+Imports neither torch nor numpy: the verb that needs them imports them. Flags are parsed by argparse and not by a package that reads
+signatures, such as tyro: the records in `options.py` already are the flags, every error must be one line with status 2, and help must
+import little.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """The base of models of p(x | source) = prod_t p(x_t | x_<t, source), where x is a sequence of tokens; decoding, written once.
 
+A context that is full starts again from its newest half, in every sampler; running text is scored by the same rule, which its protocol
+names.
+
 Shapes: B examples, L tokens of x, V tokens in the vocabulary, W of them that may be drawn (the last ones), K hypotheses of a beam.
 """
 

@@ -1,5 +1,10 @@
 """Attention: of a recurrent decoder over its source, and of many heads through torch's fused kernel.
 
+No tensor of L x L numbers is made where nobody asks for the weights: a source has a mask of (B, 1, 1, S), causality is a flag, a window is
+cut into blocks. So weights cannot be dropped inside the kernel, and dropout is on what a layer puts out. Keys have no bias: softmax
+does not see one, its gradient is rounding, and Adam would make whole steps of that. Caches of keys and values are written in place and
+double when full.
+
 Shapes: B examples, L queries, S keys, Q width of a query, D width of what is attended to (or of the model), A units of a score, N heads,
 E = D / N width of a head, C = 2: keys and values.
 """

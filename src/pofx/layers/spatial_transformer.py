@@ -1,5 +1,9 @@
 """Poses of pictures: six numbers that turn, scale, slant and move a picture by an affine map of the plane.
 
+A pose may be a part of a code: the decoder applies its map to what it makes of the rest, so that what is only turned, slanted or moved need
+not be learned, nor take a cluster. The same map, at random, is what an encoder (`encoder_augment`) or a discriminator
+(`discriminator_augment`) may be shown.
+
 Shapes: B examples, C channels, H and W height and width, d numbers in a code; p_B6 poses: turn, two scales, slant, two shifts.
 """
 

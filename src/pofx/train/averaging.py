@@ -1,4 +1,8 @@
-"""Averages of the weights: what they are of, the mean of the last few, and how one takes the model's place."""
+"""Averages of the weights: what they are of, the mean of the last few, and how one takes the model's place.
+
+A mean of the last few (Vaswani et al., 2017) is of the weights at the last validations, begun anew in each stage. An average that is
+resumed is copied into memory of the engine's own: where a tensor begins decides how a product is summed, and so its last digits.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""How a player moves: averaging over replicas, clipping, the step and its schedule are the optimizer's business."""
+"""How a player moves: averaging over replicas, clipping, the step and its schedule are the optimizer's business.
+
+Adam calls torch's fused kernel itself: the bookkeeping of `torch.optim.Adam.step` costs a tenth of a 1 ms step of two players. A test
+holds it bit-equal to `torch.optim.Adam(fused=True)`.
+"""
 
 from __future__ import annotations
 

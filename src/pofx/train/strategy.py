@@ -1,7 +1,8 @@
 """Several processes that train one model: `torchrun` starts them, each holds a replica, and gradients are summed over all.
 
 Losses are divided by the size of the global batch before they are differentiated, so a sum is the average; each replica gets the same
-bytes from the sum, so replicas that begin equal stay equal bit for bit.
+bytes from the sum, so replicas that begin equal stay equal bit for bit. They are whole copies: `fully_shard` is not there yet, and a
+model that does not fit one device cannot be trained.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What torch may rename: its private kernels, called where they are found, and public operations that do the same where not.
 
 With and without a kernel the numbers are the same bit for bit, except for Adam's: fused or not, a step rounds each number a few times,
-and not at the same places.
+and not at the same places. Without the kernel, a step of Adam is that of `torch.optim.Adam(foreach=False)`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Digit reading: labels spelled: a picture of a digit and its English word, or digits in a row and their number in Korean."""
+"""Digit reading: labels spelled: a picture of a digit and its English word, or digits in a row and their number in Korean.
+
+Batches are not of readings about as long: those would be readings of few classes.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Principal component analysis: the best linear autoencoder, and the reference that every other autoencoder is measured against.
 
+It sums moments instead of calling scikit-learn's fit, so that data larger than memory, exact resume and equal replicas hold; scikit-learn's
+`PCA` is what its test compares with.
+
 Shapes: B examples, D numbers in an example, K components.
 """
 

@@ -1,5 +1,7 @@
 """The variational autoencoder.
 
+What weighs the KL in training (beta, free bits, warm-up) is a part of the loss of its own, so that reconstruction and KL stay true nats.
+
 Shapes: B examples, K samples of the code of each, Z latent dimensions, P parameters of the likelihood for each number of x.
 """
 

@@ -1,5 +1,8 @@
 """The conditionals of NADE and its sampler: compiled where numba is and can, by torch in chunks elsewhere.
 
+Neither a loop over D in Python nor a tensor (batch, D, H) is affordable. numba is imported here alone, at NADE's first number; where it
+cannot be, a warning says so, and torch computes the same some 20 times slower.
+
 Shapes: B examples, D numbers of x, H hidden units, C numbers of a chunk.
 """
 
