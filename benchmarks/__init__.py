@@ -29,7 +29,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # what a table of numbers is headed wi
     ),
     "Autoregressive models": (
         "exactness",
-        "ladder",
+        "baselines",
         "pixelcnn",
         "gated_pixelcnn",
         "colour",

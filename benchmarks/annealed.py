@@ -38,7 +38,9 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         "data": run.config["data"],
         "split": "test",
     }
-    log_p, gap = annealed_scores(model, split, rows=ROWS_SCORED, annealing=ANNEALING, simulated=SIMULATED, about=about, progress=told)
+    log_p, gap = annealed_scores(
+        model, split, rows=ROWS_SCORED, annealing=ANNEALING, simulated=SIMULATED, about=about, progress=print_progress
+    )
     bound = log_likelihood(model, split, rows=ROWS_SCORED, samples=SAMPLES)
     for what, value, error in (
         (LOG_P, log_p.value, log_p.standard_error),
@@ -49,5 +51,5 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         yield what, value, log_p.protocol | {"importance-weighted bound": bound.value, "simulated": SIMULATED} | more | machine()
 
 
-def told(done: int, total: int) -> None:
+def print_progress(done: int, total: int) -> None:
     print(f"{done} of {total} tens", flush=True)

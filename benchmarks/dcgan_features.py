@@ -11,8 +11,10 @@ from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.data import load
 from pofx.evaluate.probe import linear_probe, raw_probe
 
-FEATURES = "DCGAN discriminator features, discriminator sees poses, linear SVM, 1000 MNIST labels: test accuracy, median of 3 seeds"
-WITHOUT = "the same without poses, seed 0"
+FEATURES = (
+    "DCGAN discriminator features, discriminator sees random affine maps, linear SVM, 1000 MNIST labels: test accuracy, median of 3 seeds"
+)
+WITHOUT = "the same without random affine maps, seed 0"
 RAW = "raw pixels, linear SVM, 1000 MNIST labels: test accuracy"
 ABOVE = "DCGAN discriminator features above raw pixels, linear SVM, 1000 MNIST labels"
 ROWS = [

@@ -1,4 +1,4 @@
-"""Parzen-window log-likelihood of MNIST's test split, by 10,000 samples: a GAN, its control, and a convolutional game beside them.
+"""Parzen-window log-likelihood of MNIST's test split, by 10,000 samples: a GAN, its control, and a convolutional one beside them.
 
 The number must not rank models: real training pictures have about 243, less than some models that draw worse.
 """
@@ -18,7 +18,7 @@ from pofx.randomness import generator
 
 NORMALISED = "GAN, maxout discriminator with r1 and no dropout, generator with batch norm"
 WITH_DROPOUT = "GAN, maxout discriminator with r1 and dropout, generator without batch norm"
-CONVOLUTIONAL = "InfoGAN of half the width, little noise, without poses"
+CONVOLUTIONAL = "InfoGAN of half the width, little noise, without random affine maps"
 PARZEN = f"{NORMALISED}, MNIST test: Parzen log-likelihood, 10k samples, median of 3 seeds (never to rank models)"
 BESIDE = {  # of one run each
     f"{WITH_DROPOUT}, MNIST test: Parzen log-likelihood, 10k samples, seed 0": "gan_parzen_dropout_0",

@@ -1,4 +1,5 @@
-"""Where a GPU is at hand: training examples/s, the conv VAE's best bound after 10 minutes; games and Transformers in full length."""
+"""Where a GPU is at hand: training examples/s, the conv VAE's best bound after 10 minutes; adversarial training and Transformers in full
+length."""
 
 from __future__ import annotations
 

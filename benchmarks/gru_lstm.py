@@ -13,7 +13,7 @@ from pofx.data import reload
 from pofx.evaluate.text import text_scores
 
 SEEDS = (0, 1, 2)
-DATA = {"shakespeare": "tinyshakespeare, last 10 %", "names": "names, validation, end marks counted"}
+DATA = {"shakespeare": "tinyshakespeare, last 10 %", "names": "names, validation, EOS counted"}
 MODELS = {"lstm": "LSTM", "gru": "GRU of equal width", "gru_wide": "GRU of equal parameters"}
 WHAT = {(data, model): f"{DATA[data]}, {MODELS[model]}: nats per character, mean of three seeds" for data in DATA for model in MODELS}
 ROWS = [Row(what, "nats") for what in WHAT.values()]

@@ -11,10 +11,10 @@ from pofx.data import reload
 from pofx.evaluate.clusters import clustering_accuracy, information
 
 SEEDS = (0, 1, 2)
-HALF = "InfoGAN of half the width, little noise, discriminator sees poses"
+HALF = "InfoGAN of half the width, little noise, discriminator sees random affine maps"
 TRAINED = {  # recipe and seeds of each
     HALF: ("infogan_half", SEEDS),
-    "the same without poses": ("infogan_half_without_poses", (0,)),
+    "the same without random affine maps": ("infogan_half_without_poses", (0,)),
     "InfoGAN, little noise": ("infogan_little_noise", SEEDS),
     "InfoGAN, noise N(0, 1)": ("infogan", SEEDS),
 }

@@ -45,7 +45,7 @@ ROWS = [*AGAIN.values(), *NAME.values()]
 
 
 def strings(n: int, seed: int) -> Tensor:
-    """`n` strings with their end mark, (n, 13)."""
+    """`n` strings with their EOS, (n, 13)."""
     draws = generator(("strings", seed))
     lengths_B1 = torch.randint(SHORT, LONG + 1, (n, 1), generator=draws)
     x_BL, place_L = torch.randint(2, 2 + LETTERS, (n, LONG + 1), generator=draws), torch.arange(LONG + 1)
@@ -102,7 +102,7 @@ def learned(model: Model, data: Data, training: Training) -> dict[str, Any]:
 
 
 def same(found_BL: Tensor, x_BL: Tensor) -> Tensor:
-    """Which rows are the same up to their end mark, (B,)."""
+    """Which rows are the same up to their EOS, (B,)."""
     L = max(found_BL.shape[1], x_BL.shape[1])
     found_BL, x_BL = (torch.nn.functional.pad(rows, (0, L - rows.shape[1]), value=PAD) for rows in (found_BL, x_BL))
     return (found_BL == x_BL).all(1)

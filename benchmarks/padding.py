@@ -18,10 +18,10 @@ ROWS = [Row(SHARE, "%", ("<=", 5.0), "batches of any captions: about half")]
 def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
     recipe = RECIPES["multi30k_de_en_transformer"]
     data, size = load(**recipe.data), recipe.training["batch_size"]
-    split, nothing, total = data.splits["train"], 0, 0
+    split, pads, total = data.splits["train"], 0, 0
     batches = -(-len(split) // size)
     for number in range(batches):
         batch = split.batch(number, size, seed=recipe.training["seed"])
         for tokens_BL in (batch["x"], batch["source"]):
-            nothing, total = nothing + int((tokens_BL == PAD).sum()), total + tokens_BL.numel()
-    yield SHARE, 100 * nothing / total, {"data": data.record, "batch_size": size, "batches": batches, "tokens": total, **machine()}
+            pads, total = pads + int((tokens_BL == PAD).sum()), total + tokens_BL.numel()
+    yield SHARE, 100 * pads / total, {"data": data.record, "batch_size": size, "batches": batches, "tokens": total, **machine()}

@@ -68,7 +68,7 @@ PLANE_TRAINING: dict[str, Any] = {"steps": 20_000, "batch_size": 256, "schedule"
 MAXOUT: dict[str, Any] = {"body": "maxout", "hidden": (1200, 1200), "penalty": "r1", "penalty_weight": 1.0}
 MAXOUT_NORMALISED: dict[str, Any] = MAXOUT | {"batch_norm": True, "dropout": False}
 PARZEN_TRAINING: dict[str, Any] = {"steps": 6000, "batch_size": 64, "lr": 1e-3, "ema": 0.9993, "eval_every": 500}
-ALOUD: dict[str, dict[str, Any]] = {task: PLAIN | {"spell": task} for task in ("english", "hangul")}
+SPELLED: dict[str, dict[str, Any]] = {task: PLAIN | {"spell": task} for task in ("english", "hangul")}
 READING = COSINE | {"lr": 3e-3, "warmup": 0.03, "clip": 1.0, "ema": 0.99}
 READ: dict[str, dict[str, Any]] = {
     "english": READING | {"steps": 1000, "eval_every": 500},
@@ -290,9 +290,9 @@ RECIPES = {
     ),
     **{
         f"reading_{task}_{way}_{seed}": Recipe(
-            "image_to_text", {"shift": 1, "decoder_input": "code", "trained": way}, ALOUD[task], READ[task] | {"seed": seed}
+            "image_to_text", {"shift": 1, "decoder_input": "code", "trained": way}, SPELLED[task], READ[task] | {"seed": seed}
         )
-        for task in ALOUD
+        for task in SPELLED
         for way in ("together", "apart", "apart_then_together")
         for seed in (0,)
     },

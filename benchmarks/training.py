@@ -70,7 +70,7 @@ def protocol_of(run: Run) -> dict[str, Any]:
     speed = {row["step"]: row["steps_a_second"] for row in timings}  # what was trained twice around a stop counts once
     seconds = sum((after - before) / speed[after] for before, after in pairwise([0, *sorted(speed)]))
     valid = [row for row in run.metrics() if row.get("split") == "valid"]
-    losses = [(value, row) for row in valid for key, value in row.items() if key.endswith(".loss")]  # a game has none there
+    losses = [(value, row) for row in valid for key, value in row.items() if key.endswith(".loss")]  # adversarial training has none there
     best = min(losses, key=lambda loss: loss[0], default=(0.0, {}))[1]
     return {
         "model": {**{key: run.config["model"][key] for key in ("name", "arguments")}, "parameters": run.blank().parameter_count},

@@ -269,7 +269,7 @@ def test_noise_is_added_to_the_style_but_to_no_pose(pose: bool) -> None:
         (Vector(16), {"latent": 6, "pose": True}, "pose turns and moves pictures"),
         (Vector(16), {"encoder_augment": 0.4}, "encoder_augment turns and moves pictures"),
         (X, {"latent": 5, "pose": True}, "latent must be 6 or more, not 5"),
-        (X, {"dimensions": 6, "pose": True}, "leave out one of them"),
+        (X, {"dimensions": 6, "pose": True}, "remove one of them"),
     ],
 )
 def test_poses_where_there_can_be_none(x: Image | Vector, arguments: dict, words: str) -> None:
@@ -351,7 +351,7 @@ def test_a_code_of_few_dimensions_is_its_clusters_head_and_a_style() -> None:
     assert torch.equal(model.cluster(x), y.argmax(1))
     one_hot = torch.cat([torch.eye(5, dtype=torch.float64), torch.zeros(5, 2, dtype=torch.float64)], dim=1)
     torch.testing.assert_close(model.generate(one_hot), model.decode(model.heads.weight.T))
-    with pytest.raises(UserError, match="leave latent out"):
+    with pytest.raises(UserError, match="remove latent"):
         ClusteringAAE(X, latent=3, dimensions=2)
 
 

@@ -1,4 +1,4 @@
-"""Every loss of the game by its optimum and by its scores, in a table of all x.
+"""Every adversarial loss by its optimum and by its scores, in a table of all x.
 
 Shapes: B examples, K values that a discrete x takes, n_K and m_K how often real and generated x take them, D* = n / (n + m).
 """

@@ -57,5 +57,5 @@ def test_the_discriminator_sees_the_pool_and_the_generator_does_not():
 def test_a_pool_is_kept_by_one_process_only() -> None:
     """Each replica would keep other rows, and only those of the first be saved."""
     model = game(pool=4)
-    with pytest.raises(UserError, match="leave pool out"):
+    with pytest.raises(UserError, match="remove pool"):
         model.discriminator_loss({"x": torch.zeros(3, 3, dtype=torch.float64)}, Noise((0,), slice(0, 3), 6, dtype=torch.float64))

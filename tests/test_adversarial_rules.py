@@ -1,4 +1,4 @@
-"""The rules of the game: what is off by default, what is refused, and that the engine's promises hold with each."""
+"""The adversarial rules: what is off by default, what is refused, and that the engine's promises hold with each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nothing_is_on_unless_asked_for():
     }
     assert {name: getattr(DEFAULTS, name) for name in off} == off
     assert DEFAULTS.lr_generator == DEFAULTS.lr_discriminator
-    assert GAN(Vector(2)).rules == DEFAULTS, "the GAN's own defaults are the game's"
+    assert GAN(Vector(2)).rules == DEFAULTS, "the GAN's own defaults are the base's"
     assert not any(isinstance(module, MinibatchStd) for module in GAN(Vector(2)).modules())
 
 
@@ -46,7 +46,7 @@ def test_a_model_plays_by_the_rules_that_it_takes_and_no_others():
         ({"smoothing": 0.1, "loss": "hinge"}, "loss hinge has no labels to smooth"),
         ({"smoothing": 0.1, "loss": "wasserstein", "penalty": "wgan_gp"}, "loss wasserstein has no labels to smooth"),
         ({"smoothing": 0.5}, "smoothing must be below 0.5"),
-        ({"loss": "wasserstein"}, "take penalty wgan_gp, or spectral_norm"),
+        ({"loss": "wasserstein"}, "use penalty wgan_gp, or spectral_norm"),
         ({"beta1": 1.0}, "beta1 must be below 1"),
         ({"loss": "minmax"}, "did you mean minimax"),
         ({"penalty": "gp"}, "penalty must be one of none, wgan_gp, r1"),

@@ -205,7 +205,7 @@ def test_a_mistake_inside_a_model_is_no_error_of_the_user(tmp_path, name, missin
         (("lm", "x", (Tokens,), {"x": Image(1, 8, 8)}), "with --target caption"),
         (("lm", "x", (Tokens,), {}), "name a text file with --data"),
         (("mt", "source", (Tokens,), {"x": Tokens(5, 6)}), "--source de --target en"),
-        (("mt", "source", (Tokens,), {"source": Image(1, 8, 8)}), "say which with --source"),
+        (("mt", "source", (Tokens,), {"source": Image(1, 8, 8)}), "pass it with --source"),
         (("vae", "x", (Image, Vector), {"x": Tokens(5, 6)}), "that is text"),
         (("gan", "x", (Image,), {"x": Vector(3)}), "pictures are uint8"),
         (("gan", "x", (Image,), {}), ""),

@@ -87,7 +87,7 @@ CASES = {
     "train empty.py:Mine": "no Model called 'Mine'",
     "train vae --likelihood bernoulli": "--binarize",
     "train vae --body conv --data vectors.npy": "mlp",
-    "train pca --clip 1": "pca is solved in closed form and has no use for clip: leave --clip out",
+    "train pca --clip 1": "pca is solved in closed form and has no use for clip: remove --clip",
     "train pca --latent 2 --ema 0.9": "no use for ema",
     # data
     "train vae --data digts": "did you mean digits",

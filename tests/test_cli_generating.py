@@ -154,8 +154,8 @@ def test_a_code_that_is_not_there_is_named_with_the_nearest(runs, capsys):
     assert error_of(capsys, "sweep runs/infogan --code c21") == "pofx: there is no code 'c21': did you mean c2 or c1?"
     assert "choose with --dimensions" in error_of(capsys, "sweep runs/gan --code c1")
     assert "from 0 to 2, not 3" in error_of(capsys, "sweep runs/gan --dimensions 3")
-    assert "leave --dimensions out" in error_of(capsys, "sweep runs/infogan --code c1 --dimensions 0")
-    assert "say with --code" in error_of(capsys, "sweep runs/infogan --dimensions 0")
+    assert "remove --dimensions" in error_of(capsys, "sweep runs/infogan --code c1 --dimensions 0")
+    assert "pass --code with" in error_of(capsys, "sweep runs/infogan --dimensions 0")
     assert "name a .npz" in error_of(capsys, "sweep runs/infogan --out x.npy")
     assert "not a model that generates" in error_of(capsys, "sweep runs/pca")
 

@@ -410,7 +410,7 @@ def test_layers_and_heads_are_drawn_one_by_one(folder, tmp_path, capsys):
         ("transformer", "--head", "3", "--head 3 is not there: transformer has 2 to draw"),
         ("attention", "--layer", "3", "--layer 3 is not there: rnn_attention has 2 to draw"),
         ("recurrent_lm", "--layer", "3", "--layer 3 is not there: recurrent_lm has 2 to draw"),
-        ("recurrent_lm", "--head", "1", "recurrent_lm has no attention, and so no heads: leave --head out"),
+        ("recurrent_lm", "--head", "1", "recurrent_lm has no attention, and so no heads: remove --head"),
         ("reader", "--layer", "2", "--layer 2 is not there: image_to_text has 1 to draw"),
         ("transformer", "--head", "0", "--head must be 1 or more"),
     ):
@@ -466,28 +466,28 @@ def test_the_way_between_two_texts(ask, folder, tmp_path):
         ("translate", "pairs", ["--data", "nowhere.txt"], "there is no file nowhere.txt"),
         ("translate", "pairs", ["--text", "le", "--beam", "0"], "--beam must be 1 or more, not 0"),
         ("translate", "pairs", ["--text", "le", "--length", "0"], "--length must be 1 or more, not 0"),
-        ("translate", "pairs", ["--text", "le " * 30], "--text has 31 tokens with its end mark"),
-        ("translate", "pairs", ["--text", "le", "--data", "x"], "say --text or --data, not both"),
+        ("translate", "pairs", ["--text", "le " * 30], "--text has 31 tokens with its EOS"),
+        ("translate", "pairs", ["--text", "le", "--data", "x"], "pass --text or --data, not both"),
         ("translate", "lines", ["--text", "le"], "has no translate"),
         ("translate", "pairs", ["--text", "le\nle\tchat", "--out", "x.tsv"], "line 2 has a tab, which is what parts the columns"),
         ("translate", "pairs", ["--text", "\udcff abc"], "--text: character 1 is the byte 0xff"),
         ("sample", "lines", ["--prompt", "caf\udce9"], "--prompt: character 4 is the byte 0xe9"),
         ("sample", "pairs", ["--source", "le", "--prompt", "zzz"], "--prompt: 1 word is not known (zzz)"),
-        ("sample", "pairs", ["--source", "le", "--data", "x"], "say --source or --data, not both"),
-        ("sample", "reader", [], "say the source, as in --source PICTURE"),
-        ("sample", "lines", ["--source", "le"], "nothing is given, so leave --source out"),
+        ("sample", "pairs", ["--source", "le", "--data", "x"], "pass --source or --data, not both"),
+        ("sample", "reader", [], "pass the source, as in --source PICTURE"),
+        ("sample", "lines", ["--source", "le"], "nothing is given, so remove --source"),
         ("interpolate", "coded", ["--between", "the cat", "the zzz"], "--between: 1 word is not known (line 2: zzz)"),
         ("inspect", "pairs", ["--source", "le", "--text", "the zzz"], "--text: 1 word is not known (zzz)"),
-        ("translate", "reader", ["--text", "one"], "say with --data where they are, not --text"),
+        ("translate", "reader", ["--text", "one"], "pass them with --data, not --text"),
         ("translate", "reader", ["--data", "ring"], "levels=256): ring has Vector(dims=2), and pictures are wanted"),
         ("inspect", "reader", ["--item", "99"], "--item 99 is not there"),
-        ("sample", "pairs", [], 'say the source, as in --source "..."; the likeliest x'),
+        ("sample", "pairs", [], 'pass the source, as in --source "..."; the likeliest x'),
         ("sample", "lines", ["--prompt", "7"], "--prompt: the character '7'"),
-        ("sample", "lines", ["--prompt", "the " * 20], "say a longer --length"),
+        ("sample", "lines", ["--prompt", "the " * 20], "pass a longer --length"),
         ("sample", "lines", ["--given", "x"], "draws text, which has no given"),
-        ("score", "lines", ["--picture", "x.png"], "scores text: leave --picture out"),
-        ("inspect", "lines", [], "say with --text what to read"),
-        ("inspect", "pairs", ["--text", "the"], "say the source with --source"),
+        ("score", "lines", ["--picture", "x.png"], "scores text: remove --picture"),
+        ("inspect", "lines", [], "pass the text to read with --text"),
+        ("inspect", "pairs", ["--text", "the"], "pass the source with --source"),
         ("inspect", "lines", ["--source", "the"], "nothing is given"),
         ("inspect", "running", ["--text", "the cat sat on"], "--text has 14 tokens, and"),
         ("interpolate", "coded", ["--between", "the"], "--between takes two texts, not 1"),
@@ -504,7 +504,7 @@ def test_a_bad_line_is_named(ask, folder, tmp_path):
     long.write_text("le chat\n" + "le " * 40 + "\n")
     odd.write_bytes(b"le chat\nle ch\xff\n")
     empty.write_text("\n\n")
-    assert f"{long}: line 2 has 41 tokens with its end mark" in ask("translate", "pairs", "--data", long, status=2)
+    assert f"{long}: line 2 has 41 tokens with its EOS" in ask("translate", "pairs", "--data", long, status=2)
     assert f"{odd} is not text in UTF-8: byte 13 (line 2) is 0xff" in ask("translate", "pairs", "--data", odd, status=2)
     assert f"{empty} is empty" in ask("translate", "pairs", "--data", empty, status=2)
     assert "standard input is empty" in ask("translate", "pairs", status=2)

@@ -163,7 +163,7 @@ def test_bad_options(options, message):
 
 def test_binarising_what_is_no_picture(tmp_path):
     np.save(tmp_path / "bits.npy", np.eye(8, dtype=np.uint8))
-    with pytest.raises(UserError, match="binary already: leave --binarize out"):
+    with pytest.raises(UserError, match="binary already: remove --binarize"):
         load(tmp_path / "bits.npy", binarize="dynamic")
     np.save(tmp_path / "numbers.npy", np.eye(8))
     with pytest.raises(UserError, match="only pictures are binarised"):

@@ -106,7 +106,7 @@ def test_errors_say_what_to_write(how: dict, words: str) -> None:
 
 def test_data_without_labels_cannot_be_labelled(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((40, 3), dtype=np.float32))
-    with pytest.raises(UserError, match="no labels: leave --labelled out"):
+    with pytest.raises(UserError, match="no labels: remove --labelled"):
         load(tmp_path / "x.npy", labelled=10)
 
 
@@ -114,7 +114,7 @@ def test_labels_are_never_paired_with_x_that_they_are_not_of(tmp_path: Path) -> 
     data = load("digits", labelled=50)
     cls = models.find("stacked_denoising")
     model = cls(**bind(cls, data.fields), hidden=(4,))
-    with pytest.raises(UserError, match=r"label is known of x_labelled only: leave --labelled out"):
+    with pytest.raises(UserError, match=r"label is known of x_labelled only: remove --labelled"):
         train(model, data, Training(steps=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="label is known of x_labelled only, 50 rows"):

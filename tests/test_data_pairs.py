@@ -57,7 +57,7 @@ def test_each_side_has_its_own_length(tmp_path):
     assert (again.fields, again.record) == (data.fields, data.record)
     shorter = load(write(tmp_path / "new.tsv", ["ab\tc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
     assert shorter.fields == data.fields, "those of a trained model, whatever the new text has"
-    with pytest.raises(UserError, match=r"line 1 has 7 tokens with its end mark, more than --length 6: shorten it$"):
+    with pytest.raises(UserError, match=r"line 1 has 7 tokens with its EOS, more than --length 6: shorten it$"):
         load(write(tmp_path / "long.tsv", ["ab\tabcabc"] * 25), tokenizers=data.tokenizers, lengths={"source": 402, "x": 6})
     assert {kind.length for kind in load(tmp_path / "x.tsv", length=300).fields.values()} == {300}
 
@@ -144,7 +144,7 @@ def test_pictures_of_one_thing_stay_in_one_split(tmp_path):
     trained = {text for x in data.splits["train"].read(range(48))["x"] for text in data.tokenizers["x"].decode(x).split()}
     assert trained == {"shade", *(str(max(1, int(file[:2]))) for file, (split,) in where.items() if split == "train")}
     assert reload(json.loads(json.dumps(data.record))).record == data.record
-    with pytest.raises(UserError, match="was cut row by row, and now pictures of one thing stay in one split: train anew"):
+    with pytest.raises(UserError, match="was cut row by row, and now pictures of one group stay in one split: train anew"):
         reload({name: value for name, value in data.record.items() if name != "groups"})
     with pytest.raises(UserError, match="1 group gives 0 for test, 1 for valid and 0 to train on"):
         load(styles(tmp_path / "few", count=1), target="caption")
@@ -186,10 +186,10 @@ BAD = [  # how the folder is made, options, what the error says
     (two(["a", "", *GERMAN], ["b", "c", *ENGLISH]), {}, r"train\.de: line 2 is blank, but that of .*train\.en is not"),
     (two(["a", "c", *GERMAN], ["b", " ", *ENGLISH]), {}, r"train\.en: line 2 is blank, but that of .*train\.de is not"),
     (two(GERMAN, ENGLISH), {"source": "fr"}, r"no train\.fr for --source fr: known: de, en"),
-    (two(GERMAN, ENGLISH), {"source": None, "target": None}, r"has train\.de, train\.en: say which are paired, as in --source de"),
+    (two(GERMAN, ENGLISH), {"source": None, "target": None}, r"has train\.de, train\.en: name which are paired, as in --source de"),
     (two(GERMAN, ENGLISH), {"window": 5}, "no use for --window"),
     (two(GERMAN, ENGLISH), {"label": "a"}, "no use for --label"),
-    (two(GERMAN, ENGLISH), {"length": 20}, r"train\.en: line 1 has 27 tokens with its end mark, more than --length 20"),
+    (two(GERMAN, ENGLISH), {"length": 20}, r"train\.en: line 1 has 27 tokens with its EOS, more than --length 20"),
     (lambda path: (two(GERMAN, ENGLISH)(path), write(path / "val.de", GERMAN)), {}, r"has val\.de and no such file for en"),
 ]  # fmt: skip
 
@@ -207,8 +207,8 @@ def test_what_the_user_must_mend(tmp_path, make, options, message):
     [
         ("alone", {}, "line 41 has 1 columns, and it must have 2"),
         ("a\t", {}, "line 41 has nothing in column 2"),
-        ("a\tb", {"target": "3"}, "say --target with one from 1 to 2, not '3'"),
-        ("a\tb", {"source": "de"}, "say --source with one from 1 to 2, not 'de'"),
+        ("a\tb", {"target": "3"}, "pass --target with one from 1 to 2, not '3'"),
+        ("a\tb", {"source": "de"}, "pass --source with one from 1 to 2, not 'de'"),
     ],
 )
 def test_columns_that_are_none(tmp_path, line, options, message):

@@ -48,7 +48,7 @@ def test_english():
     data, plain = load("digits", spell="english"), load("digits")
     assert data.fields["source"] == Image(1, 8, 8, 17)
     assert data.fields["context"] == Binary(10)
-    assert data.fields["x"].length == 6, "seven and its end mark"
+    assert data.fields["x"].length == 6, "seven and its EOS"
     for name, split in data.splits.items():
         rows, old = split.read(range(len(split))), plain.splits[name].read(range(len(split)))
         assert torch.equal(rows["source"], old["x"])
@@ -57,7 +57,7 @@ def test_english():
         assert torch.equal(rows["context"].sum(1), torch.ones(len(split)))
 
 
-def test_folders_of_the_digits_are_read_aloud(tmp_path):
+def test_folders_of_the_digits_are_spelled(tmp_path):
     for digit in range(10):
         (tmp_path / str(digit)).mkdir()
         for k in range(5):
@@ -128,15 +128,15 @@ def test_labels_without_names_are_taken_for_digits_and_that_is_said(tmp_path):
         load(tmp_path / "fashion-mnist", spell="english")
 
 
-def test_what_cannot_be_read_aloud(tmp_path):
+def test_what_cannot_be_spelled(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((30, 8, 8), np.uint8) + 9)
     for spec, options, message in [
         ("ring", {}, "only grey pictures of the digits 0 to 9, with labels"),
         (tmp_path / "x.npy", {}, "only grey pictures of the digits 0 to 9, with labels"),
         ("digits", {"tokens": "bpe"}, "no use for --tokens"),
-        ("digits", {"stacked": 3}, "leave --stacked out"),
-        ("digits", {"labelled": 10}, "leave --labelled out"),
-        ("digits", {"binarize": "dynamic"}, "leave --binarize out"),
+        ("digits", {"stacked": 3}, "remove --stacked"),
+        ("digits", {"labelled": 10}, "remove --labelled"),
+        ("digits", {"binarize": "dynamic"}, "remove --binarize"),
         ("digits", {"read": "korean"}, "spell must be one of english, hangul"),
         ("digits", {"test": 0.002}, "test split has no picture of the digit"),
     ]:

@@ -1,4 +1,4 @@
-"""A table whose rows are steps in time: windows, splits in time, dates, and what must be mended."""
+"""A table whose rows are steps in time: windows, splits in time, dates, and what must be fixed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_without_a_window_a_table_is_what_it_was(tmp_path):
     data = load(table(tmp_path / "x.csv"), columns=("heat", "rain"))
     assert data.fields == {"x": Vector(2)}
     assert not {"window", "stride", "steps"} & data.record.keys()
-    with pytest.raises(UserError, match=r"column 'month' is string, not numbers; .* or say --window if the rows are steps in time"):
+    with pytest.raises(UserError, match=r"column 'month' is string, not numbers; .* or pass --window if the rows are steps in time"):
         load(tmp_path / "x.csv")
     with pytest.raises(UserError, match=r"needs x: Series, .*Vector.*with --window"):
         bound(SeriesMarkov, data.fields)
@@ -158,13 +158,13 @@ BAD = [  # content, options, what the error says
     (["t,a", "2024-01-01,1", "2024-01-03,2", "2024-01-02,3"], {"window": 1}, r"row 3 \(line 4\), .*is 2024-01-02, which is no later"),
     (["t,a", "2024-01-01,1", "2024-01-01,2", "2024-01-02,3"], {"window": 1}, "sort the rows by time, one row a step"),
     (["t", "x", "y", "z"], {"window": 1}, "no column of numbers beside the time 't'"),
-    (["a", *map(str, range(9))], {"window": 10}, "has 9 steps, fewer than a window of 10: say --window 3 or less"),
+    (["a", *map(str, range(9))], {"window": 10}, "has 9 steps, fewer than a window of 10: pass --window 3 or less"),
     (["a", *map(str, range(9))], {"window": 4}, "into 0 for train, 5 for valid, 5 for test, and each must hold a window of 4"),
     (["a", *map(str, range(40))], {"window": 5, "valid": 0.1}, "30 for train, 4 for valid, 6 for test, and each must"),
     (["a", *map(str, range(40))], {"window": 5, "valid": 0.0}, "--valid must be above 0"),
-    (["a", *map(str, range(40))], {"window": 5, "label": "a"}, "leave --label out"),
+    (["a", *map(str, range(40))], {"window": 5, "label": "a"}, "remove --label"),
     (["a", *map(str, range(40))], {"window": 5, "skip_bad": True}, "a row left out would be a gap in the series"),
-    (["a", *map(str, range(40))], {"stride": 5}, "--stride is for windows of a series or of text: say --window too"),
+    (["a", *map(str, range(40))], {"stride": 5}, "--stride is for windows of a series or of text: pass --window too"),
     (["a", *map(str, range(40))], {"window": 0}, "window must be 1 or more, not 0"),
     (["a", *map(str, range(40))], {"window": 5, "binarize": "dynamic"}, "only pictures are binarised"),
     (["a", *map(str, range(40))], {"window": 5, "columns": ("c",)}, "has no column 'c'; known: a"),
@@ -180,10 +180,10 @@ def test_what_the_user_must_mend(tmp_path, content, options, message):
 
 
 def test_what_has_no_rows_in_time(tmp_path):
-    with pytest.raises(UserError, match="digits has no use for --window: leave it out"):
+    with pytest.raises(UserError, match="digits has no use for --window: remove it"):
         load("digits", window=4)
     np.save(tmp_path / "x.npy", np.zeros((30, 5, 2)))
-    with pytest.raises(UserError, match=r"Series.*which is no series of numbers in one piece: leave --window out"):
+    with pytest.raises(UserError, match=r"Series.*which is no series of numbers in one piece: remove --window"):
         load(tmp_path / "x.npy", window=4)
 
 

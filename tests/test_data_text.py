@@ -1,4 +1,4 @@
-"""Text: lines and running text as tokens, splits that follow each other, new text for a trained run, and what must be mended."""
+"""Text: lines and running text as tokens, splits that follow each other, new text for a trained run, and what must be fixed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def texts(data, split="train") -> list[str]:
 def test_a_line_is_an_example(tmp_path, end):
     data = load(lines(tmp_path / "names.txt", end=end))
     kind = data.fields["x"]
-    assert kind == Tokens(len(set("".join(NAMES))) + 2, 2 * 9, tokenizer=data.tokenizers["x"].sha256)  # seoyoung and its end mark
+    assert kind == Tokens(len(set("".join(NAMES))) + 2, 2 * 9, tokenizer=data.tokenizers["x"].sha256)  # seoyoung and its EOS
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 24, "valid": 3, "test": 3}
     assert sorted(text for split in data.splits for text in texts(data, split)) == sorted(NAMES)
     batch = data.splits["train"].batch(0, 8, seed=0)["x"]
@@ -143,16 +143,16 @@ BAD = [  # file, how it is made, options, what the error says
     ("x.txt", content(b"hello world " * 8), {"window": 11}, "its valid split has 10 tokens, fewer than a window of 11"),
     ("x.txt", content("one\nzw\u00f6lf\n".encode("latin-1")), {}, r"not text in UTF-8: byte 6 \(line 2\) is 0xf6"),
     ("x.de", content("one\nzw\u00f6lf\n".encode("latin-1")), {}, r"not text in UTF-8: byte 6 \(line 2\) is 0xf6"),
-    ("x.txt", content(b"a\n" * 9 + b"abcdef\n"), {"length": 5}, "line 10 has 7 tokens with its end mark, more than --length 5: shorten it"),
-    ("x.txt", content(b"abc\n" * 20), {"length": 5, "window": 4}, "leave --length out"),
-    ("x.txt", content(b"abc\n" * 20), {"vocabulary": 99}, "say --tokens words or --tokens bpe"),
+    ("x.txt", content(b"a\n" * 9 + b"abcdef\n"), {"length": 5}, "line 10 has 7 tokens with its EOS, more than --length 5: shorten it"),
+    ("x.txt", content(b"abc\n" * 20), {"length": 5, "window": 4}, "remove --length"),
+    ("x.txt", content(b"abc\n" * 20), {"vocabulary": 99}, "pass --tokens words or --tokens bpe"),
     ("x.txt", content(b"abc\n" * 20), {"tokens": "bpe", "vocabulary": 99}, "--vocabulary must be 259 or more"),
     ("x.txt", content(b"abc\n" * 20), {"tokens": "word"}, "did you mean words"),
     ("x.txt", content(b"abc\n" * 20), {"shared": True}, "--shared is for two sides"),
     ("x.txt", content(b"abc\n" * 20), {"size": 8}, "no use for --size"),
     ("x.txt", content(b"abc\n" * 20), {"valid": 0.0}, "--valid must be above 0"),
     ("x.txt", content(b"abc\n" * 20), {"window": 4, "valid": 0.0}, "--valid must be above 0"),
-    ("x.txt", content(b"abc\n" * 20), {"binarize": "dynamic"}, "leave --binarize out"),
+    ("x.txt", content(b"abc\n" * 20), {"binarize": "dynamic"}, "remove --binarize"),
     ("x.bin", content(b"\x00\x01"), {}, "of no form that pofx knows"),
 ]  # fmt: skip
 
@@ -191,7 +191,7 @@ def test_a_run_keeps_what_made_its_text_into_tokens(tmp_path):
     assert [found.tokenizers["x"].decode(row) for row in rows.read(range(3))["x"]] == ["mina", "ji", "haseoyoung"]
     with pytest.raises(UserError, match=r"odd\.txt: line 2: the character 'x'"):
         prepared(run, model, str(lines(tmp_path / "odd.txt", ["mina", "max", *["ji"] * 20])), {})
-    with pytest.raises(UserError, match="line 1 has 19 tokens with its end mark, more than --length 18"):
+    with pytest.raises(UserError, match="line 1 has 19 tokens with its EOS, more than --length 18"):
         prepared(run, model, str(lines(tmp_path / "long.txt", ["ha" * 9, *["ji"] * 20])), {})
     with pytest.raises(UserError, match="has no text called 'source': it was made for x: Tokens"):
         run.tokenizer("source")

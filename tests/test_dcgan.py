@@ -93,7 +93,7 @@ def test_batch_normalisation_is_everywhere_but_at_the_generators_end_and_the_dis
 
 
 @pytest.mark.parametrize("rules", [{"penalty": "r1"}, {"penalty": "wgan_gp"}, {"spectral_norm": True}], ids=str)
-def test_a_discriminator_under_a_penalty_judges_each_picture_alone(rules: dict[str, object]) -> None:
+def test_a_discriminator_under_a_penalty_scores_each_picture_alone(rules: dict[str, object]) -> None:
     dcgan, plain = made(Image(1, 28, 28), **rules), made(Image(1, 28, 28))
     x, other = torch.rand(2, 5, 1, 28, 28)
     x_in_other_company = torch.cat([x[:1], other[1:]])

@@ -205,7 +205,7 @@ def test_a_model_of_its_own_likelihood_needs_no_note():
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda: decoder_of(VAE(Binary(4), latent=2), 0.1), "vae has a p.x | z. of its own: leave sigma out"),
+        (lambda: decoder_of(VAE(Binary(4), latent=2), 0.1), "vae has a p.x | z. of its own: remove sigma"),
         (lambda: decoder_of(GAN(Binary(4), latent=2), 0.1), "gan makes bits"),
         (lambda: decoder_of(GAN(Vector(4), latent=2)), "sigma, the noise that gan is given, must be above 0, not None"),
         (lambda: decoder_of(GAN(Vector(4), latent=2), 0.0), "must be above 0, not 0"),

@@ -27,7 +27,7 @@ def test_a_loss_part_that_is_not_per_example_is_named(shape, of):
 
 @pytest.mark.parametrize("device", ["cuda:x", "cuda:99"])
 def test_a_device_that_is_not_there_is_named(device):
-    with pytest.raises(UserError, match=f"no device '{device}' here .*: say --device auto or --device cpu"):
+    with pytest.raises(UserError, match=f"no device '{device}' here .*: pass --device auto or --device cpu"):
         trainer(game(), device=device)
 
 

@@ -79,7 +79,7 @@ def test_the_first_x_that_is_no_picture_is_named(net):
 
 def test_what_cannot_be_compared_by_is_an_error_that_says_what_to_take(net, tmp_path):
     data = load("digits")
-    with pytest.raises(UserError, match="--features nothing: no such run folder; say pixels, or a run of a model that encodes"):
+    with pytest.raises(UserError, match="--features nothing: no such run folder; use pixels, or a run of a model that encodes"):
         chosen(data, "nothing")
     assert chosen(data, "pixels").name == "pixels"
     run.save(net, tmp_path / "net")

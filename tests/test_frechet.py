@@ -100,7 +100,7 @@ def test_kid_is_that_of_torchmetrics_whatever_the_rows_at_once(monkeypatch):
     assert kernel_distance(a, b) == pytest.approx(got, rel=1e-12)
 
 
-def test_kid_is_zero_on_average_between_sets_of_one_distribution_and_its_error_is_honest():
+def test_kid_is_zero_on_average_between_sets_of_one_distribution_and_its_error_is_right():
     values = np.array([kernel_distance(normal(60, 3, seed=2 * i), normal(60, 3, seed=2 * i + 1)) for i in range(60)])
     mean, spread = values[:, 0].mean(), values[:, 0].std(ddof=1)
     assert abs(mean) < 3 * spread / math.sqrt(60)

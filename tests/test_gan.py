@@ -81,7 +81,7 @@ def test_the_trained_discriminator_is_p_over_p_plus_q_and_its_value_2_jsd_minus_
 
 
 def test_a_game_between_affine_generator_and_discriminator_finds_the_mean():
-    """With a linear discriminator the game is about means alone. Under r1 it settles where generated x have the mean of the data."""
+    """With a linear discriminator the training is about means alone. Under r1 it settles where generated x have the mean of the data."""
     data = load("grid")
     with seeded(0):
         gan = GAN(Vector(2), latent=2, hidden=(), penalty="r1", penalty_weight=1.0, lr_generator=0.02, lr_discriminator=0.02, beta1=0.0)

@@ -156,7 +156,7 @@ def test_q_tells_codes_of_generated_pictures_in_other_poses_and_those_of_x_as_it
         )
 
 
-def test_being_judged_and_told_in_other_poses_moves_the_generator():
+def test_being_scored_and_recognised_under_random_affine_maps_moves_the_generator():
     for part in ("adversarial", "information"):
         model = small(discriminator_augment=0.7)
         model.generator_loss({"x": torch.zeros(6, 1, 8, 8)}, Noise(("a",), slice(0, 6), 6, dtype=torch.float64))[part].sum().backward()
@@ -185,7 +185,7 @@ def test_the_networks_are_those_of_the_paper_for_mnist():
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 27, 21), (1, 13, 32)])
-def test_pictures_of_any_size_are_made_and_judged(shape):
+def test_pictures_of_any_size_are_made_and_scored(shape):
     model = InfoGAN(Image(*shape), latent=3, hidden=(2, 3), dense=6, recognition=5)
     assert model.sample(4).shape == (4, *shape)
     assert model.encode(model.sample(4)).shape == (4, 12)

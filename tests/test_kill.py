@@ -1,4 +1,4 @@
-"""Stopped in any way, a run goes on to the same bytes: real processes, real signals, for each shape of game."""
+"""Stopped in any way, a run goes on to the same bytes: real processes, real signals, for each shape of plan."""
 
 import errno
 import json

@@ -94,7 +94,7 @@ def test_the_slope_in_a_pose_is_that_of_the_picture() -> None:
     assert slope[0, 5].item() == pytest.approx(0)
 
 
-def test_distortion_draws_poses_of_its_standard_deviation() -> None:
+def test_random_affine_draws_poses_of_its_standard_deviation() -> None:
     """On a picture that rises evenly the shift of each is read off its middle pixels, which no turn, scale or slant moves in the mean."""
     n, level = 4000, 0.5
     x = torch.arange(16.0).expand(n, 1, 16, 16).double()

@@ -67,7 +67,7 @@ def test_labels_that_mean_nothing_are_told_by_chance() -> None:
     assert abs(score.value - 1 / 4) < 4 * np.sqrt(1 / 4 * 3 / 4 / ROWS["test"])
 
 
-def test_the_code_is_what_is_judged() -> None:
+def test_the_code_is_what_is_probed() -> None:
     """The label is the sign of a number that the code drops: the model is at chance, x itself is not."""
     data = made(lambda x, draw: x[:, 7] > 0, classes=2)
     assert linear_probe(Half(Vector(8)), data, labels=200).value < 0.55
@@ -125,15 +125,15 @@ def test_where_few_rows_are_labelled_it_is_they_that_are_told() -> None:
     assert score.value > 0.8
     assert score.protocol["labelled_rows_sha256"] == hashlib.sha256(np.arange(100).astype("<i8").tobytes()).hexdigest()
     assert score.value == pytest.approx(raw_probe(whole, labels=100).value, abs=0.1)
-    with pytest.raises(UserError, match="in this split label is known of x_labelled only, 100 rows: take another split"):
+    with pytest.raises(UserError, match="in this split label is known of x_labelled only, 100 rows: use another split"):
         raw_probe(few, labels=100, split="train")
 
 
 def test_errors_say_what_to_write_instead() -> None:
     data = made(lambda x, draw: np.where(np.arange(len(x)) < 12, 3, np.arange(len(x)) % 3))
-    with pytest.raises(UserError, match=r"class 3 has 12 training rows, too few for 100 labels: say 48 or fewer"):
+    with pytest.raises(UserError, match=r"class 3 has 12 training rows, too few for 100 labels: use 48 or fewer"):
         raw_probe(data, labels=100)
-    with pytest.raises(UserError, match="say 40 labels, not 42"):
+    with pytest.raises(UserError, match="use 40 labels, not 42"):
         raw_probe(data, labels=42)
     with pytest.raises(UserError, match=r"no split 'tset'.*test"):
         raw_probe(data, labels=40, split="tset")

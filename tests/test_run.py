@@ -395,7 +395,7 @@ def test_a_run_carries_the_users_own_file_and_executes_it_only_when_trusted(own,
     folder, model = own
     capsys.readouterr()
     (tmp_path / "mine.py").unlink()
-    assert "carries its own code (model.py): if you trust it, say --trust" in the_error(folder)
+    assert "carries its own code (model.py): if you trust it, pass --trust" in the_error(folder)
     assert "carries its own code" in the_error(folder, lambda path: runs.Run(path).model())
     assert capsys.readouterr().out == ""
     assert torch.equal(pofx.load(folder, trust=True).encode(torch.eye(3)), model.encode(torch.eye(3)))

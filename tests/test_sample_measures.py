@@ -111,7 +111,7 @@ def test_the_first_samples_of_more_are_the_same_ones_and_the_global_generator_is
         draw(Normal(Vector(3)), 2, wide=1e300)
 
 
-def test_a_model_without_density_is_judged_by_its_samples(data):
+def test_a_model_without_density_is_measured_by_its_samples(data):
     model = Normal(Vector(3), shift=0.5)
     scores = evaluate(model, data, seed=4, weights={"ema": 0.99})
     found, x = values(scores), draw(model, 250, seed=4).double().numpy()
@@ -176,15 +176,15 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(data, tmp_p
     model = Untouchable(Vector(3))
     with pytest.raises(UserError, match=r"of 3 features needs 4 samples or more of either set for their covariance, not 3"):
         evaluate(model, data, draws=3)
-    with pytest.raises(UserError, match=r"needs 4 samples or more .*, not 2: take more rows and draws"):
+    with pytest.raises(UserError, match=r"needs 4 samples or more .*, not 2: use more rows and draws"):
         evaluate(model, data, rows=2)
-    with pytest.raises(UserError, match="samples of one class are not to be judged"):
+    with pytest.raises(UserError, match="samples of one class are not evaluated"):
         evaluate(model, data, given=1)
     with pytest.raises(UserError, match="no such run folder"):
         evaluate(model, data, features=str(tmp_path / "none"))
-    with pytest.raises(UserError, match=r"none are drawn: say --draws 250 .*or as many as"):
+    with pytest.raises(UserError, match=r"none are drawn: pass --draws 250 .*or as many as"):
         evaluate(Scored(Vector(3)), data, features="pixels")
-    with pytest.raises(UserError, match="wide is of samples, and none are drawn: say --draws 250"):
+    with pytest.raises(UserError, match="wide is of samples, and none are drawn: pass --draws 250"):
         evaluate(Scored(Vector(3)), data, wide=2.0)
     with pytest.raises(UserError, match="Untouchable has no log_prob, so samples means nothing here"):
         evaluate(model, data, samples=3)
@@ -321,7 +321,7 @@ def test_known_modes_are_counted():
     assert scores["samples of high quality"] < 0.1
 
 
-def test_data_in_one_piece_can_be_judged_by_pixels_without_notes():
+def test_data_in_one_piece_can_be_compared_by_pixels_without_notes():
     data = data_of({"all": Rows(x=normal(60))}, x=Vector(3))
     scores = evaluate(Normal(Vector(3)), data, split="all")
     assert len(scores) == 7
@@ -347,7 +347,7 @@ def test_a_game_is_evaluated_and_compared_beside_a_likelihood_model(tmp_path, mo
     alone = pofx_json(capsys, "evaluate vae")
     assert not any("frechet" in score["what"] for score in alone["scores"])
     assert main(["evaluate", "vae", "--features", "pixels"]) == 2
-    assert "none are drawn: say --draws 180" in capsys.readouterr().err
+    assert "none are drawn: pass --draws 180" in capsys.readouterr().err
     pofx_json(capsys, "evaluate vae --draws 120 --draw")
     table = {row["what"]: row for row in pofx_json(capsys, "compare gan vae --out c.png")["table"]}
     assert table[f"frechet[{name}]"]["gan"] != table[f"frechet[{name}]"]["vae"]

@@ -187,7 +187,7 @@ def test_its_own_tokens_are_drawn_as_often_as_they_should_be_from_what_it_says()
 @pytest.mark.parametrize("feeding", [False, True])
 def test_attention_is_a_mean_over_the_source_and_never_looks_at_what_fills_it(score, feeding):
     if feeding and score == "additive":
-        with pytest.raises(UserError, match="leave input_feeding out"):
+        with pytest.raises(UserError, match="remove input_feeding"):
             attention(score=score, input_feeding=True)
         return
     model = attention(score=score, input_feeding=feeding)

@@ -256,7 +256,7 @@ def test_training_standardises_first_and_then_lowers_the_loss():
     assert model.log_prob(x.float()).mean() < ar + 2  # it cannot know more than the process that made the data
 
 
-# What the user must mend
+# What the user must fix
 
 
 def test_what_the_user_must_mend():
@@ -271,7 +271,7 @@ def test_what_the_user_must_mend():
     still = torch.cat([var()[:, :1], torch.full((600, 1), 3.0)], 1)
     with pytest.raises(UserError, match="channel 2 of x never changes, or follows exactly"):
         closed(windows(still), 1)
-    with pytest.raises(UserError, match="channel 2 of x never changes in training: leave it out with --columns"):
+    with pytest.raises(UserError, match="channel 2 of x never changes in training: remove it with --columns"):
         SeriesLatent(Series(T, 2)).set_scale(SeriesLatent(Series(T, 2)).moments({"x": windows(still)}))
     twice = var()[:, [0, 0]] * torch.tensor([1.0, 2.0])
     with pytest.raises(UserError, match="channel 2 of x never changes, or follows exactly"):

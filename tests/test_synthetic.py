@@ -114,10 +114,10 @@ def test_stacked_pictures_are_binarised_after_they_are_stacked():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"spec": "ring", "stacked": 3}, "ring has x: Vector.*leave --stacked out"),
-        ({"spec": "digits", "channels": "rgb", "stacked": 3}, "only grey pictures are stacked: say --channels grey"),
+        ({"spec": "ring", "stacked": 3}, "ring has x: Vector.*remove --stacked"),
+        ({"spec": "digits", "channels": "rgb", "stacked": 3}, "only grey pictures are stacked: pass --channels grey"),
         ({"spec": "digits", "stacked": 1}, "stacked must be 2 or more, not 1"),
-        ({"spec": "digits", "stacked": 7}, "more than a million: say a smaller --stacked"),
+        ({"spec": "digits", "stacked": 7}, "more than a million: pass a smaller --stacked"),
         ({"spec": "grid", "size": 8}, "grid has no use for --size"),
         ({"spec": "grdi"}, "did you mean grid"),
     ],

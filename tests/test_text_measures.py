@@ -66,7 +66,7 @@ def test_nats_perplexity_and_bits_of_lines(lines):
     rows = [split.read([i])["x"][0].tolist() for i in range(len(split))]
     sums = [sum(by_hand(model, row)) for row in rows]
     counted, characters = sum(map(len, rows)), sum(len(tokenizer.decode(row)) for row in rows)
-    assert characters == counted - len(rows), "the end mark is a token, and no character"
+    assert characters == counted - len(rows), "EOS is a token, and no character"
     assert scores["log p"].value == pytest.approx(np.mean(sums))
     assert scores["nats per token"].value == pytest.approx(-sum(sums) / counted)
     assert scores["perplexity"].value == pytest.approx(math.exp(-sum(sums) / counted))

@@ -42,7 +42,7 @@ def test_what_came_in_comes_out(kind):
     tokenizer = Tokenizer.train(kind, texts, 400)
     for text in texts:
         tokens = tokenizer.encode(text)
-        assert not {PAD, EOS} & set(tokens), "no text is made into the end mark"
+        assert not {PAD, EOS} & set(tokens), "no text is made into EOS"
         assert max(tokens, default=2) < tokenizer.vocabulary
         whole = unicodedata.normalize("NFC", text)
         assert tokenizer.decode(tokens) == whole

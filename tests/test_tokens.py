@@ -197,13 +197,13 @@ def test_greedy_takes_the_likeliest_token_until_it_is_the_end_mark(length_penalt
     drawn = model.sample(50, given=source, temperature=0)
     found = model.translate(source, beam=1, length_penalty=length_penalty)
     ended_B = (drawn == EOS).any(1)
-    assert (drawn[ended_B] != PAD).sum(1).unique().tolist() != [1], "some rows are more than an end mark"
+    assert (drawn[ended_B] != PAD).sum(1).unique().tolist() != [1], "some rows are more than EOS"
     assert torch.equal(found[ended_B], drawn[ended_B, : found.shape[1]])
 
 
 def test_an_end_that_is_not_among_the_likeliest_ways_to_go_on_is_none():
     class Fixed(Given):
-        """After nothing, the end mark has 0.2 and two tokens 0.4 each; after those it has 0.5."""
+        """After PAD, EOS has 0.2 and two tokens 0.4 each; after those it has 0.5."""
 
         def step(self, token_B, state, memory):
             p = {PAD: [0, 0.2, 0.4, 0.4, 0], 2: [0, 0.45, 0, 0, 0.55], 3: [0, 0.4, 0, 0, 0.6], 4: [0, 0.5, 0.5, 0, 0]}
@@ -236,7 +236,7 @@ X, S = torch.tensor([[2, 3, EOS, PAD]]), torch.tensor([[2, EOS, PAD]])
         (lambda: LM.log_prob(X + 3), "x has token 5, outside the vocabulary of 5"),
         (lambda: LM.log_prob(torch.tensor([[2, EOS, 3]])), "x has tokens after its end"),
         (lambda: LM.log_prob(torch.tensor([[2, PAD, 3]])), "x has tokens after its end"),
-        (lambda: Trigram(Tokens(V, 4, ends=False)).log_prob(X), "x has an end mark, but Trigram was made for running text"),
+        (lambda: Trigram(Tokens(V, 4, ends=False)).log_prob(X), "x has an EOS, but Trigram was made for running text"),
         (lambda: LM.log_prob(X, given=S), "Trigram is a p\\(x\\), so nothing can be given"),
         (lambda: MT.log_prob(X), "Given is a p\\(x | source\\): give the source, Tokens"),
         (lambda: MT.log_prob(X, given=S.repeat(2, 1)), "1 examples need as many sources, not 2"),
@@ -301,7 +301,7 @@ def test_rows_that_no_model_of_tokens_takes(of_zoo):
                 asked()
     for name, asked in ask(2, 5).items():
         if name in ("log_prob", "conditionals", "encode"):
-            with pytest.raises(UserError, match="was made for x of at most 4 tokens with their end mark, not 5"):
+            with pytest.raises(UserError, match="was made for x of at most 4 tokens with their EOS, not 5"):
                 asked()
     if isinstance(model.source, Tokens):
         with pytest.raises(UserError, match="source has no tokens"):

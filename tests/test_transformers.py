@@ -42,13 +42,13 @@ def test_the_transformer_is_torchs(norm: str) -> None:
     def embedded(table: nn.Embedding, tokens: Tensor) -> Tensor:
         return table.weight[tokens] * 8**0.5 + sinusoids(tokens.shape[1], 8).double()
 
-    nothing, forbidden = source == PAD, torch.ones(7, 7, dtype=torch.bool).triu(1)
+    padding, forbidden = source == PAD, torch.ones(7, 7, dtype=torch.bool).triu(1)
     h = theirs(
         embedded(ours.source_embedding, source),
         embedded(ours.embedding, shift_right(x)),
         tgt_mask=forbidden,
-        src_key_padding_mask=nothing,
-        memory_key_padding_mask=nothing,
+        src_key_padding_mask=padding,
+        memory_key_padding_mask=padding,
     )
     close(ours.logits(x, ours.read(source)), h @ ours.output.weight.T)
 

@@ -277,7 +277,7 @@ def test_training_under_dequantisation_bounds_what_log_prob_gives():
     ("x", "arguments", "words"),
     [
         (Image(1, 8, 8), {"likelihood": "bernoulli"}, "--binarize dynamic"),
-        (Binary(4), {"samples": 5, "beta": 2.0}, "leave out beta"),
+        (Binary(4), {"samples": 5, "beta": 2.0}, "remove beta"),
         (Vector(4), {"body": "conv"}, "mlp"),
         (Binary(4), {"latent": 0}, "1 or more"),
     ],

@@ -1,4 +1,4 @@
-"""Watching a game: what is averaged and logged, what is measured on the way, and what is shown of it."""
+"""Watching adversarial training: what is averaged and logged, what is measured on the way, and what is shown of it."""
 
 import json
 import math
@@ -336,4 +336,4 @@ def test_the_pictures_and_the_card_of_a_game(tmp_path, monkeypatch):
     text = card(run)
     assert f"- {told}\n" in text
     assert "Density: implicit; there is no log p(x)" in text
-    assert "![how the game went](samples/game.png)" in text
+    assert "![how adversarial training went](samples/game.png)" in text

@@ -1,4 +1,4 @@
-"""GANs over x of three numbers in double precision, which the tests of the game's rules play."""
+"""GANs over x of three numbers in double precision, which the tests of the adversarial rules play."""
 
 from __future__ import annotations
 

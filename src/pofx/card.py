@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DENSITY = {
     "exact": "Density: explicit; log p(x) is exact.",
     "bound": "Density: explicit, but only a lower bound of log p(x) is known.",
-    None: "Density: implicit; there is no log p(x), so the model is judged by its samples, as each score's protocol says.",
+    None: "Density: implicit; there is no log p(x), so the model is measured by its samples, as each score's protocol says.",
     "none": "Density: none; the model draws no x.",
 }
 
@@ -45,13 +45,13 @@ def card(run: Run) -> str:
         lines += [summary, "", f"Paper: {authors}, {year}, {_link(reference)}", "", f"Parameters: {count:,}", ""]
         lines += [DENSITY[cls.density if can(cls, Samples) else "none"], ""]
     if warnings := [row["warning"] for row in run.metrics() if "warning" in row]:
-        lines += ["## Warnings", "", "What training told, once each:", "", *(f"- {warning}" for warning in warnings), ""]
+        lines += ["## Warnings", "", "What training warned of, once each:", "", *(f"- {warning}" for warning in warnings), ""]
     pictures = {
         "samples.png": "samples",
         "sweep.png": "one part of the code changes along a row",
         "reconstructions.png": "originals above, reconstructions below",
         "loss.png": "loss",
-        "game.png": "how the game went",
+        "game.png": "how adversarial training went",
         "training.gif": "samples of the same codes as training went on",
     }
     for name, words in pictures.items():

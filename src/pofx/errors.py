@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend: a single line that says what to write instead."""
+"""The one error that is the user's to fix: a single line that says what to write instead."""
 
 from __future__ import annotations
 

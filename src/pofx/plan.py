@@ -1,4 +1,4 @@
-"""Learning is a game in stages: what a model tells the engine about its training.
+"""Training goes in stages, each of one player or several: what a model tells the engine about its training.
 
 A `Stage` has players; a `Player` owns modules and moves them with its own loss and optimizer. One player and one stage is an
 autoencoder; two players are a GAN; several stages are layer-wise pretraining. The engine in `pofx.train` plays it.

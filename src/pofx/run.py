@@ -81,7 +81,7 @@ class Run:
             file = self.path / record["file"]
             if not trust:
                 raise UserError(
-                    f"{self.path} carries its own code ({record['file']}): if you trust it, say --trust (in Python: trust=True)"
+                    f"{self.path} carries its own code ({record['file']}): if you trust it, pass --trust (in Python: trust=True)"
                 )
             if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != record["sha256"]:
                 raise UserError(f"{file} is missing or was changed since the run began: restore it, or train anew")
@@ -126,7 +126,7 @@ class Run:
         }
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every row of metrics.jsonl, in order. A last line that was cut off in writing is left out; `resume` mends it."""
+        """Every row of metrics.jsonl, in order. A last line that was cut off in writing is left out; `resume` repairs it."""
         file = self.path / "metrics.jsonl"
         lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
         rows = [json.loads(line) for line in lines if line.endswith("\n")]

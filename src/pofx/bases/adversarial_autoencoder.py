@@ -1,4 +1,4 @@
-"""The game of an autoencoder and discriminators of its codes: what adversarial autoencoders share.
+"""Adversarial training of an autoencoder and discriminators of its codes: what adversarial autoencoders share.
 
 Shapes: B examples, *shape one x, z_Bd codes, s_B a discriminator's scores: the higher, the more it looks like a draw from the prior.
 """
@@ -35,12 +35,12 @@ class AdversarialAutoEncoder(Model):
     discriminators learn to tell draws from the prior (real) from codes of x (fake), and in `regularisation` the encoder has its codes taken
     for draws. So the aggregated posterior q(z) = E_x q(z | x) comes to match p(z), and what is decoded from a draw looks like data.
 
-    A subclass sets up the game with `play` at the end of its constructor; the rules are those of its own arguments (`Rules`). It has
+    A subclass sets up its training with `play` at the end of its constructor; the rules are those of its own arguments (`Rules`). It has
     arguments `lr`, `lr_regularisation` and `reconstruction`, and may replace `q`.
     """
 
     without: ClassVar = {
-        "log_prob": "its codes are matched to the prior by a game, which bounds no density: train vae for a bound on log p",
+        "log_prob": "its codes are matched to the prior by adversarial training, which bounds no density: train vae for a bound on log p",
     }
 
     def play(
@@ -52,7 +52,7 @@ class AdversarialAutoEncoder(Model):
         discriminators: Mapping[str, nn.Module],
         codes: int | None = None,
     ) -> None:
-        """Set up the game.
+        """Set up the training.
 
         Args:
             x: what is encoded
@@ -95,7 +95,7 @@ class AdversarialAutoEncoder(Model):
         return z
 
     def part_of_code(self, name: str, z: Tensor) -> Tensor:
-        """The part of codes that discriminator `name` judges."""
+        """The part of codes that discriminator `name` scores."""
         return z[:, self.prior.where(name)] if isinstance(self.prior, Joint) and name in self.prior.parts else z
 
     def score(self, name: str, z: Tensor) -> Tensor:
@@ -201,13 +201,13 @@ class LabelAndStyle(nn.Module):
         batch_norm: normalises over the batch what goes into each rectifier of an mlp, and the logits of y. Without the latter all x may
             fall into a few clusters at once, where the softmax is flat and no gradient leads out
         input_noise: standard deviation of the noise that is added to x in training
-        encoder_augment: standard deviation of the pose that x is put in then
+        encoder_augment: standard deviation of the random affine map that x is put through then
         pose: whether the first numbers of z are a pose
         style_noise: standard deviation of the noise that is added in training to all other numbers of z
         temperature: in training y is drawn from the concrete distribution of this temperature; None: y is the softmax itself
 
     Raises:
-        UserError: body conv or a encoder_augment where x is no picture
+        UserError: body conv or an encoder_augment where x is no picture
 
     References:
         The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
@@ -240,7 +240,8 @@ class LabelAndStyle(nn.Module):
         self.normalised = nn.BatchNorm1d(classes) if batch_norm else nn.Identity()
 
     def logits(self, x: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of y (B, classes), and z (B, latent). In training x is put in another pose and noise is added to it, where asked for."""
+        """Logits of y (B, classes), and z (B, latent). In training x is put through a random affine map and noise is added to it, where
+        asked for."""
         if noise is not None and self.training:
             if self.encoder_augment:
                 x = random_affine(x, self.encoder_augment, noise)

@@ -1,4 +1,4 @@
-"""The game of a generator and a discriminator: its losses, what keeps it honest, and the base of the models that play it.
+"""Adversarial training of a generator and a discriminator: its losses, what keeps it stable, and the base of the models trained so.
 
 Shapes: B examples, *shape one x, z_Bd codes, s_B the discriminator's scores: the higher, the more real.
 """
@@ -61,7 +61,7 @@ LOSSES: dict[str, GameLoss] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """How the game is played. A model offers those that it takes as arguments, under these names; the others are as here.
+    """How adversarial training goes. A model offers those that it takes as arguments, under these names; the others are as here.
 
     Args:
         loss: a name in `LOSSES`
@@ -70,9 +70,9 @@ class Rules:
             al., 2017, arXiv 1704.00028); r1, norm^2 / 2 at real x (Mescheder et al., 2018, arXiv 1801.04406)
         penalty_weight: of the penalty
         spectral_norm: divides each of the discriminator's affine maps by its largest singular value (Miyato et al., 2018, arXiv 1802.05957)
-        packing: so many x are judged together, by one score (Lin et al., 2018, arXiv 1712.04086)
-        discriminator_augment: standard deviation of the pose in which a discriminator of x sees each, real or generated (Zhao et al., 2020,
-            arXiv 2006.10738)
+        packing: so many x are scored together, by one number (Lin et al., 2018, arXiv 1712.04086)
+        discriminator_augment: standard deviation of the random affine map through which a discriminator of x sees each, real or generated
+            (Zhao et al., 2020, arXiv 2006.10738)
         smoothing: one-sided label smoothing: real x count as real with 1 - smoothing only (Salimans et al., 2016, arXiv 1606.03498)
         pool: so many generated x are kept, and up to half of those that the discriminator sees are old ones from there (Shrivastava et al.,
             2017, arXiv 1612.07828); for training in one process
@@ -102,11 +102,11 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.smoothing and LOSSES[self.loss].flipped is None:
-            raise UserError(f"loss {self.loss} has no labels to smooth: leave smoothing out, or take loss non_saturating")
+            raise UserError(f"loss {self.loss} has no labels to smooth: remove smoothing, or use loss non_saturating")
         if self.smoothing >= 0.5:
             raise UserError(f"smoothing must be below 0.5, or real x count as generated: not {self.smoothing:g}; 0.1 is usual")
         if self.loss == "wasserstein" and self.penalty == "none" and not self.spectral_norm:
-            raise UserError("loss wasserstein needs a discriminator whose slope is bounded: take penalty wgan_gp, or spectral_norm")
+            raise UserError("loss wasserstein needs a critic whose slope is bounded: use penalty wgan_gp, or spectral_norm")
         if self.beta1 >= 1:
             raise UserError(f"beta1 must be below 1, or nothing moves: not {self.beta1:g}")
 
@@ -114,19 +114,19 @@ class Rules:
 class Adversarial(Model):
     """A generator G and a discriminator D that play against each other; x = G(z) for z from a prior.
 
-    A subclass sets up the game with `play` at the end of its constructor; the rules are those of its own arguments. It may replace
-    `packed_scores`, for a discriminator that takes noise, or the two losses, for a game that is about more.
+    A subclass sets up its training with `play` at the end of its constructor; the rules are those of its own arguments. It may replace
+    `packed_scores`, for a discriminator that takes noise, or the two losses, for a training that is about more.
     """
 
     without: ClassVar = {
-        "log_prob": "a generator has no density of x: judge its samples with pofx evaluate, or train vae for a bound on log p",
+        "log_prob": "a generator has no density of x: measure its samples with pofx evaluate, or train vae for a bound on log p",
     }
 
     pool: Tensor  # (size, *shape): generated x that are shown again; there where the rules ask for it
     pooled: Tensor  # how many are in it
 
     def play(self, x: Kind, prior: Prior, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Set up the game.
+        """Set up the training.
 
         Args:
             x: what is imitated
@@ -196,7 +196,7 @@ class Adversarial(Model):
         at = x
         if self.rules.penalty == "wgan_gp":
             share = noise.uniform(*[1] * (x.ndim - 1))[:: self.rules.packing].repeat_interleave(self.rules.packing, 0)
-            at = torch.lerp(x, fake, share)  # x that are judged together move together
+            at = torch.lerp(x, fake, share)  # x that are scored together move together
         at = at.detach().requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(self.scores(at, noise).sum() / self.rules.packing, at, create_graph=True)
@@ -209,7 +209,7 @@ class Adversarial(Model):
         if not size:
             return fake
         if len(fake) != noise.total:
-            raise UserError("the pool of generated x is kept by one process: train in one, or leave pool out")
+            raise UserError("the pool of generated x is kept by one process: train in one, or remove pool")
         filled = int(self.pooled)
         if filled < size:
             new = fake[: size - filled]
@@ -265,7 +265,7 @@ def normalise(*discriminators: nn.Module) -> None:
 
 
 def packed(x: Kind, packing: int) -> Kind:
-    """The kind that a discriminator sees which judges `packing` x together: their channels, or their numbers, side by side.
+    """The kind that a discriminator sees which scores `packing` x together: their channels, or their numbers, side by side.
 
     Example:
         >>> packed(Image(3, 8, 8), 2)
@@ -278,7 +278,7 @@ def packed(x: Kind, packing: int) -> Kind:
             return Binary(packing * x.shape[0], *x.shape[1:])
         case Vector(dims):
             return Vector(packing * dims)
-    raise UserError(f"x of kind {x} cannot be packed: leave packing out")
+    raise UserError(f"x of kind {x} cannot be packed: remove packing")
 
 
 def pack(x: Tensor, packing: int) -> Tensor:

@@ -120,7 +120,7 @@ class AutoregressiveSeries(Autoregressive):
         rounding_C = 1e-12 * (mean_C.square() + 1e-300)
         if (still := variance_C <= rounding_C).any():
             raise UserError(
-                f"{self.title()}: channel {int(still.nonzero()[0]) + 1} of x never changes in training: leave it out with --columns"
+                f"{self.title()}: channel {int(still.nonzero()[0]) + 1} of x never changes in training: remove it with --columns"
             )
         self.mean_C.copy_(mean_C)
         self.scale_C.copy_(variance_C.sqrt())

@@ -22,7 +22,7 @@ LARGEST = 2**26  # probabilities in a table: counting them takes 0.5 GB
 
 
 class Tables(Autoregressive):
-    """The base of models that know each number's distribution for every context by heart: the `tau` numbers before it in raster order.
+    """The base of models that keep each number's distribution for every context in a table: the `tau` numbers before it in raster order.
 
     The d-th number has K^min(d, tau) contexts, and K - 1 free numbers for each. Those are kept as log odds of a level against all lower
     ones, log p(k) / p(<k) for k = 1..K-1 (of two levels: the logit of 1), from which every distribution, with zeros or without, is found

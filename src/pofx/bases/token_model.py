@@ -30,7 +30,7 @@ Sampler = Literal["cached", "naive"]
 
 
 def shift_right(x_BL: Tensor) -> Tensor:
-    """What stands before each token: nothing before the first, and then the token before.
+    """What stands before each token: PAD before the first, and then the token before.
 
     Example:
         >>> shift_right(torch.tensor([[5, 6, EOS]])).tolist()
@@ -145,16 +145,16 @@ class Decoder(Model):
     def search(self, memory: EncoderOutput, n: int, *, beam: int = 1, length_penalty: float = 0.0, length: int | None = None) -> Tensor:
         """The best finished sequence that beam search finds for each of `n` rows of the memory, int64 (n, L).
 
-        The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its end mark counted. A hypothesis ends where its end
-        mark is among the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when nothing that is still
-        open can become better than the best that has ended; with a beam of 1, when it has ended. A beam that drops nothing is exhaustive.
+        The best is the one of highest log p / ((5 + tokens) / 6)^length_penalty, its EOS counted. A hypothesis ends where its EOS is among
+        the `beam` likeliest ways to go on; of those that reach `length`, all end. A row is left when nothing that is still open can become
+        better than the best that has ended; with a beam of 1, when it has ended. A beam that drops nothing is exhaustive.
 
         Args:
             memory: from `read`
             n: how many rows it has
             beam: hypotheses that are kept of each row; 1 is greedy
             length_penalty: exponent; 0 compares log p as it is, more favours longer sequences
-            length: most tokens, the end mark counted; by default as many as x may have
+            length: most tokens, EOS counted; by default as many as x may have
         """
         like, V, first = self._like(), self.tokens.vocabulary, self.first
         length = self.tokens.length if length is None else length
@@ -283,7 +283,7 @@ def penalty(tokens: int, exponent: float) -> float:
 
 
 class TokenModel(Decoder):
-    """A `Decoder` with its exact density: log p(x | source) of tokens with their end mark; of x without one, that of such a beginning.
+    """A `Decoder` with its exact density: log p(x | source) of tokens with their EOS; of x without one, that of such a beginning.
 
     So the probabilities of all x of at most `length` tokens and of all beginnings of `length` tokens sum to 1.
 
@@ -295,7 +295,7 @@ class TokenModel(Decoder):
     density: ClassVar = "exact"
 
     def conditionals(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """log p(x_t | x_<t, source) of each token, in nats, (B, L); 0 where there is nothing. Their sum is `log_prob`."""
+        """log p(x_t | x_<t, source) of each token, in nats, (B, L); 0 where there is PAD. Their sum is `log_prob`."""
         check_field(self, "x", x)
         if self.context is not None and x.shape[1] > self.context:
             raise UserError(f"{self.title()} takes at most {self.context} tokens at once, not {x.shape[1]}: cut x into windows")
@@ -331,7 +331,7 @@ class TokenModel(Decoder):
         length: Size | None = None,
         sampler: Sampler = "cached",
     ) -> Tensor:
-        """Draw x, int64 (n, L): PAD after an end mark, as long as the longest.
+        """Draw x, int64 (n, L): PAD after EOS, as long as the longest.
 
         Args:
             n: how many
@@ -352,10 +352,10 @@ class TokenModel(Decoder):
                 raise UserError(f"the prompt has {len(prompt)} rows for {n} examples: give as many, or one for all")
             beginning = prompt.expand(n, -1)
             if (beginning <= EOS).any():
-                raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without an end mark or nothing")
+                raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without EOS or PAD")
             if beginning.shape[1] >= (length or self.tokens.length):
                 raise UserError(
-                    f"the prompt has {beginning.shape[1]} tokens, and x is to have {length or self.tokens.length}: say a longer --length"
+                    f"the prompt has {beginning.shape[1]} tokens, and x is to have {length or self.tokens.length}: pass a longer --length"
                 )
         drawn = self.stream(
             self.read(self.asked(given, n)), n, generator=generator, prompt=prompt, temperature=temperature, top_k=top_k, top_p=top_p,
@@ -367,7 +367,7 @@ class TokenModel(Decoder):
         """`given`, checked: the sources of `n` examples, or None where the model takes none."""
         if self.source is None:
             if given is not None:
-                raise UserError(f"{self.title()} is a p(x), so nothing can be given: leave it out")
+                raise UserError(f"{self.title()} is a p(x), so nothing can be given: remove it")
             return None
         if given is None:
             raise UserError(f"{self.title()} is a p(x | source): give the source, {self.source}")
@@ -402,16 +402,16 @@ def check_field(model: Model, name: str, values: Tensor) -> None:
     if values.dtype != torch.int64 or values.dim() != 2:
         raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {values.dtype} of shape {tuple(values.shape)}")
     if name != "prompt" and not values.shape[1]:
-        raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is an end mark (1), and nothing is 0")
+        raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is EOS (1), and PAD is 0")
     if name == "source" and values.shape[1] > kind.length:
         raise UserError(f"{title} was made for a source of at most {kind.length} tokens, not {values.shape[1]}: shorten it")
     if name == "x" and kind.ends and len(values) and (longest := int((values != PAD).sum(1).max())) > kind.length:
-        raise UserError(f"{title} was made for x of at most {kind.length} tokens with their end mark, not {longest}: shorten it")
+        raise UserError(f"{title} was made for x of at most {kind.length} tokens with their EOS, not {longest}: shorten it")
     if not ((values >= 0) & (values < kind.vocabulary)).all():
         bad = values[(values < 0) | (values >= kind.vocabulary)][0]
         raise UserError(f"{name} has token {bad}, outside the vocabulary of {kind.vocabulary}: they are 0 to {kind.vocabulary - 1}")
     over_BL = values <= EOS
     if ((over_BL[:, :-1]) & (values[:, 1:] != PAD)).any():
-        raise UserError(f"{name} has tokens after its end: there must be nothing (0) behind an end mark (1), and within it neither")
+        raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it")
     if not kind.ends and (values == EOS).any():
-        raise UserError(f"{name} has an end mark, but {title} was made for running text, which has none")
+        raise UserError(f"{name} has an EOS, but {title} was made for running text, which has none")

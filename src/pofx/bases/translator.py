@@ -18,7 +18,7 @@ class Translator(TokenModel):
     """A `TokenModel` that is given a source, and finds the likeliest x for it.
 
     Args:
-        x: sequences of tokens with an end mark
+        x: sequences of tokens with EOS
         source: what x is given
     """
 
@@ -35,7 +35,7 @@ class Translator(TokenModel):
             source: (B, ...)
             beam: hypotheses that are kept at every token; 1 always takes the likeliest token
             length_penalty: log p is divided by ((5 + tokens) / 6) to this power: more favours longer x
-            length: most tokens, the end mark counted; by default as many as x may have
+            length: most tokens, EOS counted; by default as many as x may have
         """
         check_options(self.translate, beam=beam, length_penalty=length_penalty, length=length)
         self.asked(source, len(source))

@@ -51,7 +51,7 @@ def arithmetic(
     model = found.model(trust=trust)
     prior = require(model, Generates).prior
     if start is None and (minus or plus):
-        raise UserError("say with --start which samples to start from")
+        raise UserError("pass --start with the samples to start from")
     name = "numbered.png" if start is None else "arithmetic.png"
     file = destination(out or found.path / "samples" / name, (".png", *ARRAYS))
     for number in (*(start or ()), *minus, *plus):

@@ -74,7 +74,7 @@ def _comparable(what: str, scores: dict[str, list[Score]], any_protocol: bool) -
         try:
             require_comparable(newest)
         except UserError as error:
-            raise UserError(f"{error}; evaluate them alike, or say --any-protocol") from None
+            raise UserError(f"{error}; evaluate them alike, or pass --any-protocol") from None
     return newest
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pofx.capabilities import Completes, NamesContext, can, require
-from pofx.commands.condition import told
+from pofx.commands.condition import given_condition
 from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.masks import mask, with_holes
@@ -62,32 +62,32 @@ def complete(
     model = found.model(trust=trust)
     completer = require(model, Completes)
     _, own, loading = sort("complete", asked, complete_flags(run, trust))
-    kind, told_of = model.inputs["x"], told(model, given)
+    kind, chosen_label = model.inputs["x"], given_condition(model, given)
     default = "completions.png" if is_picture(kind) else "completions.npz"
     file = destination(out or found.path / "samples" / default, (".png", *ARRAYS))
     holes = with_holes(Path(data), kind) if data is not None and known is None else None
     labels = None
     if holes is None:
-        needed = (told_of,) if isinstance(told_of, str) else ()
+        needed = (chosen_label,) if isinstance(chosen_label, str) else ()
         loaded = prepared(found, model, data, loading, also=needed)
         own_data = loaded.record["spec"] == found.config.get("data", {}).get("spec")
         rows = Rows(loaded, split or ("test" if own_data else "all"))
         batch = rows.read(np.arange(min(n, len(rows))))
         x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if is_picture(kind) else "first")
         keep = mask(what, kind, len(x), seed)
-        labels = batch[told_of] if isinstance(told_of, str) else None
+        labels = batch[chosen_label] if isinstance(chosen_label, str) else None
     else:
-        if isinstance(told_of, str):
+        if isinstance(chosen_label, str):
             raise UserError(f"--given {given}: {data} holds no labels: name one class")
         x, keep, spec, what = torch.from_numpy(holes[0][:n]), holes[1][:n], data, "what is not NaN"
-    if isinstance(told_of, int):
-        labels = torch.full((len(x),), told_of)
-    kept, noise = torch.from_numpy(keep), generator(("complete", seed))
+    if isinstance(chosen_label, int):
+        labels = torch.full((len(x),), chosen_label)
+    known_mask, noise = torch.from_numpy(keep), generator(("complete", seed))
     done = []
     with evaluating(model):
         for rows_of in torch.arange(len(x)).repeat(draws).split(BLOCK):
             condition = {} if labels is None else {"given": labels[rows_of]}
-            done.append(completer.complete(x[rows_of], kept[rows_of], generator=noise, **condition, **own))
+            done.append(completer.complete(x[rows_of], known_mask[rows_of], generator=noise, **condition, **own))
     completed = torch.cat(done).float().numpy().reshape(draws, *x.shape)
     if file.suffix.lower() == ".png":
         strips = {} if holes else {"original": (x.numpy(), kind)}

@@ -1,4 +1,4 @@
-"""What a conditional model is told: classes by name or by number, or each item's own label."""
+"""What a conditional model is given: classes by name or by number, or each item's own label."""
 
 from __future__ import annotations
 
@@ -26,10 +26,8 @@ def condition(model: Model) -> tuple[str, Category]:
             return name, kind
     title = model.title()
     if takes:
-        raise UserError(
-            f"{title} was trained without {takes[0]}, so nothing can be given: train it on data with labels, or leave --given out"
-        )
-    raise UserError(f"{title} is a p(x), so nothing can be given: leave --given out; `pofx models` shows which models take a label")
+        raise UserError(f"{title} was trained without {takes[0]}, so nothing can be given: train it on data with labels, or remove --given")
+    raise UserError(f"{title} is a p(x), so nothing can be given: remove --given; `pofx models` shows which models take a label")
 
 
 def classes(kind: Category, words: Sequence[str]) -> list[int]:
@@ -49,7 +47,7 @@ def classes(kind: Category, words: Sequence[str]) -> list[int]:
     return found
 
 
-def told(model: Model, word: str | None) -> str | int | None:
+def given_condition(model: Model, word: str | None) -> str | int | None:
     """What `--given` says of items: the field with each item's own class, or one class for all; None where it says nothing."""
     if word is None:
         return None

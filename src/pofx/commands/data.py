@@ -45,8 +45,8 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
     split = next(iter(found.splits.values()))
     if found.tokenizers:
         report["padding"] = account["splits"]["train"].get("padding")
-        few = split.read(range(min(LINES, len(split))))
-        texts = {name: [tokenizer.decode(row) for row in few[name]] for name, tokenizer in found.tokenizers.items()}
+        first = split.read(range(min(LINES, len(split))))
+        texts = {name: [tokenizer.decode(row) for row in first[name]] for name, tokenizer in found.tokenizers.items()}
         if split.columns["x"].lengths is None:  # running text: each window begins a token after the one before
             texts = {"x": found.tokenizers["x"].decode(split.columns["x"].values[:LOOK, 0]).split("\n")[:LINES]}
         names = [name for name in ("source", "x") if name in texts]
@@ -56,7 +56,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
 
         drawn = "x" if "x" not in found.tokenizers else "source"
         if drawn in found.tokenizers or drawn not in found.fields:
-            raise UserError(f"{spec} is text, of which there is no picture: leave --out out; its first lines are shown")
+            raise UserError(f"{spec} is text, of which there is no picture: remove --out; its first lines are shown")
         pictures = split.read(range(min(n, len(split))))[drawn]
         write_picture(file, grid(pictures.numpy(), found.fields[drawn]))
         report["picture"] = str(file)

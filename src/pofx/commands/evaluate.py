@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Samples, Scores, Translates
-from pofx.commands.condition import told
+from pofx.commands.condition import given_condition
 from pofx.commands.files import write
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import prepared
@@ -43,7 +43,7 @@ def evaluate(
             density, and none of one that has it
         features: what samples are compared by: pixels, a run folder of a model that encodes, or a .pth file of Inception's weights; by
             default a small classifier trained on the data once and kept, or principal components where there are no labels
-        probe: also the accuracy of a linear classifier of the codes that is told so many labels
+        probe: also the accuracy of a linear classifier of the codes that is given so many labels
         given: for a conditional model: label (log p of each item given its own, samples of the same classes), or one class for all; by
             default log p of the mixture of all classes, each equally likely
         seed: of the model's noise, and of samples
@@ -58,7 +58,7 @@ def evaluate(
     found = Run(run)
     model = found.model(trust=trust)
     _, own, loading = sort("evaluate", asked, evaluate_flags(run, trust))
-    condition = told(model, given)
+    condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
     asking = {"split": split, "seed": seed, "rows": rows, "draws": draws, "probe": probe, "given": condition, **own}
@@ -87,9 +87,9 @@ def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
     """Store scores in the run folder, in place of those of the same protocol, and on its card; they as a part of a verb's report."""
     from pofx.card import write_card
 
-    kept = [old for old in stored_scores(run) if not any(_replaces(new, old) for new in scores)]
+    others = [old for old in stored_scores(run) if not any(_replaces(new, old) for new in scores)]
     file = run.path / "scores.json"
-    write(file, (json.dumps([score.to_json() for score in [*kept, *scores]], indent=2) + "\n").encode())
+    write(file, (json.dumps([score.to_json() for score in [*others, *scores]], indent=2) + "\n").encode())
     write_card(run)
     return {
         "scores": [

@@ -40,9 +40,9 @@ def finished(run: Run, data: Any) -> dict[str, Any]:
     model = run.config["model"]
     blank = run.blank(trust=True)
     first, *others = blank.inputs
-    told = [name for name in others if isinstance(blank.inputs[name], Category)]
-    told += [name for name in others if name == "source"]
-    learned = f"p({first} | {', '.join(told)})" if told and can(blank, Samples) else None
+    conditions = [name for name in others if isinstance(blank.inputs[name], Category)]
+    conditions += [name for name in others if name == "source"]
+    learned = f"p({first} | {', '.join(conditions)})" if conditions and can(blank, Samples) else None
     report = {
         "run": str(run.path),
         "model": model["name"],

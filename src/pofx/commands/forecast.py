@@ -100,7 +100,7 @@ def forecast(
     if not np.isfinite(x_NHC).all():
         step = int(np.argwhere(~np.isfinite(x_NHC).all((0, 2)))[0, 0]) + 1
         raise UserError(
-            f"{found.path}: a future is not finite from step {step} on: the model is unstable; say a shorter --horizon, or train again"
+            f"{found.path}: a future is not finite from step {step} on: the model is unstable; pass a shorter --horizon, or train again"
         )
     levels = sorted(set(quantiles))
     q_QHC = np.quantile(x_NHC, levels, axis=0)

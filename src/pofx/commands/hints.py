@@ -34,9 +34,9 @@ def hint(mismatch: Mismatch) -> str:
     if Binary in wanted and found is Image:
         return "; make it binary with --binarize dynamic or --binarize threshold"
     if Series in wanted and found is Vector:
-        return "; if its rows are steps in time, say how many make an example with --window"
+        return "; if its rows are steps in time, pass how many make an example with --window"
     if field == "x_labelled" and "label" in fields:
-        return "; say of how many rows the label is known, with --labelled 100"
+        return "; pass how many rows are labelled with --labelled 100"
     if Tokens in wanted and field == "x" and found is Image:
         return "; name a text, or the text of pictures with --target caption; digits with labels are spelled with --spell english"
     if wanted == (Tokens,) and field == "x":
@@ -44,7 +44,7 @@ def hint(mismatch: Mismatch) -> str:
     if field == "source" and "x" in fields and mismatch.found is None:
         return "; name what is given and what is made of it, as in --source de --target en or --data de.txt --target en.txt"
     if field == "source" and Tokens in wanted and found is Image:
-        return "; a source of text is another file or key: say which with --source"
+        return "; a source of text is another file or key: pass it with --source"
     if Image in wanted and found is Tokens and field == "x":
         return "; that is text: `pofx models` shows which models take Tokens"
     if Image in wanted and found in (Series, Vector):

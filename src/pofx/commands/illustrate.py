@@ -19,15 +19,15 @@ ROWS = 10  # of samples: more classes than that are mixed
 POINTS = 1000  # of samples in the plane, and of real rows behind them
 EXAMPLES = 8  # translations
 DRAWN = 500  # tokens of a sample of running text
-SECONDS, HELD = 6, 2000  # of the film of a game's samples, and milliseconds that its last picture is held
+SECONDS, HELD = 6, 2000  # of the film of a generator's samples, and milliseconds that its last picture is held
 
 
 def illustrate(run: Run, data: Data) -> list[Path]:
     """Write samples, reconstructions and curves of losses into the run's samples folder, and say where they are.
 
-    Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of a game also: whether the
-    discriminator was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code has parts
-    with
+    Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of adversarial training also:
+    whether the discriminator was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code
+    has parts with
     names: what each of them does.
     """
     import numpy as np
@@ -144,7 +144,8 @@ def loss_curves(run: Run) -> Lines:
 
 
 def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
-    """What was watched of a game, as plots: (title, unit) -> label -> (steps, values). Empty where one player played alone."""
+    """What was watched of adversarial training, as plots: (title, unit) -> label -> (steps, values). Empty where one player played
+    alone."""
     right, reached, far, norms = Lines(), Lines(), Lines(), Lines()
     for row in run.metrics():
         for name, value in row.items():

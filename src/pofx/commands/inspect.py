@@ -63,25 +63,25 @@ def inspect(
     given: Tensor | None = None
     kind = model.inputs.get("source")
     if kind is None and (source is not None or data is not None):
-        raise UserError(f"{model.title()} is a p(x): nothing is given, so leave --{'source' if data is None else 'data'} out")
+        raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{'source' if data is None else 'data'}")
     if isinstance(kind, Tokens):
         if source is None:
-            raise UserError(f"{found.path} is a p(x | source): say the source with --source")
+            raise UserError(f"{found.path} is a p(x | source): pass the source with --source")
         given = _one(found, source, "source", kind)
     elif kind is not None:
         given = pictures(found, model, data, item + 1)[0][item:]
         if not len(given):
-            raise UserError(f"--item {item} is not there: say a lower one, for they count from 0")
+            raise UserError(f"--item {item} is not there: pass a lower one, for they count from 0")
     if text is not None:
         x_1L = _one(found, text, "x", model.inputs["x"])
     elif given is not None and can(model, Translates):
         with evaluating(model):
             x_1L = model.translate(given)
     else:
-        raise UserError("say with --text what to read")
+        raise UserError("pass the text to read with --text")
     drawn, notes = [], []
     if head is not None and not can(model, Attends):
-        raise UserError(f"{model.title()} has no attention, and so no heads: leave --head out")
+        raise UserError(f"{model.title()} has no attention, and so no heads: remove --head")
     if can(model, Attends):
         picture, note = attention_picture(found, model, x_1L, given, layer=layer, head=head)
         drawn, notes = [picture], [note]
@@ -198,7 +198,7 @@ def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
 
 
 def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:
-    """What each token of one text is called; nothing and the end mark in signs of their own."""
+    """What each token of one text is called; PAD and EOS in signs of their own."""
     from pofx.kinds import EOS, PAD
 
     names = run.tokenizer(field).names

@@ -108,7 +108,7 @@ def interpolate(
             )
         return _between_draws(run, pairs, steps, spherical, seed, out, trust)
     if seed:
-        raise UserError(f"{run} encodes, so it goes between items and draws nothing: leave --seed out")
+        raise UserError(f"{run} encodes, so it goes between items and draws nothing: remove --seed")
     if isinstance(found.kinds["x"], Tokens):
         model = found.model(trust=trust)
         require(model, Encodes, Decodes)
@@ -116,7 +116,7 @@ def interpolate(
         rows = None if between is not None else Rows(prepared(found, model, data, options), split)
         return interpolated_texts(found, model, between=between, rows=rows, pairs=pairs, steps=steps, spherical=spherical, out=out)
     if between is not None:
-        raise UserError(f"--between is of texts, and {run} is of {found.kinds['x']}: leave it out")
+        raise UserError(f"--between is of texts, and {run} is of {found.kinds['x']}: remove it")
     asked = Walk(run, interpolate, loading, data, split, out, "interpolation.png", trust)
     x = asked.items(list(range(2 * pairs)))
     ways = measures.interpolate(asked.model, x[0::2], x[1::2], steps, spherical=spherical)

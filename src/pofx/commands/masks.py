@@ -41,7 +41,7 @@ def mask(what: str, kind: Kind, n: int, seed: int = 0) -> np.ndarray:
         known = (np.arange(math.prod(places)) < math.prod(places) // 2).reshape(places)
     elif what in REGIONS:
         if not picture:
-            raise UserError(f"--known {what} is for pictures, and x is {kind}: say first, a fraction from 0 to 1, or a .npy")
+            raise UserError(f"--known {what} is for pictures, and x is {kind}: use first, a fraction from 0 to 1, or a .npy")
         known = _region(what, *places)
     else:
         try:
@@ -50,7 +50,7 @@ def mask(what: str, kind: Kind, n: int, seed: int = 0) -> np.ndarray:
             fraction = math.nan
         if not 0 <= fraction <= 1:
             words = nearest(what, ("first", *REGIONS))
-            raise UserError(f"--known {what}: {words}; or say a fraction from 0 to 1, a .png (white is known) or a .npy (true is known)")
+            raise UserError(f"--known {what}: {words}; or use a fraction from 0 to 1, a .png (white is known) or a .npy (true is known)")
         rank = np.random.default_rng(seed).random((n, math.prod(places))).argsort(1).argsort(1)
         known = (rank < round(fraction * math.prod(places))).reshape(n, *places)
     if known.shape[-len(shape) :] != shape:

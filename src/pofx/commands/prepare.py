@@ -44,7 +44,7 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
     record = run.config.get("data")
     if record is None:
         if spec is None:
-            raise UserError(f"{run.path} does not say what it was trained on: say --data SPEC")
+            raise UserError(f"{run.path} does not say what it was trained on: pass --data SPEC")
         record = {}
     own = spec is None or spec == record.get("spec")
     known = [option.name for option in options(load, load.__doc__)] if own else PREPARATION
@@ -73,10 +73,10 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
             if isinstance(kind, Binary) and isinstance(found, Image):
                 hint = "; make it binary with --binarize dynamic or --binarize threshold"
             elif len(kind.shape) == len(found.shape) == 3 and kind.shape[1:] != found.shape[1:]:
-                hint = f"; say --size {kind.shape[-1]}"
+                hint = f"; pass --size {kind.shape[-1]}"
             elif isinstance(kind, Tokens) and isinstance(found, Tokens):
                 length = f"--length {kind.length}" if kind.ends else f"--window {kind.length}"
-                hint = f"; say {length}" if kind.length != found.length else "; its text was made into other tokens"
+                hint = f"; pass {length}" if kind.length != found.length else "; its text was made into other tokens"
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{hint}")
     return data
 
@@ -93,7 +93,7 @@ class Rows:
         import numpy as np
 
         if part != "all" and part not in data.splits:
-            raise UserError(f"{data.record['spec']} has no {part} split: it has {', '.join(data.splits)}, or say --split all")
+            raise UserError(f"{data.record['spec']} has no {part} split: it has {', '.join(data.splits)}, or pass --split all")
         names = list(data.splits) if part == "all" else [part]
         self.splits: list[Split] = [data.splits[name] for name in names]
         sources = [_rows(split.columns["x"]) for split in self.splits]

@@ -74,13 +74,13 @@ def sample(
     if isinstance(model.inputs["x"], Tokens):
         for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
             if value is not None:
-                raise UserError(f"{model.title()} draws text, which has no {flag}: leave --{flag} out")
+                raise UserError(f"{model.title()} draws text, which has no {flag}: remove --{flag}")
         return sample_texts(found, model, n=n, prompt=prompt, out=out, seed=seed, stream=stream, options=own, source=source, data=data)
     for flag, value in (("source", source), ("data", data)):
         if value is not None:
-            raise UserError(f"--{flag} is for models that write a text for it, and {model.title()} draws {model.inputs['x']}: leave it out")
+            raise UserError(f"--{flag} is for models that write a text for it, and {model.title()} draws {model.inputs['x']}: remove it")
     if prompt is not None:
-        raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {model.inputs['x']}: leave it out")
+        raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {model.inputs['x']}: remove it")
     file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
     kind, each, labels = model.inputs["x"], n or (8 if given and len(given) > 1 else 64), None
     if given:
@@ -92,8 +92,8 @@ def sample(
     noise, drawn = generator(("sample", seed)), []
     with evaluating(model):
         for rows in torch.arange(each * len(given or "1")).split(BLOCK):
-            told = {} if labels is None else {"given": labels[rows]}
-            drawn.append(sampler.sample(len(rows), generator=noise, **told, **own))
+            conditions = {} if labels is None else {"given": labels[rows]}
+            drawn.append(sampler.sample(len(rows), generator=noise, **conditions, **own))
     x = as_array(drawn)
     if file.suffix.lower() != ".png":
         write_arrays(file, {"x": x} | ({} if labels is None else {"given": labels.numpy()}), "x")
@@ -123,9 +123,9 @@ def drawing_order(model: Model, own: dict[str, Any]) -> Any:
     elif can(model, DrawsInOrder):
         order = model.order
     else:
-        raise UserError(f"{model.title()} draws all of x at once, so nothing grows: leave --growing out")
+        raise UserError(f"{model.title()} draws all of x at once, so nothing grows: remove --growing")
     if not is_picture(model.inputs["x"]):
-        raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: leave --growing out")
+        raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: remove --growing")
     return order.cpu().numpy()
 
 
@@ -169,23 +169,23 @@ def sample_texts(
     if prompt:
         anything = Tokens(tokenizer.vocabulary, kind.length, ends=False)
         begin["prompt"] = torch.tensor(texts.encoded([prompt], tokenizer, anything, "--prompt", of=str(run.path), known=True)[0])
-    told: dict[str, torch.Tensor] = {}
+    conditions: dict[str, torch.Tensor] = {}
     names: list[str] = []
     if "source" in model.inputs:
         sources, names = given(run, model, source, data)
         n = n or (8 if len(names) == 1 else 1)
-        told, names = {"given": sources.repeat_interleave(n, 0)}, [name for name in names for _ in range(n)]
+        conditions, names = {"given": sources.repeat_interleave(n, 0)}, [name for name in names for _ in range(n)]
     elif source is not None or data is not None:
-        raise UserError(f"{model.title()} is a p(x): nothing is given, so leave --{'source' if data is None else 'data'} out")
+        raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{'source' if data is None else 'data'}")
     n = len(names) or n or (8 if kind.ends else 1)
     noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and can(model, Streams) and n <= BLOCK
     with evaluating(model):
         if live:
-            x = _streamed(model, tokenizer, n, noise, begin, told, options)
+            x = _streamed(model, tokenizer, n, noise, begin, conditions, options)
         else:
             blocks = []
             for done in range(0, n, BLOCK):
-                some = {name: tensor[done : done + BLOCK] for name, tensor in told.items()}
+                some = {name: tensor[done : done + BLOCK] for name, tensor in conditions.items()}
                 blocks.append(sampler.sample(min(BLOCK, n - done), generator=noise, **some, **begin, **options).cpu())
             x = torch.cat([padded(block, max(other.shape[1] for other in blocks)) for block in blocks])
     drawn = [tokenizer.decode(row) for row in x.tolist()]
@@ -209,7 +209,7 @@ def _streamed(
     n: int,
     noise: torch.Generator,
     begin: dict[str, Any],
-    told: dict[str, torch.Tensor],
+    conditions: dict[str, torch.Tensor],
     options: dict[str, Any],
 ) -> torch.Tensor:
     """n texts (n, L), the first of which is printed piece by piece as it is drawn."""
@@ -218,13 +218,13 @@ def _streamed(
     sampler, streaming = require(model, Samples), require(model, Streams)
     prompt = begin.get("prompt", torch.empty(0, dtype=torch.int64))
     shortest = min(options.get("length") or model.inputs["x"].size, len(prompt) + 1)
-    one = {name: tensor[:1] for name, tensor in told.items()}
+    one = {name: tensor[:1] for name, tensor in conditions.items()}
     sampler.sample(1, generator=torch.Generator(noise.device), **one, **begin, **{**options, "length": shortest})  # refuses what it must
     drawn: list[torch.Tensor] = []
 
     def tokens() -> Iterator[int]:
         yield from prompt.tolist()
-        for token_B in streaming.stream(streaming.read(told.get("given")), n, generator=noise, **begin, **options):
+        for token_B in streaming.stream(streaming.read(conditions.get("given")), n, generator=noise, **begin, **options):
             drawn.append(token_B.cpu())
             yield int(token_B[0])
 

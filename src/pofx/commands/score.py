@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
 from pofx.capabilities import Factorises, Scores, can, require
-from pofx.commands.condition import told
+from pofx.commands.condition import given_condition
 from pofx.commands.files import TABLES, destination, write_picture, write_table
 from pofx.commands.flags import asking_flags, sort
 from pofx.commands.prepare import BLOCK, Part, Rows, prepared
@@ -68,11 +68,11 @@ def score(
     if isinstance(model.inputs["x"], Tokens):
         for flag, value in (("given", given), ("picture", picture)):
             if value is not None:
-                raise UserError(f"{model.title()} scores text: leave --{flag} out")
+                raise UserError(f"{model.title()} scores text: remove --{flag}")
         return score_texts(found, model, data=data, split=split, out=out, top=top, seed=seed, options=own, loading=loading)
     file = destination(out, TABLES) if out else None
     shown = destination(picture or found.path / "samples" / "unusual.png", (".png",), "--picture")
-    about = told(model, given)
+    about = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(about,) if isinstance(about, str) else ())
     rows = Rows(loaded, split)
     with Counting("scored") as progress:
@@ -228,7 +228,7 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
     window = model.inputs["x"].shape[0]
     if data is not None and Path(data).is_file():
         if split != "all":
-            raise UserError(f"{data} is scored whole: leave --split out")
+            raise UserError(f"{data} is scored whole: remove --split")
         lines, name = texts.given_lines(data, None)
         texts.encoded(lines, tokenizer, Tokens(tokenizer.vocabulary, window, ends=False), name)  # an error names the line
         running, spec, begins = {"all": np.array(tokenizer.encode("\n".join(lines)))}, data, {"all": (1, 1)}
@@ -236,7 +236,7 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
         loaded = prepared(run, model, data, loading)
         names = list(loaded.splits) if split == "all" else [split]
         if split != "all" and split not in loaded.splits:
-            raise UserError(f"{loaded.record['spec']} has no {split} split: it has {', '.join(loaded.splits)}, or say --split all")
+            raise UserError(f"{loaded.record['spec']} has no {split} split: it has {', '.join(loaded.splits)}, or pass --split all")
         running, spec = {name: running_text(loaded.splits[name]) for name in names}, loaded.record["spec"]
         begins = {name: loaded.begins.get(name, (1, 1)) for name in loaded.splits}
     torn = {line for line, character in begins.values() if character > 1}

@@ -107,10 +107,10 @@ def given(run: Run, model: Model, source: str | None, data: str | None) -> tuple
     if source is None and data is None:
         how = f"the likeliest x for one is what pofx translate {run.path} writes" if can(model, Translates) else ""
         said = '"..."' if isinstance(kind, Tokens) else "PICTURE"
-        raise UserError(f"{run.path} is a p(x | source): say the source, as in --source {said}{'; ' if how else ''}{how}")
+        raise UserError(f"{run.path} is a p(x | source): pass the source, as in --source {said}{'; ' if how else ''}{how}")
     if not isinstance(kind, Tokens):
         if source is not None and data is not None:
-            raise UserError("say --source or --data, not both")
+            raise UserError("pass --source or --data, not both")
         return pictures(run, model, source or data, None)
     lines, name = texts.given_lines(data, source, "--source")
     pairs = [(line, row) for line, row in zip(lines, tokens(run, model, lines, name), strict=True) if row is not None]

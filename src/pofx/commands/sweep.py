@@ -93,7 +93,7 @@ def chosen(
         start = prior.where(code).start
         return _strips(code, prior.parts[code], start, dimensions, steps)
     if dimensions:
-        raise UserError(f"say with --code what the dimensions are of: {', '.join(prior.parts)}")
+        raise UserError(f"pass --code with what the dimensions are of: {', '.join(prior.parts)}")
     single = {name: part for name, part in prior.parts.items() if part.dims == 1 or not isinstance(part, Gaussian)}
     found: dict[str, tuple[slice, Tensor]] = {}
     for name, part in (single or prior.parts).items():
@@ -107,7 +107,7 @@ def _strips(name: str, part: Prior, start: int, dimensions: tuple[int, ...] | No
     values = part.sweep(steps)
     if not isinstance(part, Gaussian):  # all its numbers go together
         if dimensions:
-            raise UserError(f"{name or 'this code'} is swept as a whole: leave --dimensions out")
+            raise UserError(f"{name or 'this code'} is swept as a whole: remove --dimensions")
         return {name or "code": (slice(start, start + part.dims), values)}
     found = {}
     for d in dimensions or range(min(part.dims, STRIPS)):

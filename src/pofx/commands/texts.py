@@ -32,7 +32,7 @@ def given_lines(data: str | None, text: str | None, flag: str = "--text") -> tup
 
     if text is not None:
         if data is not None:
-            raise UserError(f"say {flag} or --data, not both")
+            raise UserError(f"pass {flag} or --data, not both")
         if not text.strip():
             raise UserError(f"{flag} is empty: write what to read")
         return text.split("\n"), flag
@@ -61,7 +61,7 @@ def arriving(most: int) -> Iterator[list[str]]:
 def encoded(
     lines: Sequence[str], tokenizer: Tokenizer, kind: Tokens, name: str, *, of: str = "the model", first: int = 1, known: bool = False
 ) -> list[list[int]]:
-    """The tokens of each line, with its end mark where sequences have one. A note says which words are unknown.
+    """The tokens of each line, with its EOS where sequences have one. A note says which words are unknown.
 
     Args:
         lines: of text
@@ -88,7 +88,7 @@ def encoded(
             raise UserError(f"{where}: {error}") from None
         found.append([*tokens, EOS] if kind.ends else tokens)
         if kind.ends and len(found[-1]) > kind.length:
-            raise UserError(f"{where} has {len(found[-1])} tokens with its end mark, and {of} takes at most {kind.length}: shorten it")
+            raise UserError(f"{where} has {len(found[-1])} tokens with its EOS, and {of} takes at most {kind.length}: shorten it")
     if unknown:
         count = sum(map(len, unknown.values()))
         shown = [f"line {number}: {', '.join(words)}" if several else ", ".join(words) for number, words in unknown.items()]

@@ -70,7 +70,7 @@ def translate(
     file = destination(out, (".txt", ".tsv", ".jsonl")) if out else None
     drawn = destination(attention, (".png",), "--attention") if attention else None
     if drawn is not None and not can(model, Attends):
-        raise UserError(f"{model.title()} has no attention to draw: leave --attention out")
+        raise UserError(f"{model.title()} has no attention to draw: remove --attention")
     form = None if file is None else file.suffix.lower()
     made_of = _lines if isinstance(model.inputs["source"], Tokens) else _pictures
     total, blocks = made_of(found, model, data, text, n, form == ".tsv")
@@ -83,8 +83,8 @@ def translate(
         try:
             for names, said, sources in blocks:
                 done = len(named)
-                told = None if progress is None else lambda so_far, _, done=done, progress=progress: progress(done + so_far, total)
-                made = translations(model, sources, np.arange(len(sources)), own, told) if said else []
+                advance = None if progress is None else lambda so_far, _, done=done, progress=progress: progress(done + so_far, total)
+                made = translations(model, sources, np.arange(len(sources)), own, advance) if said else []
                 if looked is None and made:
                     looked = sources.read(np.arange(1))["source"], torch.from_numpy(made[0])[None]
                 x = [""] * len(names)
@@ -171,7 +171,7 @@ def _without_tabs(names: Sequence[str], where: str, first: int = 1) -> None:
 def _pictures(run: Run, model: Model, data: str | None, text: str | None, n: int | None, table: bool) -> tuple[int, Iterator[Block]]:
     """How many pictures there are, and blocks of them."""
     if text is not None:
-        raise UserError(f"{run.path} reads {model.inputs['source']}: say with --data where they are, not --text")
+        raise UserError(f"{run.path} reads {model.inputs['source']}: pass them with --data, not --text")
     whole, names = pictures(run, model, data, n)
     if table:
         _without_tabs(names, "names of pictures")

@@ -95,7 +95,7 @@ class Column:
         numbers = self.raw(rows).to(self.dtype)
         if self.stored is None and numbers.is_floating_point() and not numbers.isfinite().all():
             bad = int(rows[~numbers.flatten(1).isfinite().all(1)][0])
-            raise UserError(f"row {bad} of the data has a number that is not finite: mend it or leave the row out")
+            raise UserError(f"row {bad} of the data has a number that is not finite: fix it or remove the row")
         return numbers.div_(self.levels - 1) if self.levels is not None else numbers
 
     def read(self, rows: Tensor, noise: Noise | None = None, *, width: int | None = None) -> Tensor:
@@ -160,7 +160,7 @@ class Split:
             if (group := self.columns[name].group) != self.columns[names[0]].group:
                 own = ", ".join(other for other, column in self.columns.items() if column.group == group and other != name)
                 raise UserError(
-                    f"in this split {name} is known of {own} only, {self.groups[group]} rows: take another split, or leave --labelled out"
+                    f"in this split {name} is known of {own} only, {self.groups[group]} rows: use another split, or remove --labelled"
                 )
 
     def by_length(self) -> Tensor:

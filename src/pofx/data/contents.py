@@ -31,7 +31,7 @@ class Contents:
         problems: by file name
         shuffled: whether train comes in no particular order, so that by custom its end is the validation split
         names: part -> what each row is called: the file that it is from, or the time of a step
-        groups: what each row of "all" shows, numbered from 0, where several rows show one thing: no split has what another has
+        groups: what each row of "all" shows, numbered from 0, where several rows form a group: no split has what another has
         columns: of a table, those that make x
         pack: the folder that the arrays are memory-mapped from, if they are packed
         tokenizers: field of text -> what made it into tokens
@@ -102,7 +102,7 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
             row, *where = np.argwhere(~finite)[0].tolist()
             column = ", ".join(str(i + 1) for i in where) or "1"
             value = f"{array[row][tuple(where)]} at row {row + 1}, column {column}{'' if part == 'all' else ' of ' + part}"
-            raise UserError(f"{source}: {name!r} has {value}: mend it or leave the row out")
+            raise UserError(f"{source}: {name!r} has {value}: fix it or remove the row")
     if len(shape) == 2:
         return Series(*shape), arrays
     if len(shape) > 3:

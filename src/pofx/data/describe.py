@@ -14,7 +14,7 @@ from pofx.data.columns import Column, Data
 from pofx.data.tokenizer import Tokenizer
 from pofx.kinds import Category
 
-BATCH = 100  # rows of a batch whose padding is told
+BATCH = 100  # rows of a batch whose padding is reported
 LOOKED_AT = 100_000  # rows of a split that its statistics are of; of a longer one, evenly spaced rows
 ROWS = 1000  # read at a time
 
@@ -71,7 +71,7 @@ def _account_of_text(column: Column, tokenizer: Tokenizer) -> dict[str, Any]:
         return {"tokens": len(text), "characters": len(tokenizer.decode(text)), "vocabulary": tokenizer.vocabulary}
     rows = torch.linspace(0, len(column) - 1, min(len(column), LOOKED_AT), dtype=torch.float64).long()
     characters = sum(len(tokenizer.decode(row)) for some in rows.split(ROWS) for row in column.read(some).tolist())
-    tokens = int(column.lengths.sum()) - len(column)  # without end marks
+    tokens = int(column.lengths.sum()) - len(column)  # without EOS
     longest = int(column.lengths.max())
     about = {"tokens": tokens, "characters": characters, "vocabulary": tokenizer.vocabulary, "longest": longest}
     return about | ({"looked_at": len(rows)} if len(rows) < len(column) else {})

@@ -97,7 +97,7 @@ def load(
         tokens: what text is cut into: characters (by default), words (marks of punctuation are words too, and rare words are one that
             is unknown), or bpe, byte pairs, of which each is a frequent piece of text
         vocabulary: how many different words or byte pairs there are at most, 8000 by default
-        length: most tokens of an example of text, its end mark counted; by default, of each field, twice as many as
+        length: most tokens of an example of text, its EOS counted; by default, of each field, twice as many as
             the longest to train on has
         shared: source and target have one vocabulary
         spell: labels of grey pictures of digits are spelled: x is the reading, character by character, and source is what is read. In
@@ -110,7 +110,7 @@ def load(
             in evaluation
         labelled: only so many rows of train are labelled, as many of each class: they are `x_labelled`, and `label` is theirs, in an order
             of their own beside x, which is all rows. In valid and test all are labelled, and x_labelled is x
-        skip_bad: leave out files, or rows of a table, that cannot be read; without it they are an error
+        skip_bad: skip files, or rows of a table, that cannot be read; without it they are an error
 
     Raises:
         UserError: the data is unknown, damaged, or not what the options say
@@ -124,7 +124,7 @@ def load(
     for option in OPTIONS:
         check_value(f"data: {option.name}", option.annotation, chosen[option.name])
     if stride is not None and window is None:
-        raise UserError("--stride is for windows of a series or of text: say --window too, or leave it out")
+        raise UserError("--stride is for windows of a series or of text: pass --window too, or remove it")
     if target is not None and Path(target).suffix and (file := Path(target).expanduser()).is_file():
         chosen["target"] = str(file.resolve())
     spec, contents = find(str(spec), chosen | {"uncut": uncut, "tokenizers": dict(tokenizers or {}), "lengths": dict(lengths or {})})
@@ -147,14 +147,14 @@ def load(
     if binarize != "none":
         if not isinstance(x, Image):
             why = "it is binary already" if isinstance(x, Binary) else "only pictures are binarised"
-            raise UserError(f"{spec} has x: {x}; {why}: leave --binarize out")
+            raise UserError(f"{spec} has x: {x}; {why}: remove --binarize")
         fields = fields | {"x": Binary(*x.shape)}
 
     if labelled is not None:
         if stacked is not None:
-            raise UserError("--labelled does not go with --stacked: leave one of them out")
+            raise UserError("--labelled does not go with --stacked: remove one of them")
         if not isinstance(fields.get("label"), Category):
-            raise UserError(f"{spec} has {', '.join(fields)} and no labels: leave --labelled out, or name the --label of a table")
+            raise UserError(f"{spec} has {', '.join(fields)} and no labels: remove --labelled, or name the --label of a table")
         fields = {"x": fields["x"], "x_labelled": fields["x"], **{name: kind for name, kind in fields.items() if name != "x"}}
 
     if window is None:
@@ -241,7 +241,7 @@ def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = 
     if data.record["sha256"] != record["sha256"]:
         raise UserError(f"{record['spec']} has changed: SHA-256 {data.record['sha256'][:12]}, but the record says {record['sha256'][:12]}")
     if data.record.get("groups") != record.get("groups"):
-        raise UserError(f"{record['spec']} was cut row by row, and now pictures of one thing stay in one split: train anew")
+        raise UserError(f"{record['spec']} was cut row by row, and now pictures of one group stay in one split: train anew")
     if data.record.get("tokenizers") != record.get("tokenizers"):
         raise UserError(
             f"{record['spec']}: its tokenizers are not those of the record; give them, as the run folder has them in tokenizers/"
@@ -379,7 +379,7 @@ def read_text(files: dict[str, Path], root: Path, chosen: dict[str, Any]) -> Con
     if window is None:
         return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.one_a_line(files))
     if chosen["length"]:
-        raise UserError(f"{root}: examples of running text are --window {window} tokens long: leave --length out")
+        raise UserError(f"{root}: examples of running text are --window {window} tokens long: remove --length")
     chosen["running"] = "with begins"  # it is the same for every window, so it is packed once; older packs do not say where parts begin
     return pairs.packed_text(str(root), root, listed, chosen, lambda _: text.running(files, str(root), chosen))
 
@@ -388,7 +388,7 @@ def as_text(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
     """The options that text is read with, and those `names`; and how it is cut, for a tokenizer is learned from what is trained on."""
     taken = take(chosen, spec, *text.OPTIONS, *names)
     if taken["vocabulary"] and (taken["tokens"] or "characters") == "characters" and not chosen["tokenizers"]:
-        raise UserError(f"{spec}: --vocabulary is of words or byte pairs: say --tokens words or --tokens bpe, or leave it out")
+        raise UserError(f"{spec}: --vocabulary is of words or byte pairs: pass --tokens words or --tokens bpe, or remove it")
     for tokenizer in chosen["tokenizers"].values():
         taken["tokens"] = tokenizer.kind
     return text.resolved(taken) | {name: chosen[name] for name in ("valid", "test", "split_seed", "uncut", "tokenizers", "lengths")}
@@ -436,7 +436,7 @@ def read_parted(path: Path, endings: dict[str, dict[str, Path]], chosen: dict[st
     if target is None:
         if source or len(endings) > 1:
             have = ", ".join(f"train.{ending}" for ending in endings)
-            raise UserError(f"{path} has {have}: say which are paired, as in --source de --target en, or which is x with --target alone")
+            raise UserError(f"{path} has {have}: name which are paired, as in --source de --target en, or which is x with --target alone")
         target = next(iter(endings))
     if source is None:
         return read_text(endings[target], path, as_text(chosen, str(path), "target", "window"))
@@ -444,7 +444,7 @@ def read_parted(path: Path, endings: dict[str, dict[str, Path]], chosen: dict[st
     if endings[source].keys() != endings[target].keys():
         odd = sorted(endings[source].keys() ^ endings[target].keys())[0]
         has, lacks = (source, target) if odd in endings[source] else (target, source)
-        raise UserError(f"{path} has {endings[has][odd].name} and no such file for {lacks}: add it, or take the other away")
+        raise UserError(f"{path} has {endings[has][odd].name} and no such file for {lacks}: add it, or remove the other")
     files = {part: (endings[source][part], endings[target][part]) for part in PARTS if part in endings[source]}
     return pairs.packed_text(str(path), path, [file for pair in files.values() for file in pair], chosen, lambda _: pairs.aligned(files))
 
@@ -455,9 +455,9 @@ def as_table(chosen: dict[str, Any], spec: str) -> dict[str, Any]:
     if window is None:
         return chosen
     if chosen.pop("label"):
-        raise UserError(f"{spec}: --window makes one series of the table, which has no classes: leave --label out")
+        raise UserError(f"{spec}: --window makes one series of the table, which has no classes: remove --label")
     if chosen.pop("skip_bad"):
-        raise UserError(f"{spec}: a row left out would be a gap in the series: leave --skip-bad out, and fill in what is missing")
+        raise UserError(f"{spec}: a row left out would be a gap in the series: remove --skip-bad, and fill in what is missing")
     return chosen | {"label": None, "skip_bad": False, "series": True}
 
 
@@ -465,5 +465,5 @@ def take(chosen: dict[str, Any], spec: str, *names: str) -> dict[str, Any]:
     """Those options that a source of this form has; a UserError if another of `SOURCE_OPTIONS` was chosen."""
     for name in SOURCE_OPTIONS:
         if chosen[name] and name not in names:
-            raise UserError(f"{spec} has no use for --{name.replace('_', '-')}: leave it out")
+            raise UserError(f"{spec} has no use for --{name.replace('_', '-')}: remove it")
     return {name: chosen[name] for name in names}

@@ -19,7 +19,7 @@ class Ragged:
     """Sequences of different lengths, one after another in one array.
 
     Args:
-        flat: all their tokens, without end marks, (N,)
+        flat: all their tokens, without EOS, (N,)
         offsets: where each begins, and the last one ends, (n + 1,)
     """
 
@@ -36,7 +36,7 @@ class Ragged:
 
 
 class Sequences(Column):
-    """A column of sequences of tokens. Batches are int64 (B, L): each sequence, its end mark, and PAD up to the longest of the batch.
+    """A column of sequences of tokens. Batches are int64 (B, L): each sequence, its EOS, and PAD up to the longest of the batch.
 
     Args:
         kind: of the field
@@ -60,7 +60,7 @@ class Sequences(Column):
         begin: Any = np.asarray(stored.offsets[:-1])
         end: Any = np.asarray(stored.offsets[1:])
         self.begin, self.end = (begin, end) if rows is None else (begin[rows], end[rows])
-        self.lengths: Tensor = torch.from_numpy(self.end - self.begin + 1)  # with the end mark
+        self.lengths: Tensor = torch.from_numpy(self.end - self.begin + 1)  # with EOS
         self.length = len(self.lengths)
 
     def read(self, rows: Tensor, noise: Noise | None = None, *, width: int | None = None) -> Tensor:

@@ -44,7 +44,7 @@ def cut(
     """
     for name, fraction in (("valid", valid), ("test", test)):
         if name in parts and fraction is not None:
-            raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: leave --{name} out")
+            raise UserError(f"{spec} has its own {name} split of {parts[name]} rows: remove --{name}")
     splits: Rows = {part: (part, None) for part in parts if part != "all"}
     part = "all" if "all" in parts else "train"
     rows = np.arange(max(groups) + 1 if groups else parts[part])
@@ -61,8 +61,8 @@ def cut(
         if left < 1 or (test and not sizes["test"]):
             shown = ", ".join(f"{n} for {name}" for name, n in sizes.items())
             what = "group" if groups else "row"
-            few = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
-            raise TooFewRows(f"{spec}: too few rows to cut: {few}; change --valid or --test, or add data")
+            counts = f"{len(rows)} {what}{' gives' if len(rows) == 1 else 's give'} {shown} and {max(left, 0)} to train on"
+            raise TooFewRows(f"{spec}: too few rows to cut: {counts}; change --valid or --test, or add data")
         if not shuffled:
             rows = torch.randperm(len(rows), generator=generator(("split", seed))).numpy()
 

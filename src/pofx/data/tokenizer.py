@@ -119,7 +119,7 @@ class Tokenizer:
         return Tokenizer(kind, json.loads(rust.to_str()))
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of `text`, without an end mark.
+        """The tokens of `text`, without EOS.
 
         Raises:
             UserError: a character is outside the vocabulary, or is none
@@ -157,16 +157,16 @@ class Tokenizer:
         return [text[begin:end] for token, (begin, end) in zip(found.ids, found.offsets, strict=True) if token == never]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of `tokens` up to the first end mark; what is no text, as half a character, is shown as U+FFFD."""
-        kept = []
+        """The text of `tokens` up to the first EOS; what is no text, as half a character, is shown as U+FFFD."""
+        before_eos = []
         for token in map(int, tokens):
             if token == EOS:
                 break
             if token != PAD:
-                kept.append(token)
+                before_eos.append(token)
         if self.kind == "bpe":
-            return b"".join(self.bytes[token - len(OWN)] for token in kept).decode("utf-8", "replace")
-        return "".join(self.pieces(kept))
+            return b"".join(self.bytes[token - len(OWN)] for token in before_eos).decode("utf-8", "replace")
+        return "".join(self.pieces(before_eos))
 
     def pieces(self, tokens: Iterable[int]) -> Iterator[str]:
         """What each token adds to the text, one at a time, as a stream shows it.

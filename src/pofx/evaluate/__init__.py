@@ -109,7 +109,7 @@ def evaluate(
         draws: how many samples to measure; by default as many as rows, at most 10,000, of a model without a density, and none of one
             that has it; 0: none
         features: what samples are compared by: as `pofx.evaluate.features.chosen` takes it, or such features
-        probe: also the accuracy of a linear classifier of the codes that is told the labels of so many rows of the training split
+        probe: also the accuracy of a linear classifier of the codes that is given the labels of so many rows of the training split
         weights: which weights of its run these are, such as {"rule": "best on valid", "ema": None}; stored in the protocol
         given: of a conditional model: the field with each example's own class, for log p(x | its label) and for samples with the same
             classes, or the number of one class
@@ -200,18 +200,18 @@ def require_measurable(
     drawing = draws_samples(model, draws)
     of_sample, of_log_prob, of_translate = _sorted(model, asked)
     if of_log_prob and not can(model, Scores):
-        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: leave it out")
+        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: remove it")
     n = min(len(rows_of) if rows is None else rows, MOST)
-    say = f"say --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
+    instead = f"pass --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
     if not drawing and (idle := of_sample.keys() - of_log_prob.keys() - of_translate.keys()):
-        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {say}")
+        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {instead}")
     if drawing and isinstance(given, int):
-        raise UserError("samples of one class are not to be judged beside all of them: say --given label, or --draws 0")
+        raise UserError("samples of one class are not evaluated beside all of them: pass --given label, or --draws 0")
     x = model.inputs["x"]
     if drawing and isinstance(x, Tokens):
-        raise UserError("samples of text are not compared with text by features: say --draws 0, or leave it out")
+        raise UserError("samples of text are not compared with text by features: pass --draws 0, or remove it")
     if features is not None and not drawing:
-        raise UserError(f"features are what samples are compared by, and none are drawn: {say}, or leave --features out")
+        raise UserError(f"features are what samples are compared by, and none are drawn: {instead}, or remove --features")
     row = chosen_rows(rows_of, rows, least=1 if isinstance(x, Tokens) and not x.ends else 2)[:1]  # a running text is scored whole
     if isinstance(given, str):
         if given not in rows_of.columns:
@@ -245,7 +245,8 @@ def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[s
 
 
 def draws_samples(model: Model, draws: int | None) -> bool:
-    """Whether evaluation draws samples: if it is asked for so many, or not told and the model has no density to be judged by."""
+    """Whether evaluation draws samples: if it is asked for so many, or no number is given and the model has no density to be measured
+    by."""
     if draws:
         require(model, Samples)
     return bool(draws) if draws is not None else can(model, Samples) and not can(model, Scores)

@@ -44,9 +44,7 @@ def bin_centres(real: Tensor | np.ndarray, K: int = 100, *, seed: int = 0) -> np
 
     real_nD = _rows(real)
     if K < 2 or len(real_nD) < LEAST * K:
-        raise UserError(
-            f"{K} bins need {LEAST * max(K, 2)} rows and 2 bins at least, not {len(real_nD)} rows: take fewer bins or more rows"
-        )
+        raise UserError(f"{K} bins need {LEAST * max(K, 2)} rows and 2 bins at least, not {len(real_nD)} rows: use fewer bins or more rows")
     return KMeans(K, n_init=1, random_state=seed).fit(real_nD).cluster_centers_
 
 
@@ -78,7 +76,7 @@ def different_bins(real: Tensor | np.ndarray, samples: Tensor | np.ndarray, cent
             f"real rows, samples and bins must have as many numbers, not {real_nD.shape[1]}, {samples_mD.shape[1]}, {centres.shape[1]}"
         )
     if len(samples_mD) < LEAST * K:
-        raise UserError(f"{K} bins need {LEAST * K} samples at least, not {len(samples_mD)}: draw more, or take fewer bins")
+        raise UserError(f"{K} bins need {LEAST * K} samples at least, not {len(samples_mD)}: draw more, or use fewer bins")
     n, m = len(real_nD), len(samples_mD)
     r_K, s_K = (np.bincount(pairwise_distances_argmin(rows, centres), minlength=K) / len(rows) for rows in (real_nD, samples_mD))
     p_K = (n * r_K + m * s_K) / (n + m)

@@ -114,7 +114,7 @@ def clustering_accuracy(
         if name not in data.splits:
             raise UserError(f"the data has no split {name!r}: {nearest(name, data.splits)}")
     if by == "exemplar" and not can(model, HasMemberships):
-        raise UserError(f"{model.title()} does not say how sure it is of a cluster, as exemplar needs: take majority")
+        raise UserError(f"{model.title()} does not say how sure it is of a cluster, as exemplar needs: use majority")
     chosen = chosen_rows(data.splits[split], rows)
     clusters, labels, _ = _clustered(model, data.splits[split], chosen, field)
     if by == "matched":
@@ -161,7 +161,7 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
 
     Args:
         model: any model that generates and has `information(z)`: log Q(c | G(z)) + H(c) of each code, in nats, name -> (B,)
-        n: draws, 2 or more; drawn and judged in blocks, so that no batch size matters
+        n: draws, 2 or more; drawn and scored in blocks, so that no batch size matters
         seed: of the draws
         about: what the caller knows of the weights, stored in the protocol
 

@@ -86,7 +86,7 @@ def decoder_of(model: Model, sigma: float | None = None) -> Decoder:
     """
     if can(model, HasLatentLikelihood):
         if sigma is not None:
-            raise UserError(f"{model.title()} has a p(x | z) of its own: leave sigma out")
+            raise UserError(f"{model.title()} has a p(x | z) of its own: remove sigma")
         return _own(model)
     if not (can(model, Generates) and can(model, Samples)):
         raise UserError(f"{model.title()} makes no x of a code z ~ p(z): annealing is for models that generate, and for vae")
@@ -102,7 +102,7 @@ def decoder_of(model: Model, sigma: float | None = None) -> Decoder:
 
     if isinstance(model.inputs["x"], Binary):
         if sigma is not None:
-            raise UserError(f"{model.title()} makes bits, which are drawn with the probabilities that it gives: leave sigma out")
+            raise UserError(f"{model.title()} makes bits, which are drawn with the probabilities that it gives: remove sigma")
 
         def log_mass(x: Tensor, u_BCd: Tensor) -> Tensor:
             p_BC = means(x, u_BCd).clamp(SURE, 1 - SURE)
@@ -166,7 +166,7 @@ def fitted_sigma(model: Model, x: Tensor, *, annealing: Annealing | None = None,
             square_BC = (mean - x.double().flatten(1)[:, None]).square().mean(2)
             last, sigma = sigma, float((found.log_weights.softmax(1) * square_BC).sum(1).mean().sqrt())
             if not sigma > 1e-9:
-                raise UserError(f"{model.title()} makes every one of these x exactly, so that no sigma is small enough: say which to take")
+                raise UserError(f"{model.title()} makes every one of these x exactly, so that no sigma is small enough: pass a sigma")
             if abs(sigma / last - 1) < 0.02:
                 break
     return float(f"{sigma:.3g}")

@@ -84,7 +84,7 @@ class Features:
     def classes_of(self, x: Tensor) -> np.ndarray:
         """What the classifier takes each x (B, *shape) for, int64 (B,)."""
         if self.classify is None:
-            raise UserError(f"features {self.name} are of no classifier: take those of a run of convnet")
+            raise UserError(f"features {self.name} are of no classifier: use those of a run of convnet")
         with torch.no_grad():
             return torch.cat([self.classify(block.to(self.device)).cpu() for block in x.split(BLOCK)]).numpy()
 
@@ -147,7 +147,7 @@ def inception(file: str | Path, x: Kind) -> Features:
         UserError: x is no such picture; the file is not of that network
     """
     if not isinstance(x, (Image, Binary)) or len(x.shape) != 3 or x.shape[0] not in (1, 3):
-        raise UserError(f"the Inception network sees pictures of one or three channels, not x: {x}: take --features of a run")
+        raise UserError(f"the Inception network sees pictures of one or three channels, not x: {x}: use --features of a run")
     from pofx.layers.inception import load_inception
 
     net = load_inception(Path(file))
@@ -155,7 +155,7 @@ def inception(file: str | Path, x: Kind) -> Features:
     measure = "FID" if hashlib.sha256(Path(file).read_bytes()).hexdigest().startswith(FID_FILE) else "frechet"
 
     def function(block: Tensor) -> Tensor:
-        return torch.cat([net(few) for few in block.split(10)])  # a picture of 299x299 takes much memory
+        return torch.cat([net(part) for part in block.split(10)])  # a picture of 299x299 takes much memory
 
     return Features(f"inception@{sha256[:8]}", x, function, sha256, measure=measure)
 
@@ -207,7 +207,7 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
     if Path(spec).is_file() and Path(spec).suffix in (".pth", ".pt"):
         return inception(spec, x)
     if not (Path(spec) / "config.json").is_file():
-        raise UserError(f"--features {spec}: no such run folder; say pixels, or a run of a model that encodes, such as convnet")
+        raise UserError(f"--features {spec}: no such run folder; use pixels, or a run of a model that encodes, such as convnet")
     from pofx.run import Run
 
     found = network(Run(spec).model(trust=trust))
@@ -242,7 +242,7 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
     from pofx.train import Training, train
 
     if "train" not in data.splits:
-        raise UserError("there is no training split to learn features from: say --features pixels, or a run of a model that encodes")
+        raise UserError("there is no training split to learn features from: pass --features pixels, or a run of a model that encodes")
     if (channels := data.record.get("stacked")) or data.record.get("labelled"):
         whole = reload({**data.record, "stacked": None, "labelled": None})
         return by_channel(own_network(whole, report=report), channels) if channels else own_network(whole, report=report)

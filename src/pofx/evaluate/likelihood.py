@@ -74,7 +74,7 @@ def log_likelihood_of(
     if not np.isfinite(values).all():
         row = chosen[~np.isfinite(values)][0]
         raise UserError(
-            f"log p of row {row} is {values[~np.isfinite(values)][0]:g}, so there is no mean: leave that row out, or train further"
+            f"log p of row {row} is {values[~np.isfinite(values)][0]:g}, so there is no mean: remove that row, or train further"
         )
     protocol = {
         **(about or {}),

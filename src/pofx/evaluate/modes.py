@@ -145,7 +145,7 @@ def class_scores(
     features: str = "",
     about: dict[str, Any] | None = None,
 ) -> tuple[Score, Score]:
-    """`class_coverage` as two scores, named after the `features` whose classifier told the classes.
+    """`class_coverage` as two scores, named after the `features` whose classifier found the classes.
 
     Arguments as there; `about` should say who classified, with the hash of its weights.
     """
@@ -156,5 +156,5 @@ def class_scores(
         digest = hashlib.sha256(torch.as_tensor(reference).double().cpu().numpy().tobytes()).hexdigest()
         compared = f"shares of the classes, sha256 {digest}"
     protocol = {**(about or {}), "samples": len(classes), "compared with": compared}
-    few = f"{len(classes)} samples of {K} classes: perfect ones would have a KL of about {(K - 1) / 2 / len(classes):.2g} nats"
-    return Score(f"classes{of}", float(found), f"of {K}", None, protocol), Score(f"KL of classes{of}", kl, "nats", None, protocol, few)
+    note = f"{len(classes)} samples of {K} classes: perfect ones would have a KL of about {(K - 1) / 2 / len(classes):.2g} nats"
+    return Score(f"classes{of}", float(found), f"of {K}", None, protocol), Score(f"KL of classes{of}", kl, "nats", None, protocol, note)

@@ -44,17 +44,17 @@ def linear_probe(
         model: any model that encodes
         data: a data set with a field `label`, as `pofx.data.load` gives it
         labels: how many rows have labels; their number is divided among the classes evenly
-        split: whose rows are told
+        split: whose rows are classified
         seed: of the draw of the labelled rows
         rows: of `split`, so many from the first; by default all
         about: what the caller knows of the data and the weights, stored in the protocol
 
     Returns:
-        the share of rows that are told right, from 0 to 1, with its standard error
+        the share of rows that are classified right, from 0 to 1, with its standard error
 
     Raises:
         UserError: a model that does not encode; data without labels; labels that cannot be divided evenly; too few rows of a class; rows
-            to be told whose labels are not known
+            to be classified whose labels are not known
 
     References:
         Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford, Metz & Chintala, 2015),
@@ -97,7 +97,7 @@ def _probe(
     from sklearn.svm import LinearSVC  # takes a while to import
 
     x, drawn = labelled_x(data, labels, split, seed)
-    told = chosen_rows(data.splits[split], rows)
+    scored_rows = chosen_rows(data.splits[split], rows)
 
     def codes(x: Tensor) -> np.ndarray:
         return code(x).flatten(1).double().cpu().numpy()
@@ -121,7 +121,7 @@ def _probe(
     protocol = {
         **about,
         "split": split,
-        **rows_record(told),
+        **rows_record(scored_rows),
         "classifier": "linear L2-SVM, squared hinge loss, one against the rest",
         "codes": "centred, divided by the root of their mean squared norm",
         "labels": labels,
@@ -132,16 +132,16 @@ def _probe(
         "dimensions": z_nd.shape[1],
     }
     return mean_score(
-        f"linear probe accuracy, {what}", right(split, told, [machines[best]])[0].astype(np.float64), "share of examples", protocol
+        f"linear probe accuracy, {what}", right(split, scored_rows, [machines[best]])[0].astype(np.float64), "share of examples", protocol
     )
 
 
 def labelled_x(data: Any, labels: int, split: str, seed: int) -> tuple[str, np.ndarray]:
-    """The field of the training split that its labels are of, and which of its rows are drawn; an error if `split` cannot be told."""
+    """The field of the training split that its labels are of, and which of its rows are drawn; an error if `split` cannot be scored."""
     if split not in data.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
     if missing := [part for part in ("train", "valid") if part not in data.splits]:
-        raise UserError(f"a linear probe learns on train and valid, but the data has no split {missing[0]!r}: leave --probe out")
+        raise UserError(f"a linear probe learns on train and valid, but the data has no split {missing[0]!r}: remove --probe")
     drawn = labelled_rows(data, labels, seed)
     x = "x_labelled" if "x_labelled" in data.splits["train"].columns else "x"  # where few rows are labelled, x are others
     data.splits["train"].require_paired(x, "label")
@@ -161,7 +161,7 @@ def labelled_rows(data: Any, labels: int, seed: int = 0) -> np.ndarray:
         raise UserError(f"a linear probe needs labels, but the data has {', '.join(f'{n}: {k}' for n, k in data.fields.items())}")
     each, rest = divmod(labels, kind.classes)
     if rest or not each:
-        raise UserError(f"labels are drawn evenly from {kind.classes} classes: say {max(1, each) * kind.classes} labels, not {labels}")
+        raise UserError(f"labels are drawn evenly from {kind.classes} classes: use {max(1, each) * kind.classes} labels, not {labels}")
     column = data.splits["train"].columns["label"]
     label_N = column.read(torch.arange(len(column))).numpy()
     draw, chosen = np.random.RandomState(seed % 2**32), list[np.ndarray]()  # its stream is frozen
@@ -170,6 +170,6 @@ def labelled_rows(data: Any, labels: int, seed: int = 0) -> np.ndarray:
         if len(rows_of_k) < each:
             name = kind.names[k] if kind.names else k
             most = min(int((label_N == c).sum()) for c in range(kind.classes)) * kind.classes
-            raise UserError(f"class {name} has {len(rows_of_k)} training rows, too few for {labels} labels: say {most} or fewer")
+            raise UserError(f"class {name} has {len(rows_of_k)} training rows, too few for {labels} labels: use {most} or fewer")
         chosen.append(draw.permutation(rows_of_k)[:each])
     return np.sort(np.concatenate(chosen))

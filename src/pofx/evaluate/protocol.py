@@ -20,7 +20,7 @@ from pofx.model import device_of
 # What is recorded but does not by itself make two scores incomparable: which weights of a run were used, where it was computed, how the
 # user named the data (the hash of its source says whether it is the same), whether a density of integer pixels is a dequantised one (it
 # is a bound on the integers' probability either way), how few rows of the training split were labelled (all others are), what the
-# protocol itself chose for each model on its validation rows, and with which of its own options a model drew the samples that are judged.
+# protocol itself chose for each model on its validation rows, and with which of its own options a model drew the samples that are measured.
 RECORDED_ONLY = (
     *("weights", "pofx", "torch", "numpy", "threads", "machine", "data.spec", "data.labelled", "data.fields.x_labelled"),
     *("options.memory", "dequantised", "chosen", "sampling"),

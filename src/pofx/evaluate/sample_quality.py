@@ -49,7 +49,7 @@ def sample_scores(
     """Frechet and kernel distance, precision, recall, density, coverage, sliced Wasserstein distance; bins, modes, and a Parzen window.
 
     The note of each says what as many rows of the training split get in the samples' place: no model should be expected to do better.
-    Bins are made of those rows. Classes are told by the features' classifier, if they have one for the data's labels.
+    Bins are made of those rows. Classes are found by the features' classifier, if they have one for the data's labels.
 
     Args:
         model: any model that samples
@@ -118,7 +118,7 @@ def require_enough_for_all(n: int, d: int, name: str = "", k: int = 5) -> None:
     """Raise a UserError unless n rows, and as many samples, are enough for every measure of `sample_scores` in d features."""
     require_enough(n, d, name)
     if n < (least := max(2 * SUBSETS, k + 1)):
-        raise UserError(f"samples are compared with rows where there are {least} of either or more, not {n}: take more rows and draws")
+        raise UserError(f"samples are compared with rows where there are {least} of either or more, not {n}: use more rows and draws")
 
 
 def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], features: Features, seed: int, k: int) -> list[Score]:

@@ -102,8 +102,8 @@ def text_scores(
 ) -> list[Score]:
     """log p, nats a token, perplexity, and bits a character where tokens are characters or byte pairs.
 
-    log p of tokens with their end mark is exact. Under byte pairs a text has many tokenisations, and only that of the tokenizer is
-    scored. So the bits a character are an upper bound, and are called one. An end mark counts among the tokens and costs bits, but is no
+    log p of tokens with their EOS is exact. Under byte pairs a text has many tokenisations, and only that of the tokenizer is
+    scored. So the bits a character are an upper bound, and are called one. EOS counts among the tokens and costs bits, but is no
     character.
 
     Args:
@@ -119,7 +119,7 @@ def text_scores(
     assert isinstance(kind, Tokens)
     if not kind.ends and can(model, Factorises):
         if isinstance(rows, np.ndarray):
-            raise UserError("a running text is scored whole: say rows as a number of windows from the first, or leave them out")
+            raise UserError("a running text is scored whole: pass rows as a number of windows from the first, or remove them")
         tokens_N = running_text(rows_of, rows)
         values = running_log_probs(model, tokens_N, kind.length, asked.get("progress"))
         protocol = {**(about or {}), "rows": rows, "context": context_rule(kind.length), "density": model.density, **environment(model)}

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, require_positive
 
-PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; the end mark
+PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; what ends a sequence
 
 
 @dataclass(frozen=True, repr=False)
 class Tokens(Kind):
-    """Sequences of tokens: int64, shape (L,) with L at most `length`, the end mark counted.
+    """Sequences of tokens: int64, shape (L,) with L at most `length`, EOS counted.
 
     Every vocabulary has two tokens of its own: PAD (0) fills a batch after the end of a sequence, and EOS (1) closes it. The
-    others are from 2 to `vocabulary` - 1. A sequence without an end mark is the beginning of one. Where `ends` is False there are no
-    end marks at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
+    others are from 2 to `vocabulary` - 1. A sequence without EOS is the beginning of one. Where `ends` is False there are no
+    EOS at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
     these tokens.
 
     Example:
@@ -32,11 +32,11 @@ class Tokens(Kind):
     def __post_init__(self) -> None:
         require_positive(self, vocabulary=self.vocabulary, length=self.length)
         if self.vocabulary < 3:
-            raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are nothing and the end mark, not {self.vocabulary}")
+            raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are PAD and EOS, not {self.vocabulary}")
 
     def __repr__(self) -> str:
-        told = [f"vocabulary={self.vocabulary}", f"length={self.length}", *(["ends=False"] if not self.ends else [])]
-        return f"Tokens({', '.join([*told, *([f'tokenizer={self.tokenizer[:8]}'] if self.tokenizer else [])])})"
+        shown = [f"vocabulary={self.vocabulary}", f"length={self.length}", *(["ends=False"] if not self.ends else [])]
+        return f"Tokens({', '.join([*shown, *([f'tokenizer={self.tokenizer[:8]}'] if self.tokenizer else [])])})"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -292,7 +292,7 @@ def fused(q_BNLE: Tensor, k_BNSE: Tensor, v_BNSE: Tensor, mask_BS: Tensor | None
 def windowed(q_BNLE: Tensor, k_BNLE: Tensor, v_BNLE: Tensor, window: int) -> Tensor:
     """Causal attention to the `window` newest places, (B, N, L, E): blocks of queries over their own keys and those of the block before.
 
-    EncoderOutput and work are linear in L: two blocks of keys for each block of queries, and one mask for all.
+    Memory and work are linear in L: two blocks of keys for each block of queries, and one mask for all.
 
     Example:
         >>> q, k, v = torch.randn(3, 1, 1, 10, 4).unbind()

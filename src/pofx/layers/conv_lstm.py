@@ -37,7 +37,7 @@ def lstm_cell(gates: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a scan, one after another, and what each place takes in of the line before.
+    """The lines of a scan, one after another, and what each place reads from the line before.
 
     Args:
         spans: of each line, its first position and the one after its last
@@ -45,12 +45,12 @@ class Lines:
 
     Attributes:
         lines: of each line, its places
-        state_links: of each line, for each tap, the places that hear one and the places they hear
+        state_links: of each line, for each tap, the places that take in a state and the places they take it from
         cell_links: of each line, the places whose cell goes on and the places where it was
 
     Example:
         >>> rows = Lines(((0, 3), (0, 3)), taps=(-1, 0))  # two rows of three pixels
-        >>> rows.state_links[1]  # pixels 4 and 5 hear 0 and 1; 3, 4 and 5 hear 0, 1 and 2
+        >>> rows.state_links[1]  # pixels 4 and 5 take in 0 and 1; 3, 4 and 5 take in 0, 1 and 2
         ((slice(4, 6, None), slice(0, 2, None)), (slice(3, 6, None), slice(0, 3, None)))
     """
 
@@ -110,7 +110,8 @@ def _scan(gates: Sequence[Tensor], W_SKG: Tensor, lines: Lines, places_SN: Tenso
 
 
 class _Scan(torch.autograd.Function):
-    """`scan` without a graph of its steps: gates, cells and taps_in states are kept, and W's gradient is one product after the way back.
+    """`scan` without a graph of its steps: gates, cells and the states taken in are stored, and W's gradient is one product after the way
+    back.
 
     tanh(a) = 2 sigmoid(2a) - 1, so with the sums of the content doubled one sigmoid serves all four gates (torch's tanh takes ten times
     as long).
@@ -153,7 +154,7 @@ class _Scan(torch.autograd.Function):
         places, back, gates, W, taps_in, c, tanh = ctx.saved_tensors
         lines, (S, _, B, C) = ctx.lines, c.shape
         with torch.autocast(c.device.type, enabled=False):
-            dh = torch.empty_like(c)  # gathers what later lines hear
+            dh = torch.empty_like(c)  # gathers what later lines take in
             for s in range(S):
                 torch.index_select(dh_map[s], 0, places[s], out=dh[s])
             dc = torch.zeros_like(c)  # gathers what later cells keep

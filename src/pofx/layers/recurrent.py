@@ -35,7 +35,7 @@ class Recurrent(nn.Module):
     `gru` is what torch computes: the reset gate after the product. `gru_cho` is the original, the reset before it, step by step in Python.
 
     References:
-        Long Short-Term EncoderOutput (Hochreiter & Schmidhuber, 1997), with the forget gate of Learning to Forget (Gers et al., 2000)
+        Long Short-Term Memory (Hochreiter & Schmidhuber, 1997), with the forget gate of Learning to Forget (Gers et al., 2000)
         Learning Phrase Representations using RNN Encoder-Decoder (Cho et al., 2014), arXiv 1406.1078
         An Empirical Exploration of Recurrent Network Architectures (Jozefowicz et al., 2015): the bias of the forget gate
 
@@ -219,7 +219,7 @@ class Recurrent(nn.Module):
 
 
 def gradient_norms(layer: Recurrent, x_BLD: Tensor) -> Tensor:
-    """How much the last state depends on of each input: the Frobenius norm of d h_L / d x_t, the mean over examples, (L,).
+    """How much the last state depends on each input: the Frobenius norm of d h_L / d x_t, the mean over examples, (L,).
 
     It falls with the distance L - t where gradients vanish, and grows with it where they explode.
 

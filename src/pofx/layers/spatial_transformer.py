@@ -27,7 +27,7 @@ SHIFT = 0.1  # of half a side
 def require_pictures(x: Kind, option: str) -> None:
     """A UserError that names `option` where x is no picture, and so has no pose."""
     if len(x.shape) != 3:
-        raise UserError(f"{option} turns and moves pictures (channels, height, width), not {x}: leave it out")
+        raise UserError(f"{option} turns and moves pictures (channels, height, width), not {x}: remove it")
 
 
 def place(before: int, style: int) -> slice:
@@ -62,7 +62,7 @@ def posed(x_BCHW: Tensor, p_B6: Tensor) -> Tensor:
 
 
 def random_affine(x_BCHW: Tensor, level: float, noise: Noise) -> Tensor:
-    """Each picture in a pose of its own, drawn from N(0, level^2)."""
+    """Each picture under a random affine map of its own, six numbers drawn from N(0, level^2)."""
     return posed(x_BCHW, level * noise.normal(NUMBERS))
 
 

@@ -125,15 +125,15 @@ class Annealing:
     def _step_sizes(self, log_px: LogPx, x: Tensor, d: int, generator: torch.Generator | None) -> Tensor:
         """A step size for each beta and example, (T + 1, B)."""
         T = self.temperatures
-        few = -(-T // SEARCH)
+        coarse = -(-T // SEARCH)
         chains = Chains.of_prior(log_px, x, self.chains, d, generator)
         log_step_B = torch.full((len(x),), math.log(0.5), device=x.device, dtype=torch.float64)
-        kept = []
-        for beta in self.betas(few):
-            for _ in range(max(1, 40 // few)):  # however few temperatures there are, the size has time to follow
+        log_steps = []
+        for beta in self.betas(coarse):
+            for _ in range(max(1, 40 // coarse)):  # however few temperatures there are, the size has time to follow
                 log_step_B = log_step_B + 0.3 * (chains.move(beta, log_step_B.exp(), self.leapfrog) - ACCEPTED)
-            kept.append(log_step_B)
-        return torch.stack(kept).exp()[(torch.arange(T + 1) * few / T).round().long()]
+            log_steps.append(log_step_B)
+        return torch.stack(log_steps).exp()[(torch.arange(T + 1) * coarse / T).round().long()]
 
     def _down(self, log_px: LogPx, x: Tensor, d: int, step_TB: Tensor, generator: torch.Generator | None) -> Annealed:
         chains, betas = Chains.of_prior(log_px, x, self.chains, d, generator), self.betas()

@@ -52,5 +52,5 @@ def require_enough(n: int, d: int, name: str = "") -> None:
     if n <= d:
         raise UserError(
             f"the Frechet distance of {d} features{f' ({name})' * bool(name)} needs {d + 1} samples or more of either set for their"
-            f" covariance, not {n}: take more rows and draws, or --features of a run with fewer"
+            f" covariance, not {n}: use more rows and draws, or --features of a run with fewer"
         )

@@ -132,7 +132,7 @@ def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
         return np.arange(rows) % kind.classes
     if isinstance(kind, Tokens):
         tokens = numbers.integers(EOS + 1, kind.vocabulary, shape)
-        if kind.ends:  # of all lengths, and every eighth is a beginning without an end mark
+        if kind.ends:  # of all lengths, and every eighth is a beginning without EOS
             at = np.where(np.arange(rows) % 8 == 7, kind.length, numbers.integers(0, kind.length, rows))[:, None]
             place = np.arange(kind.length)
             tokens = np.where(place < at, tokens, np.where(place == at, EOS, PAD))
@@ -194,7 +194,7 @@ def stirred(model: Model) -> Model:
 
 
 def count(kind: Kind) -> int:
-    """How many examples of this kind there are; 0 where they cannot be counted. Of tokens, a beginning without an end mark is one too."""
+    """How many examples of this kind there are; 0 where they cannot be counted. Of tokens, a beginning without EOS is one too."""
     if isinstance(kind, Tokens):
         ordinary = kind.vocabulary - EOS - 1
         return ordinary**kind.length + (sum(ordinary**t for t in range(kind.length)) if kind.ends else 0)
@@ -258,7 +258,7 @@ def global_generator_untouched() -> Iterator[None]:
     """Fail if what happens inside draws from torch's global generator."""
     before = torch.get_rng_state()
     yield
-    assert torch.equal(before, torch.get_rng_state()), "drew from torch's global generator: take the one that is handed in"
+    assert torch.equal(before, torch.get_rng_state()), "drew from torch's global generator: use the one that is handed in"
 
 
 def answers(model: Model, case: Case, dtype: torch.dtype = torch.float64, rows: int = BATCH) -> dict[str, Tensor]:

@@ -77,7 +77,7 @@ def conditionals_see_what_they_may(case: Case) -> None:
     """
     model, x, given = case.trained(), case.first(TRAIN), case.given(TRAIN) | case.sources(TRAIN)
     may, D, unused = model.dependency_matrix(), case.x.size, list[tuple[int, int]]()
-    if isinstance(case.x, Tokens):  # beginnings without an end mark: behind one, there is nothing to be seen
+    if isinstance(case.x, Tokens):  # beginnings without EOS: behind one, there is nothing to be seen
         x = torch.where(x <= EOS, EOS + 1 + (x + torch.arange(D)) % (case.x.vocabulary - EOS - 1), x)
     with torch.no_grad():
         before = model.conditionals(x, **given)
@@ -187,7 +187,7 @@ def steps_equal_all_tokens_at_once(case: Case) -> None:
 
 @check(lambda case: isinstance(case.x, Tokens) and case.can(Scores))
 def padding(case: Case) -> None:
-    """How much nothing stands behind the tokens, of x or of its source, changes no number."""
+    """How much PAD stands behind the tokens, of x or of its source, changes no number."""
     model, x, given = case.trained(), case.first(), case.sources()
     with torch.no_grad():
         log_p = model.log_prob(x, **given)

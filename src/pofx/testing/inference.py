@@ -24,10 +24,10 @@ def cutting_the_batch(case: Case) -> None:
     rows = (slice(0, 1), slice(1, 4), slice(4, BATCH))
     for capability in ABOUT_X:
         if (ask := method(model, capability)) is not None:
-            told = given if capability is Scores else {}
+            keywords = given if capability is Scores else {}
             with torch.no_grad():
-                whole = ask(x, **told)
-                cut = torch.cat([ask(x[part], **{name: values[part] for name, values in told.items()}) for part in rows])
+                whole = ask(x, **keywords)
+                cut = torch.cat([ask(x[part], **{name: values[part] for name, values in keywords.items()}) for part in rows])
             close(cut, whole, f"what {ask.__name__} gives depends on how the batch is cut")
 
 

@@ -136,7 +136,7 @@ def outputs(case: Case) -> None:
             assert len(value) == BATCH, f"{name} gives {tuple(value.shape)} for {BATCH} rows"
             assert 0 < value.shape[1] <= case.x.length, f"{name} gives {tuple(value.shape)} for {case.x}"
             over = value <= EOS
-            assert (value[:, 1:][over[:, :-1]] == PAD).all(), f"{name} goes on after an end mark: {value.tolist()}"
+            assert (value[:, 1:][over[:, :-1]] == PAD).all(), f"{name} goes on after EOS: {value.tolist()}"
             assert value.min() >= 0, f"{name} gives tokens below 0"
             assert value.max() < case.x.vocabulary, f"{name} gives tokens outside the vocabulary"
         elif name in ("decode", "generate", "sample", "complete"):

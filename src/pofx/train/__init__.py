@@ -123,7 +123,7 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
     if solved(trainer.stages):
         for name in ("lr", "schedule", "warmup", "clip", "ema", "average", "patience"):
             if getattr(training, name) != getattr(Training, name):
-                raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: leave --{name} out")
+                raise UserError(f"{model.title()} is solved in closed form and has no use for {name}: remove --{name}")
         window, stride = data.record.get("window"), data.record.get("stride") or 1
         if data.tokenizers and window and stride < window:
             raise UserError(
@@ -132,7 +132,7 @@ def train(model: Model, data: Data, training: Training, out: str | Path, *, repo
             )
     if training.patience is not None and len(playing := trainer.stages[-1].players) > 1:
         names = ", ".join(player.name for player in playing)
-        raise UserError(f"{model.title()} is trained by {names}, whose losses together say nothing of when to stop: leave --patience out")
+        raise UserError(f"{model.title()} is trained by {names}, whose losses together say nothing of when to stop: remove --patience")
     if trainer.replicas.rank == 0:
         create(out, {"model": describe(model), "data": data.record, "training": asdict(training)}, model, data.tokenizers)
         with explained(out):
@@ -200,7 +200,7 @@ def resume(
         if steps is not None and trainer.step < trainer.total and trainer.ended:
             trainer.worse = 0  # early stopping ended it, and more steps are asked for
         if trainer.ended:
-            raise Done(f"{run.path} is done: {trainer.step} steps; to train on, say --steps with more")
+            raise Done(f"{run.path} is done: {trainer.step} steps; to train on, pass --steps with more")
         if trainer.replicas.rank == 0:
             write_config(run.path, {**run.config, "training": asdict(training)})
         return _finish(trainer, run.path)

@@ -15,7 +15,7 @@ from pofx.run import write_tensors
 
 
 def diagnose(
-    model: nn.Module, player: Player, batch: Batch, noise: Callable[[], Noise], step: int, kept: Path | None, good: int
+    model: nn.Module, player: Player, batch: Batch, noise: Callable[[], Noise], step: int, folder: Path | None, good: int
 ) -> Diverged:
     """The error that names the step, the player, the loss part and the first module whose output is bad; the batch is saved.
 
@@ -25,7 +25,7 @@ def diagnose(
         batch: what it moved on
         noise: makes the same noise again
         step: the step's number
-        kept: the run's state folder, where the batch is saved; None saves nothing
+        folder: the run's state folder, where the batch is saved; None saves nothing
         good: the step of the last good state
     """
     bad: list[str] = []
@@ -53,8 +53,8 @@ def diagnose(
         what = "the loss is finite but its gradient is not"
         where = f"bad gradients: {', '.join(worst[:3])}{', ...' if len(worst) > 3 else ''}" if worst else "it was so in another replica"
     saved = ""
-    if kept is not None:
-        file = kept / "bad_batch.safetensors"
+    if folder is not None:
+        file = folder / "bad_batch.safetensors"
         try:
             write_tensors(file, batch, {"step": str(step), "player": player.name})
             saved = f"; the batch is in {file}"

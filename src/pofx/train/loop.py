@@ -1,4 +1,4 @@
-"""The loop: one engine for every game. It moves the players of each stage, logs, validates, and saves a state that resumes exactly.
+"""The loop: one engine for every plan. It moves the players of each stage, logs, validates, and saves a state that resumes exactly.
 
 Everything random is a function of (seed, number): batches of their number, noise of (step, player, repeat). So the state holds no
 generator, and training 2k steps is training k, stopping anywhere, and resuming.
@@ -242,9 +242,9 @@ class Trainer:
             means["gradient_norm"] = norm if self.replicas.rank == 0 else 0 * norm  # all replicas have the same, and rows sum over them
         numbers = torch.stack([*(mean.detach() for mean in means.values()), *(g.sum() for g in gradients)]).tolist()
         if not math.isfinite(sum(numbers)) and not all(map(finite, [loss, *gradients])):  # a sum of finite numbers may overflow
-            kept = self.state_folder if self.replicas.rank == 0 else None
+            folder = self.state_folder if self.replicas.rank == 0 else None
             with self._precision():
-                raise diagnose(self.model, player, batch, noise, self.step, kept, self.saved)
+                raise diagnose(self.model, player, batch, noise, self.step, folder, self.saved)
         optimizer.step(gradients, done)
         optimizer.clear()
         self.updates[player.name] += 1
@@ -314,13 +314,13 @@ class Trainer:
             if self.report is not None:
                 self.report({**row, "total": self.total, "steps_a_second": steps_a_second})
             if len(self.optimizers) > 1:
-                for warning in self.watch.told(row, self.total):
+                for warning in self.watch.warnings(row, self.total):
                     self._write({"step": self.step, "warning": warning}, None)
 
     def _validate(self) -> None:
         """Loss on the validation split, with the weights that would be kept; remembers the best where one player plays.
 
-        A game of several players has no such loss: there the first replica looks at samples.
+        A stage of several players has no such loss: there the first replica looks at samples.
         """
         self.recent.add()
         players = self.stages[self.stage].players

@@ -1,7 +1,7 @@
-"""Watching a game: no loss says how it goes. Oscillation is normal, collapse is not: what the run's numbers say of either.
+"""Watching adversarial training: no loss says how it goes. Oscillation is normal, collapse is not: what the run's numbers say of either.
 
 A few samples, always of the same codes, are held against as many rows of the validation split (`Watch`). Their numbers, and those that
-the players log, tell symptoms (`History`), by the names that any game may use: `<player>.right_on_*`, `<player>.gradient_norm`, `watch.*`.
+the players log, tell symptoms (`History`), by the names that any model may use: `<player>.right_on_*`, `<player>.gradient_norm`, `watch.*`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ PICTURES = 50  # of samples in a run, at most
 
 # Symptoms
 ROWS = 100  # with fewer real rows, coverage is too coarse to warn of
-CHECKS = 5  # in a row before what samples show is told
-LOGGED = 10  # rows of metrics in a row before what players show is told; and early rows that later ones are compared with
+CHECKS = 5  # in a row before what samples show is warned of
+LOGGED = 10  # rows of metrics in a row before what players show is warned of; and early rows that later ones are compared with
 FELL = 0.5  # of its best coverage
 HAD = 0.2  # of the coverage of real rows: what it must have been to fall
 ALIKE = 0.2  # of the data's spread: samples that differ less are nearly the same
@@ -46,10 +46,10 @@ FAINT, GONE = 1e-2, 1e-3  # of the early norm of a player's gradient
 
 
 class Watch:
-    """A game's samples held against real rows, and what its numbers tell.
+    """A generator's samples held against real rows, and what the training's numbers tell.
 
     Args:
-        model: of which some stage is a game of several players
+        model: of which some stage has several players
         data: its `valid` split is what samples are to look like
         training: `batch_size` samples are drawn at a time; with `eval_every`, at every validation, instead of every `EVERY` steps
     """
@@ -109,7 +109,7 @@ class Watch:
             file.parent.mkdir(parents=True, exist_ok=True)
             picture.save(file)
 
-    def told(self, row: dict[str, Any], total: int) -> Iterator[str]:
+    def warnings(self, row: dict[str, Any], total: int) -> Iterator[str]:
         """A line for each cause that shows itself with this row of metrics for the first time in its stage: what it is, what to try."""
         for cause, what in self.history.add(row, total):
             yield f"step {row['step']}: {what}. {remedies(self.model, cause, self.training.lr)}"
@@ -173,7 +173,7 @@ class Real:
 
 
 class History:
-    """What a game's rows of metrics have shown so far, as far as symptoms need it. Its fields are plain values, for resume."""
+    """What the rows of metrics have shown so far, as far as symptoms need it. Its fields are plain values, for resume."""
 
     def __init__(self) -> None:
         self.stage = ""
@@ -181,7 +181,7 @@ class History:
         self.streaks: dict[str, list[int]] = {}  # what has held in every row up to now -> its first step, rows
         self.covered: list[float] = []  # coverage: the best, its step, the last, that of real rows; nothing before the first check
         self.apart = False  # whether samples have differed as data do
-        self.known: list[str] = []  # causes that have been told in this stage
+        self.known: list[str] = []  # causes that have been warned of in this stage
 
     def add(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
         """Take up a row, and give each cause for a warning that it completes, once a stage: which, and what it is in words.
@@ -251,7 +251,7 @@ class History:
     def _players(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
         step = row["step"]
         if not any(".right_on_" in name for name in row):
-            return  # nobody judges another: players who learn for themselves, and a gradient fades as there is less to learn
+            return  # nobody scores another: players who learn for themselves, and a gradient fades as there is less to learn
         faint = set()
         for name in [name for name in row if name.endswith(".gradient_norm")]:
             player, norm = name.removesuffix(".gradient_norm"), row[name]

@@ -18,6 +18,6 @@ def require_paired(model: Model, data: Data) -> None:
         own = [other for other, group in data.groups.items() if group == data.groups.get(name) and other != name]
         if isinstance(kind, Category) and own and not set(own) & set(model.inputs):
             raise UserError(
-                f"{model.title()} takes {', '.join(model.inputs)}, but {name} is known of {', '.join(own)} only: leave --labelled out, "
+                f"{model.title()} takes {', '.join(model.inputs)}, but {name} is known of {', '.join(own)} only: remove --labelled, "
                 f"or train a model that takes {own[0]} (pofx models shows which)"
             )

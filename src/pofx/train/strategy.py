@@ -80,7 +80,7 @@ def device(asked: str) -> torch.device:
         if found.type == "cuda":
             torch.cuda.set_device(found)
     except (AssertionError, RuntimeError) as error:
-        raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): say --device auto or --device cpu") from error
+        raise UserError(f"no device {asked!r} here ({str(error).splitlines()[0]}): pass --device auto or --device cpu") from error
     return found
 
 

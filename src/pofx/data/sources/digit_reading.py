@@ -1,4 +1,4 @@
-"""Digit reading: labels spelled: a picture of a digit and its English word, or digits in a row and their number in Korean.
+"""Digit reading, with labels spelled: a picture of a digit and its English word, or digits in a row and their number in Korean.
 
 Batches are not of readings about as long: those would be readings of few classes.
 """
@@ -95,10 +95,10 @@ class DigitReading:
         digits = named or (isinstance(label, Category) and label.classes == 10 and not label.names)
         if not isinstance(picture, Image) or picture.channels != 1 or not digits:
             have = ", ".join(f"{name}: {kind}" for name, kind in contents.fields.items())
-            raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are spelled: leave --spell out")
+            raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are spelled: remove --spell")
         name = Path(spec).name
         if name in hub.KNOWN and name not in SETS:
-            raise UserError(f"{spec} has no pictures of digits, and only digits are spelled: leave --spell out")
+            raise UserError(f"{spec} has no pictures of digits, and only digits are spelled: remove --spell")
         if name not in SETS and not named:
             contents.problems.append("its labels have no names: 0 to 9 are taken for the digits that the pictures show")
         self.contents, self.language, self.spec = contents, language, spec

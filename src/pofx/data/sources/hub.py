@@ -65,13 +65,13 @@ def from_datasets(dataset: Any, source: str, chosen: dict[str, Any], store: Stor
         return lambda: PIL.Image.open(io.BytesIO(encoded[part][i][image]["bytes"]))
 
     pictures = {part: [Picture(f"{part} row {i + 1}", opener(part, i)) for i in range(len(some))] for part, some in encoded.items()}
-    kind, x, kept, problems = decode(pictures, source, chosen, store)
+    kind, x, rows_kept, problems = decode(pictures, source, chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in rows}, problems=problems)
     label = chosen["label"] or next((name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)), None)
     if label is not None:
         if label not in features:
             raise UserError(f"{source} has no column {label!r}; it has {', '.join(features)}")
-        values = {part: np.array(some.with_format(None)[label])[kept[part]] for part, some in rows.items()}
+        values = {part: np.array(some.with_format(None)[label])[rows_kept[part]] for part, some in rows.items()}
         if isinstance(features[label], datasets.ClassLabel):
             names = tuple(features[label].names)
             numbered = names == tuple(map(str, range(len(names))))

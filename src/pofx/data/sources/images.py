@@ -56,10 +56,10 @@ def folder_of_pictures(folder: Path, files: Sequence[Path], chosen: dict[str, An
         parts.setdefault(PART_FOLDERS[name.lower()] if own else "all", []).append(path)
     parts = {part: parts[part] for part in ("all", *PARTS) if part in parts}
     pictures = {part: [Picture(str(path.relative_to(folder)), opener(path)) for path in paths] for part, paths in parts.items()}
-    kind, x, kept, problems = decode(pictures, str(folder), chosen, store)
+    kind, x, rows_kept, problems = decode(pictures, str(folder), chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in parts}, problems=problems)
-    contents.names = {part: [pictures[part][i].name for i in kept[part]] for part in parts}
-    below = {part: [paths[i].relative_to(folder).parts[own:] for i in kept[part]] for part, paths in parts.items()}
+    contents.names = {part: [pictures[part][i].name for i in rows_kept[part]] for part in parts}
+    below = {part: [paths[i].relative_to(folder).parts[own:] for i in rows_kept[part]] for part, paths in parts.items()}
     classes = {names[0] for part in below.values() for names in part}
     if len(classes) > 1 and all(len(names) > 1 for part in below.values() for names in part):
         contents.add("label", *category({part: np.array([names[0] for names in below[part]]) for part in parts}))
@@ -73,16 +73,16 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
     """
     lines = read_lines(path)
     pictures = [Picture(line["image"], opener(path.parent / line["image"])) for line in lines]
-    kind, x, kept, problems = decode({"all": pictures}, str(path), chosen, store)
+    kind, x, rows_kept, problems = decode({"all": pictures}, str(path), chosen, store)
     contents = Contents({"x": kind}, {"all": {"x": x["all"]}}, problems=problems)
-    contents.names = {"all": [pictures[i].name for i in kept["all"]]}
+    contents.names = {"all": [pictures[i].name for i in rows_kept["all"]]}
     label = chosen["label"] or "label"
     having = [label in line for line in lines]
     if chosen["label"] and not all(having):
         known = [key for key in lines[0] if key != "image"]
         raise UserError(f"{path}: line {having.index(False) + 1} has no {label!r}; {nearest(label, known)}")
     if all(having):
-        contents.add("label", *category({"all": np.array([str(lines[i][label]) for i in kept["all"]])}))
+        contents.add("label", *category({"all": np.array([str(lines[i][label]) for i in rows_kept["all"]])}))
     if left_out := sorted(set().union(*lines) - {"image", label}):
         contents.problems.append(f"{path.name}: {', '.join(left_out)} left out of the batches: not pictures, numbers or classes")
     return contents
@@ -145,7 +145,7 @@ def decode(
     kind = Image(1 if colour == "grey" else 3, height, width)
 
     arrays: dict[str, np.ndarray] = {}
-    kept: dict[str, list[int]] = {}
+    rows_kept: dict[str, list[int]] = {}
 
     def read(picture: Picture) -> np.ndarray | str:
         try:
@@ -157,26 +157,26 @@ def decode(
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for part, pictures in parts.items():
             arrays[part] = store.create(part, field, (len(pictures), *kind.shape), np.uint8)
-            kept[part] = []
+            rows_kept[part] = []
             chunks = (pictures[i : i + 256] for i in range(0, len(pictures), 256))  # decoded pictures that wait to be written
             results = itertools.chain.from_iterable(pool.map(read, chunk) for chunk in chunks)
             for i, result in enumerate(progress(results, len(pictures), f"packing {part} of {source}")):
                 if isinstance(result, str):
                     bad[pictures[i].name] = result
                 else:
-                    arrays[part][len(kept[part])] = result
-                    kept[part].append(i)
-            arrays[part] = arrays[part][: len(kept[part])]
+                    arrays[part][len(rows_kept[part])] = result
+                    rows_kept[part].append(i)
+            arrays[part] = arrays[part][: len(rows_kept[part])]
     bad = {picture.name: bad[picture.name] for pictures in parts.values() for picture in pictures if picture.name in bad}
     if bad and not skip_bad:
         raise _unreadable(source, bad)
     for part in parts:
-        if not kept[part]:
+        if not rows_kept[part]:
             raise UserError(f"{source}: {part} has no pictures that can be read ({_listed(bad)})")
     problems = [f"{name}: left out, {reason}" for name, reason in bad.items()] + changed
     if transparent:
         problems.append(f"{transparent} pictures are partly transparent: laid on white")
-    return kind, arrays, kept, problems
+    return kind, arrays, rows_kept, problems
 
 
 def made_like(sizes: dict[tuple[int, int], str], colours: set[str], size: tuple[int, int], colour: str, source: str) -> list[str]:
@@ -231,7 +231,7 @@ def fit(contents: Contents, source: str, chosen: dict[str, Any], create: Callabl
     if size is None and channels is None:
         return contents
     if not isinstance(x, Image):
-        raise UserError(f"{source} has x: {x}; --size and --channels are for pictures: leave them out")
+        raise UserError(f"{source} has x: {x}; --size and --channels are for pictures: remove them")
     colour = channels or ("grey" if x.channels == 1 else "rgb")
     width, height = size if isinstance(size, tuple) else (size or x.width, size or x.height)
     if isinstance(size, tuple):
@@ -272,4 +272,4 @@ def _listed(bad: dict[str, str]) -> str:
 
 def _unreadable(source: str, bad: dict[str, str]) -> UserError:
     files, them = ("1 file", "it") if len(bad) == 1 else (f"{len(bad)} files", "them")
-    return UserError(f"{source}: {files} cannot be read ({_listed(bad)}); mend or remove {them}, or leave {them} out with --skip-bad")
+    return UserError(f"{source}: {files} cannot be read ({_listed(bad)}); fix or remove {them}, or skip {them} with --skip-bad")

@@ -34,7 +34,7 @@ def aligned(files: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, dict[str,
                 parts[part]["x"].add(of_target, number)
             elif of_source.strip() or of_target.strip():
                 path, other = (target, source) if of_source.strip() else (source, target)
-                raise UserError(f"{path}: line {number} is blank, but that of {other} is not; fill it in, or take the line out of both")
+                raise UserError(f"{path}: line {number} is blank, but that of {other} is not; fill it in, or remove the line from both")
             else:
                 blank.append(number)
         if blank:
@@ -65,7 +65,7 @@ def two_columns(path: Path, source: str | None, target: str | None) -> tuple[dic
         if len(cells) != width or width == 1:
             raise UserError(f"{path}: line {number} has {len(cells)} columns, and it must have {max(2, width)}, with a tab between any two")
         if width > 2 and not both:
-            raise UserError(f"{path} has {width} columns: say which two are paired, as in --source 1 --target 2")
+            raise UserError(f"{path} has {width} columns: name which two are paired, as in --source 1 --target 2")
         if headed:
             headed = False
             continue
@@ -74,10 +74,10 @@ def two_columns(path: Path, source: str | None, target: str | None) -> tuple[dic
                 flag = "--target" if name == "x" else "--source"
                 raise UserError(
                     f"{path} has {width} columns, which go by their numbers, or by a first line that names them: "
-                    f"say {flag} with one from 1 to {width}, not {column!r}"
+                    f"pass {flag} with one from 1 to {width}, not {column!r}"
                 )
             if not cells[int(column) - 1].strip():
-                raise UserError(f"{path}: line {number} has nothing in column {column}; fill it in, or take the line out")
+                raise UserError(f"{path}: line {number} has nothing in column {column}; fill it in, or remove the line")
             parts[name].add(cells[int(column) - 1], number)
     return {"all": parts}, [left_out(path, blank)] if blank else []
 
@@ -104,7 +104,7 @@ def pictures_named(path: Path, folder: Path, source: str | None) -> list[Path]:
 def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -> Contents:
     """The texts under the key `target` of each line; and the source beside it: the text under the key `source`, or else the line's picture.
 
-    Pictures in different folders that have one file name and one text show one thing, as an emoji in several styles.
+    Pictures in different folders that have one file name and one text form a group, as an emoji in several styles.
 
     Args:
         path: a .jsonl file
@@ -142,12 +142,12 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
                     raise UserError(f"{path}: line {number}, {key!r}: {error}") from None
     if picture is None:
         return tokenised({"all": parts}, str(path), chosen, [])
-    kind, x, kept, problems = decode({"all": pictures}, str(path), chosen, store, "source")
+    kind, x, rows_kept, problems = decode({"all": pictures}, str(path), chosen, store, "source")
     if without:
         problems.append(left_out(path, without, f"without {target}"))
-    if len(kept["all"]) < len(pictures):
-        parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in kept["all"]] for of in ("texts", "numbers")))}
-    names, known = [pictures[row].name for row in kept["all"]], dict[tuple[str, str], int]()
+    if len(rows_kept["all"]) < len(pictures):
+        parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in rows_kept["all"]] for of in ("texts", "numbers")))}
+    names, known = [pictures[row].name for row in rows_kept["all"]], dict[tuple[str, str], int]()
     groups = [known.setdefault((Path(name).stem, text), len(known)) for name, text in zip(names, parts["x"].texts, strict=True)]
     contents = tokenised({"all": parts}, str(path), chosen, problems, groups if len(known) < len(groups) else ())
     contents.add("source", kind, x)

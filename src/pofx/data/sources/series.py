@@ -34,7 +34,7 @@ class TimeSeries:
         """The series whose steps are the rows of `contents`; a UserError if they are none."""
         x = contents.fields["x"]
         if not isinstance(x, Vector) or set(contents.parts) != {"all"}:
-            raise UserError(f"{spec} has x: {x}, which is no series of numbers in one piece: leave --window out")
+            raise UserError(f"{spec} has x: {x}, which is no series of numbers in one piece: remove --window")
         channels = tuple(contents.columns) or tuple(str(c + 1) for c in range(x.dims))
         return TimeSeries(spec, contents.parts["all"]["x"], channels, contents.names.get("all", []))
 
@@ -72,7 +72,7 @@ def cut(
         {'train': (0, 70), 'valid': (70, 80), 'test': (80, 100)}
     """
     if steps < window:
-        raise UserError(f"{spec} has {steps} steps, fewer than a window of {window}: say --window {max(1, steps // 3)} or less")
+        raise UserError(f"{spec} has {steps} steps, fewer than a window of {window}: pass --window {max(1, steps // 3)} or less")
     if uncut:
         return {"all": (0, steps)}
     if valid == 0:
@@ -86,7 +86,7 @@ def cut(
         shown = ", ".join(f"{max(size, 0)} for {name}" for name, size in sizes.items())
         raise TooFewRows(
             f"{spec}: its {steps} steps are cut into {shown}, and each must hold a window of {window}: "
-            "say a shorter --window, another --valid or --test, or add data"
+            "pass a shorter --window, another --valid or --test, or add data"
         )
     ends = np.cumsum(list(sizes.values())).tolist()
     return {name: (end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}

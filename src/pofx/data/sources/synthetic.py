@@ -76,11 +76,11 @@ def stacked_kinds(fields: dict[str, Kind], channels: int, spec: str) -> dict[str
             case Category(classes) if classes**channels <= 10**6:
                 kinds[name] = Category(classes**channels)
             case Category(classes):
-                raise UserError(f"{spec}: {channels} labels of {classes} classes make more than a million: say a smaller --stacked")
+                raise UserError(f"{spec}: {channels} labels of {classes} classes make more than a million: pass a smaller --stacked")
             case Image():
-                raise UserError(f"{spec} has {name}: {kind}; only grey pictures are stacked: say --channels grey, or leave --stacked out")
+                raise UserError(f"{spec} has {name}: {kind}; only grey pictures are stacked: pass --channels grey, or remove --stacked")
             case _:
-                raise UserError(f"{spec} has {name}: {kind}; only grey pictures and their labels are stacked: leave --stacked out")
+                raise UserError(f"{spec} has {name}: {kind}; only grey pictures and their labels are stacked: remove --stacked")
     return kinds
 
 

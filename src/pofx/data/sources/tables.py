@@ -58,12 +58,12 @@ def read_parquet(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
         return lambda: PIL.Image.open(io.BytesIO(cells[i]["bytes"].as_py()))
 
     rows = [Picture(f"row {i + 1}", opener(i)) for i in range(len(table))]
-    kind, x, kept, problems = decode({"all": rows}, str(path), chosen, store)
+    kind, x, rows_kept, problems = decode({"all": rows}, str(path), chosen, store)
     contents = Contents({"x": kind}, {"all": {"x": x["all"]}}, problems=problems)
     label = chosen["label"] or ("label" if "label" in table.column_names else None)
     if label is not None:
         _check_names(str(path), [label], table.column_names)
-        contents.add("label", *_classes(table.take(kept["all"]), label, str(path)))
+        contents.add("label", *_classes(table.take(rows_kept["all"]), label, str(path)))
     return contents
 
 
@@ -74,7 +74,7 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         table: of numbers and perhaps classes
         source: for messages
         chosen: label, the column of the classes (by default the only column of text); columns, those that make x (by default all
-            others); skip_bad, to leave out rows with a cell that is empty or not finite; series, where rows are steps in time
+            others); skip_bad, to skip rows with a cell that is empty or not finite; series, where rows are steps in time
         first_line: of the file that the rows begin on
     """
     if len(table) == 0:
@@ -107,7 +107,7 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         if not chosen["skip_bad"]:
             more = f" ({bad.any(1).sum()} such rows)" if bad.any(1).sum() > 1 else ""
             where = f"{_where(row, name, first_line)} {'is empty' if name == label else 'has no number'}{more}"
-            instead = "choose other --columns" if series else "leave such rows out with --skip-bad"
+            instead = "choose other --columns" if series else "skip such rows with --skip-bad"
             raise UserError(f"{source}: {where}; fill it in, or {instead}")
         problems = [f"row {i + 1}: left out, {[*columns, label][int(bad[i].argmax())]!r} has no number" for i in np.flatnonzero(bad.any(1))]
         table, x = table.filter(pa.array(~bad.any(1))), x[~bad.any(1)]
@@ -196,6 +196,6 @@ def _not_a_number(table: pa.Table, name: str, first_line: int | None) -> str:
         cells = table[name].to_pylist()
         odd = [row for row, cell in enumerate(itertools.islice(cells, 100_000)) if cell is not None and not _is_number(cell)]
         if odd and len(odd) < len(cells) / 2:
-            return f"{_where(odd[0], name, first_line)} is {cells[odd[0]]!r}, not a number; mend it"
-    mend = "name those that make x with --columns, or the classes with --label; or say --window if the rows are steps in time"
-    return f"column {name!r} is {table[name].type}, not numbers; {mend}"
+            return f"{_where(odd[0], name, first_line)} is {cells[odd[0]]!r}, not a number; fix it"
+    instead = "name those that make x with --columns, or the classes with --label; or pass --window if the rows are steps in time"
+    return f"column {name!r} is {table[name].type}, not numbers; {instead}"

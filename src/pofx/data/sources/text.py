@@ -115,7 +115,7 @@ def tokenised(
     names = list(parts[trained])
     contents = Contents({}, {part: {} for part in parts}, problems=problems, groups=list(groups))
     if chosen["shared"] and len(names) == 1:
-        raise UserError(f"{source}: --shared is for two sides of text, source and target: leave it out")
+        raise UserError(f"{source}: --shared is for two sides of text, source and target: remove it")
 
     def learned_from(name: str) -> list[str]:
         if chosen["tokens"] == "characters":
@@ -130,7 +130,7 @@ def tokenised(
         else:
             texts = [text for each in (names if chosen["shared"] else [name]) for text in learned_from(each)]
             contents.tokenizers[name] = Tokenizer.train(chosen["tokens"], texts, chosen["vocabulary"])
-    lengths: dict[tuple[str, str], np.ndarray] = {}  # with the end mark
+    lengths: dict[tuple[str, str], np.ndarray] = {}  # with EOS
     for name, tokenizer in contents.tokenizers.items():
         for part, fields in parts.items():
             flat, offsets = encoded(tokenizer, fields[name])
@@ -144,8 +144,8 @@ def tokenised(
         for part, some in zip(parts, all_of_it, strict=True):
             if some.max() > length:
                 row = int((some > length).argmax())
-                what = f"{parts[part][name].where(row)} has {some[row]} tokens with its end mark, more than --length {length}"
-                longer = "" if name in chosen["tokenizers"] else f", or say --length {some.max()}"  # a trained model takes no longer one
+                what = f"{parts[part][name].where(row)} has {some[row]} tokens with its EOS, more than --length {length}"
+                longer = "" if name in chosen["tokenizers"] else f", or pass --length {some.max()}"  # a trained model takes no longer one
                 raise UserError(f"{what}: shorten it{longer}")
         contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256)
     return contents
@@ -192,7 +192,7 @@ def _cut_text(
     """Split -> its text, the place in the file that it begins at, the file: train, then valid, then test, where they are cut from one."""
     for name in ("valid", "test"):
         if name in texts and chosen[name] is not None:
-            raise UserError(f"{source} has its own {name} split: leave --{name} out")
+            raise UserError(f"{source} has its own {name} split: remove --{name}")
     if chosen["valid"] == 0:
         raise UserError(f"{source}: --valid must be above 0: a model is chosen on its validation split, so there always is one")
     begins = dict.fromkeys(texts, 0)
@@ -227,7 +227,9 @@ def windows(contents: Contents, window: int, stride: int | None, spec: str) -> R
     for part, fields in contents.parts.items():
         if len(fields["x"]) < window:
             where = spec if part == "all" else f"{spec}: its {part} split"
-            raise TooFewRows(f"{where} has {len(fields['x'])} tokens, fewer than a window of {window}: say a shorter --window, or add text")
+            raise TooFewRows(
+                f"{where} has {len(fields['x'])} tokens, fewer than a window of {window}: pass a shorter --window, or add text"
+            )
         fields["x"] = np.lib.stride_tricks.sliding_window_view(fields["x"], window)
         rows[part] = (part, np.arange(0, len(fields["x"]), stride or (1 if part == "train" else window)))
     return rows
@@ -242,5 +244,5 @@ def encoded(tokenizer: Tokenizer, lines: Lines) -> tuple[np.ndarray, np.ndarray]
             try:
                 tokenizer.encode(text)
             except UserError as of_line:
-                raise UserError(f"{lines.where(row)}: {of_line}; leave it out, or use a tokenizer that knows it") from None
+                raise UserError(f"{lines.where(row)}: {of_line}; remove it, or use a tokenizer that knows it") from None
         raise error

@@ -51,8 +51,9 @@ class GAN(Adversarial):
         penalty_weight: of the penalty
         spectral_norm: divides each of the discriminator's affine maps by its largest singular value
         minibatch_std: shows the discriminator how much the examples of a batch differ
-        packing: so many x are judged together, by one score; batch_size is a multiple of it
-        discriminator_augment: standard deviation of the pose in which the discriminator sees each picture, real or generated
+        packing: so many x are scored together, by one number; batch_size is a multiple of it
+        discriminator_augment: standard deviation of the random affine map through which the discriminator sees each picture, real or
+            generated
         smoothing: real x count as real with 1 - smoothing only; below 0.5
         pool: so many generated x are kept, and half of those that the discriminator sees are old ones
         lr_generator: learning rate of the generator

@@ -40,7 +40,7 @@ class InfoGAN(Adversarial):
     References:
         InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets (Chen et al., 2016),
         arXiv 1606.03657, appendix C.1
-        poses: Differentiable Augmentation for Data-Efficient GAN Training (Zhao, Liu, Lin, Zhu & Han, 2020), arXiv 2006.10738
+        random affine maps: Differentiable Augmentation for Data-Efficient GAN Training (Zhao, Liu, Lin, Zhu & Han, 2020), arXiv 2006.10738
         little noise: ClusterGAN: Latent Space Clustering in Generative Adversarial Networks (Mukherjee et al., 2019), arXiv 1809.03627
 
     Args:
@@ -57,8 +57,8 @@ class InfoGAN(Adversarial):
         weight_categorical: lambda of the categorical codes
         weight_continuous: lambda of the others
         loss: minimax; non_saturating, where the generator raises log D(G(z)) instead; hinge; least_squares
-        discriminator_augment: standard deviation of the pose in which the discriminator sees each picture, real or generated, so that
-            codes are less about poses
+        discriminator_augment: standard deviation of the random affine map through which the discriminator sees each picture, real or
+            generated, so that codes are less about such maps
         smoothing: real x count as real with 1 - smoothing only
         spectral_norm: divides each affine map of body and score by its largest singular value; the body then is without batch
             normalisation, which would rescale it
@@ -115,7 +115,7 @@ class InfoGAN(Adversarial):
             *(Gaussian(1) for _ in range(gaussian)),
         ]
         if not codes:
-            raise UserError("infogan needs a code to keep: give categorical, uniform or gaussian, or take dcgan, which has none")
+            raise UserError("infogan needs a code to keep: give categorical, uniform or gaussian, or use dcgan, which has none")
         self.c = {f"c{i}": code for i, code in enumerate(codes, 1)}
         self.clusters = categorical[0] if categorical else 0
         self.codes = Vector(sum(code.dims for code in codes))

@@ -29,7 +29,7 @@ class AAE(AdversarialAutoEncoder):
 
     Each step has three phases: encoder and decoder restore x; a discriminator learns to tell draws from the prior p(z) from codes; and the
     encoder learns to have its codes taken for draws. In place of the VAE's KL(q(z | x) || p(z)) of each x, it is the aggregated posterior
-    q(z) = E_x q(z | x) that comes to match p(z), by a game whose value is the Jensen-Shannon divergence of the two.
+    q(z) = E_x q(z | x) that comes to match p(z), by adversarial training whose value is the Jensen-Shannon divergence of the two.
 
     q(z | x) may be deterministic, z = f(x); gaussian, z = mean(x) + std(x) e; or universal, z = f(x, e) with e ~ N(0, 1), which can be any
     distribution. `encode` gives f(x), mean(x), or f(x, 0).

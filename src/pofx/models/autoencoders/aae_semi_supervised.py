@@ -48,7 +48,8 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         batch_norm: batch normalisation of the layers of an mlp encoder, and of the logits of y
         input_noise: standard deviation of the noise that is added to what is encoded in training
         pose: the first six numbers of z turn, scale, slant and move the picture that all others decode to
-        encoder_augment: what is encoded in training is put in another pose, six numbers of this standard deviation; pictures only
+        encoder_augment: what is encoded in training is put through a random affine map, six numbers of this standard deviation; pictures
+            only
         style_noise: standard deviation of the noise that is added in training to z, its pose excepted
         temperature: in training y is drawn, by the concrete distribution of this temperature; None: y is the softmax itself
         reconstruction: mse or bernoulli; where left out, bernoulli for pictures and bits and mse for vectors

@@ -89,7 +89,7 @@ class VAE(Model):
         self.plain = beta == 1 and free_bits == 0 and kl_warmup == 0
         if samples > 1 and not self.plain:
             raise UserError(
-                "vae: the bound of several samples has no KL to weigh: leave out beta, free_bits and kl_warmup, or set samples to 1"
+                "vae: the bound of several samples has no KL to weigh: remove beta, free_bits and kl_warmup, or set samples to 1"
             )
         self.shape, self.codes = x.shape, Vector(latent)
         self.beta, self.free_bits, self.kl_warmup, self.samples = beta, free_bits, kl_warmup, samples

@@ -82,7 +82,7 @@ def _(a):
 
 @inlined
 def _lines(rows, width, like):
-    """EncoderOutput for (rows, width) numbers from the start of a cache line on: a vector that lies across two lines takes twice as
+    """Memory for (rows, width) numbers from the start of a cache line on: a vector that lies across two lines takes twice as
     long."""
     line = 64 // like.itemsize
     memory = np.empty(rows * width + line, like.dtype)

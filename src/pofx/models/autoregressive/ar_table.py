@@ -34,5 +34,5 @@ class ARTable(Tables):
     small: ClassVar = {"tau": 2}
 
     def __init__(self, x: Binary | Image, *, tau: Size = 2, smoothing: NonNegative = 1.0):
-        instead = "say a smaller --tau, make bits with --binarize threshold, or train ar"
+        instead = "pass a smaller --tau, make bits with --binarize threshold, or train ar"
         super().__init__(x, tau=min(tau, x.size - 1), smoothing=smoothing, instead=instead)

@@ -1,4 +1,4 @@
-"""Independent pixels: the first rung of the ladder of structure, on which nothing depends on anything."""
+"""Independent pixels: the baseline that assumes most, for nothing depends on anything."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class RowLayer(Layer):
         row = 0
 
         def finish() -> None:
-            """What the next row depends on of the row that is now complete."""
+            """What the next row takes from the row that is now complete."""
             torch.matmul(state_BWh.unfold(1, self.kernel, 1).mT.flatten(2), self.hear_1KG[0], out=heard_BWG)
             above_BWh.copy_(c_BWh)
 

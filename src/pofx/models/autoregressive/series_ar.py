@@ -150,7 +150,7 @@ class SeriesAR(AutoregressiveSeries):
         if fault:
             raise UserError(
                 f"{self.title()}: channel {(int(fault) - 1) % C + 1} of x never changes, or follows exactly from the numbers before it: "
-                "leave it out with --columns"
+                "remove it with --columns"
             )
         self.mean_C.copy_(mean_K[-C:])
         self.scale_C.copy_(deviation_K[-C:])

@@ -32,7 +32,7 @@ class ConvNet(Model):
 
     Args:
         x: pictures, of any height and width
-        label: what is told
+        label: what is predicted
         channels: of each convolution; each is followed by a pooling that halves the picture
         features: units of the hidden layer, which `encode` gives
         dropout: probability that a feature is dropped in training

@@ -63,7 +63,7 @@ class RecurrentLM(TokenModel):
         super().__init__(x)
         width = embedding or hidden
         if tie and width != hidden:
-            raise UserError(f"{self.title()}: tie needs an embedding as wide as hidden, {hidden}, not {width}: leave embedding out")
+            raise UserError(f"{self.title()}: tie needs an embedding as wide as hidden, {hidden}, not {width}: remove embedding")
         self.dropout = dropout
         self.embedding = nn.Embedding(x.vocabulary, width)
         self.recurrent = Recurrent(width, hidden, cell, layers)

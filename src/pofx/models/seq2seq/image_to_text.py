@@ -42,7 +42,7 @@ class PictureReader(Translator):
         a_ti = softmax_i(s_t' W m_i)     o_t = tanh(U [s_t; sum_i a_ti m_i])     p(x_t | x_<t, picture) = softmax(V o_t)
 
     Through a code the two can be trained apart: the encoder from the picture to the code, by the cross-entropy of its bits, and the decoder
-    from the true code to the text. Neither then depends on of the other's errors, until they are trained together: the loss of the text,
+    from the true code to the text. Neither then depends on the other's errors, until they are trained together: the loss of the text,
     through the code that the encoder gives. Trained apart, neither loss is that of the reader, so none is validated: the last weights are
     kept.
 

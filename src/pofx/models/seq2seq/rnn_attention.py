@@ -102,7 +102,7 @@ class RecurrentAttention(RecurrentTranslator):
         if bidirectional and hidden % 2:
             raise UserError(f"{self.title()}: hidden must be even, for half of it reads from either end, not {hidden}")
         if input_feeding and score == "additive":
-            raise UserError(f"{self.title()}: additive attention comes before the cells, which see what it found: leave input_feeding out")
+            raise UserError(f"{self.title()}: additive attention comes before the cells, which see what it found: remove input_feeding")
         H, E = hidden, embedding
         self.dropout, self.smoothing, self.looks_first, self.feeds = dropout, smoothing, score == "additive", input_feeding
         self.source_embedding, self.embedding = nn.Embedding(source.vocabulary, E), nn.Embedding(x.vocabulary, E)

@@ -98,7 +98,7 @@ class SequenceAutoencoder(Decoder):
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), PAD after an end mark."""
+        """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), PAD after EOS."""
         likeliest = self.stream({"z_BZ": z}, len(z), temperature=0, generator=generator("likeliest", z.device))
         x_BL = torch.stack(list(likeliest), 1)
         return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=PAD)

@@ -1,4 +1,4 @@
-"""The ladder of structure: tables equal counts, formulas equal what is stored, and the rungs are the same model where they must be."""
+"""Baselines by assumption: tables equal counts, formulas equal what is stored, and they are the same model where they must be."""
 
 import itertools
 import math
@@ -178,7 +178,7 @@ def test_levels_sum_to_one(name):
 # Rungs that are the same model
 
 
-def test_the_rungs_meet():
+def test_the_baselines_meet():
     x, kind = chain(6, 300), Binary(6)
     for smoothing in (0.0, 1.0):
         markov = counted("markov", kind, x, smoothing=smoothing)
@@ -188,11 +188,11 @@ def test_the_rungs_meet():
     assert_close(counted("ar_table", kind, x, tau=99, smoothing=0).log_prob(x), full.log_prob(x))
 
 
-def test_likelihood_of_the_training_data_rises_up_the_ladder_and_ends_at_the_entropy():
+def test_likelihood_of_the_training_data_rises_with_fewer_assumptions_and_ends_at_the_entropy():
     x, kind = chain(5, 400), Binary(5)
-    rungs = [counted(name, kind, x, smoothing=0, **more) for name, more in
+    models = [counted(name, kind, x, smoothing=0, **more) for name, more in
              (("independent", {}), ("markov", {}), ("ar_table", {"tau": 2}), ("ar_table", {"tau": 3}), ("full_table", {}))]  # fmt: skip
-    nll = [-rung.log_prob(x).mean().item() for rung in rungs]
+    nll = [-model.log_prob(x).mean().item() for model in models]
     assert all(later < before - 1e-4 for before, later in itertools.pairwise(nll))
     share = np.unique(x.numpy(), axis=0, return_counts=True)[1] / len(x)
     assert math.isclose(nll[-1], -(share * np.log(share)).sum())
@@ -276,7 +276,7 @@ def test_a_context_that_was_never_seen_leaves_all_levels_alike():
     assert_close(markov.log_p(torch.tensor([1, 2, 3])).exp(), torch.tensor([[0, 1, 0], [1 / 3] * 3, [0, 0, 1]]).double())
 
 
-# What the user must mend
+# What the user must fix
 
 
 @pytest.mark.parametrize("name", LADDER)

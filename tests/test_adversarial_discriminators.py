@@ -47,7 +47,7 @@ def test_r1_is_taken_at_real_x_and_wgan_gp_between():
     assert len(share.unique()) == 6
 
 
-def test_x_that_are_judged_together_lie_between_together():
+def test_x_that_are_scored_together_lie_between_together():
     x, fake = rows(0).normal(3), rows(1).normal(3)
     discriminator = Half()
     found = game(discriminator, penalty="wgan_gp", packing=2).penalty(x, fake, rows(2))
@@ -79,7 +79,7 @@ def test_pack_puts_neighbours_side_by_side():
     assert packed(Image(1, 4, 6, 17), 2) == Image(2, 4, 6, 17)
     with pytest.raises(UserError, match="multiple of it, not 4: change batch_size"):
         pack(x, 3)
-    with pytest.raises(UserError, match="leave packing out"):
+    with pytest.raises(UserError, match="remove packing"):
         packed(Category(3), 2)
 
 
@@ -124,7 +124,7 @@ def test_the_discriminator_sees_real_and_generated_pictures_in_poses_drawn_anew(
 
 
 def test_only_pictures_have_poses():
-    with pytest.raises(UserError, match=r"discriminator_augment turns and moves pictures .*: leave it out"):
+    with pytest.raises(UserError, match=r"discriminator_augment turns and moves pictures .*: remove it"):
         GAN(Vector(3), discriminator_augment=0.4)
 
 

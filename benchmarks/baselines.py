@@ -1,7 +1,7 @@
-"""The ladder of structure: exact -log p from independent pixels to the belief net, each with its number of parameters.
+"""Baselines by assumption: exact -log p from independent pixels to the belief net, each with its number of parameters.
 
 The baselines of every table. On the fixed binarisation of MNIST, validation split; where a model is trained by gradient, that split
-also chose the checkpoint. The full table is for the nine pixels in the middle alone, beside the other rungs on the same nine.
+also chose the checkpoint. The full table is for the nine pixels in the middle alone, beside the other models on the same nine.
 """
 
 from __future__ import annotations
