@@ -12,7 +12,7 @@ from pofx.model import Model
 from pofx.models import find
 from pofx.options import check_value, from_text
 from pofx.testing.cases import cases
-from pofx.train.monitor import CHECKS, LOGGED, History, remedies
+from pofx.train.monitor import History, Thresholds, remedies
 
 
 class Bare(Model):
@@ -26,6 +26,7 @@ class Bare(Model):
 # Histories: TOTAL steps, a row of the players every 20, a check of samples every 100
 
 TOTAL = 3000
+CHECKS, LOGGED = Thresholds().checks_in_a_row, Thresholds().moves_in_a_row
 
 
 def checks(coverage, spread=lambda step: 1.0, count=500, precision=lambda step: 0.5):

@@ -134,6 +134,7 @@ NAMES = {  # of classes, functions and constants
     "steepness": "gradient_penalty",
     "distorted": "random_affine",
     "few": "stratified_subset",
+    "told": "given_condition",
     "Aloud": "DigitReading",
     "Critic": "Discriminator",
     "MaxoutCritic": "MaxoutDiscriminator",

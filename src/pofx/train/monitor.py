@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,18 +32,41 @@ DIRECTIONS = 50  # of the sliced Wasserstein distance
 EVERY = 100  # steps between checks at least, where no number of steps was asked for
 PICTURES = 50  # of samples in a run, at most
 
-# Symptoms
-ROWS = 100  # with fewer real rows, coverage is too coarse to warn of
-CHECKS = 5  # in a row before what samples show is warned of
-LOGGED = 10  # rows of metrics in a row before what players show is warned of; and early rows that later ones are compared with
-FELL = 0.5  # of its best coverage
-HAD = 0.2  # of the coverage of real rows: what it must have been to fall
-ALIKE = 0.2  # of the data's spread: samples that differ less are nearly the same
-LATE = 1 / 3  # of all steps: until then samples that are alike may just not have been pushed apart yet
-PRECISE, HALF = 0.9, 0.5  # share of samples that are near real rows, and of the coverage of real rows: good samples of a part of the data
-RIGHT = 0.98  # share of examples that a discriminator is right on who wins outright
-LONG = 0.1  # of all steps: being right for less, or coverage that rests for less, is normal
-FAINT, GONE = 1e-2, 1e-3  # of the early norm of a player's gradient
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When what training shows is worth a warning.
+
+    Args:
+        warn_rows: real rows; with fewer, coverage is too coarse to warn of
+        checks_in_a_row: what samples show is warned of after so many checks in a row
+        moves_in_a_row: what players show is warned of after so many rows of metrics in a row; and so many early rows are what later
+            ones are compared with
+        coverage_fell: of its best coverage: below that, it has fallen
+        coverage_had: of the coverage of real rows: what it must have been to fall, and below which a discriminator that wins is warned of
+        spread_alike: of the data's spread: samples that differ less are nearly the same
+        not_before: of all steps: until then samples that are alike may just not have been pushed apart yet
+        precise: share of samples that are near real rows, from which a low coverage means that modes are missing
+        coverage_half: of the coverage of real rows: below that, precise samples are of a part of the data
+        right_on: share of examples: a discriminator that is right on so many wins outright
+        for_long: of all steps: being right for less, or coverage that rests for less, is normal
+        gradient_faint: of the early norm of a player's gradient: it hardly learns
+        gradient_gone: of the early norm of a player's gradient: it learns no more
+    """
+
+    warn_rows: int = 100
+    checks_in_a_row: int = 5
+    moves_in_a_row: int = 10
+    coverage_fell: float = 0.5
+    coverage_had: float = 0.2
+    spread_alike: float = 0.2
+    not_before: float = 1 / 3
+    precise: float = 0.9
+    coverage_half: float = 0.5
+    right_on: float = 0.98
+    for_long: float = 0.1
+    gradient_faint: float = 1e-2
+    gradient_gone: float = 1e-3
 
 
 class Watch:
@@ -175,6 +199,8 @@ class Real:
 class History:
     """What the rows of metrics have shown so far, as far as symptoms need it. Its fields are plain values, for resume."""
 
+    thresholds: ClassVar = Thresholds()  # of the class: what resume needs are the fields of an object alone
+
     def __init__(self) -> None:
         self.stage = ""
         self.early: dict[str, list[float]] = {}  # player -> the first norms of its gradient
@@ -219,20 +245,24 @@ class History:
     def _samples(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
         if "watch.coverage" not in row:
             return
+        limits = self.thresholds
         step, coverage, real = row["step"], row["watch.coverage"], row["watch.real_coverage"]
         best, at, *_ = self.covered or (coverage, step)
-        fallen, alike = best >= HAD * real and coverage < FELL * best, row["watch.spread"] < ALIKE
-        if row["watch.rows"] >= ROWS:
+        fallen = best >= limits.coverage_had * real and coverage < limits.coverage_fell * best
+        alike = row["watch.spread"] < limits.spread_alike
+        if row["watch.rows"] >= limits.warn_rows:
             since, checks = self._streak("fell", fallen, step)
-            if checks >= CHECKS:
+            if checks >= limits.checks_in_a_row:
                 yield (
                     "fell",
                     f"coverage fell from {best:.2g} (step {at:.0f}) to {coverage:.2g}, and has not come back since step {since} "
                     f"(real rows reach {real:.2g}): the generator has dropped much of what it could make",
                 )
-            partial = row.get("watch.precision", 0) >= PRECISE and coverage < HALF * real and not fallen and not alike
+            partial = (
+                row.get("watch.precision", 0) >= limits.precise and coverage < limits.coverage_half * real and not fallen and not alike
+            )
             since, checks = self._streak("missing", partial, step)
-            if checks >= CHECKS and step >= LATE * total and step - at >= LONG * total:
+            if checks >= limits.checks_in_a_row and step >= limits.not_before * total and step - at >= limits.for_long * total:
                 yield (
                     "missing",
                     f"modes are missing: {row['watch.precision']:.0%} of the samples are near real rows, but since step {since} they have "
@@ -240,29 +270,29 @@ class History:
                 )
         self.apart = self.apart or not alike
         since, checks = self._streak("alike", alike, step)
-        if checks >= CHECKS and step >= LATE * total:
+        if checks >= limits.checks_in_a_row and step >= limits.not_before * total:
             yield (
                 "alike",
-                f"samples are nearly all the same: their spread has been below {ALIKE:g} of the data's since step {since}, "
+                f"samples are nearly all the same: their spread has been below {limits.spread_alike:g} of the data's since step {since}, "
                 f"and is {row['watch.spread']:.2g}{'' if self.apart else '; they were never apart: more steps or a higher --lr may do'}",
             )
         self.covered = [*((coverage, step) if coverage > best else (best, at)), coverage, real]
 
     def _players(self, row: dict[str, Any], total: int) -> Iterator[tuple[str, str]]:
-        step = row["step"]
+        limits, step = self.thresholds, row["step"]
         if not any(".right_on_" in name for name in row):
             return  # nobody scores another: players who learn for themselves, and a gradient fades as there is less to learn
         faint = set()
         for name in [name for name in row if name.endswith(".gradient_norm")]:
             player, norm = name.removesuffix(".gradient_norm"), row[name]
             early = self.early.setdefault(player, [])
-            if len(early) < LOGGED:
+            if len(early) < limits.moves_in_a_row:
                 early.append(norm)
                 continue
-            if self._streak(f"{player} faint", norm <= FAINT * median(early), step)[1] >= LOGGED:
+            if self._streak(f"{player} faint", norm <= limits.gradient_faint * median(early), step)[1] >= limits.moves_in_a_row:
                 faint.add(player)
-            since, rows = self._streak(f"{player} gone", norm <= GONE * median(early), step)
-            if rows >= LOGGED:
+            since, rows = self._streak(f"{player} gone", norm <= limits.gradient_gone * median(early), step)
+            if rows >= limits.moves_in_a_row:
                 yield (
                     "vanishing",
                     f"the gradient of player {player} has vanished: its norm is {norm:.2g}, and was {median(early):.2g} at first: "
@@ -276,10 +306,10 @@ class History:
         stuck = False
         if self.covered:
             _, at, coverage, real = self.covered
-            stuck = step >= LATE * total and coverage < HAD * real and step - at >= LONG * total
+            stuck = step >= limits.not_before * total and coverage < limits.coverage_had * real and step - at >= limits.for_long * total
         for player, shares in right.items():
-            since, rows = self._streak(f"{player} right", min(shares) >= RIGHT, step)
-            if rows >= LOGGED and step - since >= LONG * total and (faint - {player} or stuck):
+            since, rows = self._streak(f"{player} right", min(shares) >= limits.right_on, step)
+            if rows >= limits.moves_in_a_row and step - since >= limits.for_long * total and (faint - {player} or stuck):
                 why = (
                     f"the gradient of {' and '.join(sorted(faint - {player}))} is a hundredth of what it was at first"
                     if faint - {player}
@@ -287,7 +317,8 @@ class History:
                 )
                 yield (
                     "discriminator",
-                    f"player {player} wins outright: it has been right on {RIGHT:.0%} of examples or more since step {since}, and {why}",
+                    f"player {player} wins outright: it has been right on {limits.right_on:.0%} of examples or more "
+                    f"since step {since}, and {why}",
                 )
 
 
