@@ -55,7 +55,7 @@ class StackedDenoisingAutoEncoder(Model):
     paper: ClassVar = ("Vincent et al.", 2010, "JMLR 11:3371-3408")
     small: ClassVar = {"hidden": (7, 5), "dropout": 0.2, "tune_level": 0.1}
     without: ClassVar = {
-        "decode": "fine-tuning moves the encoders away from the decoders they were trained with: train denoising",
+        "decode": "fine-tuning moves the encoders away from the decoders they were trained with: train denoising_autoencoder",
         "sample": "it learns codes and labels, not a distribution over x: train vae",
         "log_prob": "it learns codes and labels, not a density: train vae",
     }

@@ -64,7 +64,7 @@ class MultiScale(PixelRNN):
         super().__init__(x, hidden, likelihood, components)
         C, H, W = x.shape
         if H * W == 1:
-            raise UserError("multi_scale needs pictures of more than one pixel: use diagonal_bilstm")
+            raise UserError("multiscale_pixelrnn needs pictures of more than one pixel: use diagonal_bilstm")
         self.factor = factor
         is_small_CHW = torch.zeros(x.shape, dtype=torch.bool)
         is_small_CHW[:, ::factor, ::factor] = True
