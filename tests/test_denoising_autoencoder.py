@@ -185,5 +185,5 @@ def test_without_pretraining_only_tuning_is_left():
         stack(pretrain=1.0)
     with pytest.raises(UserError, match="hidden must name the units"):
         stack(hidden=())
-    with pytest.raises(UserError, match="train denoising_autoencoder"):
+    with pytest.raises(AttributeError, match="train denoising_autoencoder"):
         stack().decode(torch.zeros(2, 5))
