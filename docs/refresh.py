@@ -3,7 +3,8 @@
 A generated part stands between `<!-- made: NAME ARGUMENT ... -->` and `<!-- end -->` and comes from the function of that name here;
 a generated file (`FILES`) comes whole from its function.
 A page's examples are its blocks of `python` and `sh`; they run in order in one folder. `--pictures` runs them all and keeps the pictures
-that the pages show, so each picture is what the commands beside it draw.
+that the pages show, so each picture is what the commands beside it draw. The tests run them with short trainings, and what a block marked
+`learned` shows takes the whole training: only `--pictures` compares it.
 """
 
 from __future__ import annotations
@@ -174,19 +175,24 @@ def refreshed(page: Path) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: its language, its text, the line it begins at, and the file that it is the content of, if any."""
+    """A fenced block of a page: its language, its text, the line it begins at, and the file that it is the content of, if any.
+
+    Args:
+        learned: the output shown is what a model has learned by the whole training
+    """
 
     language: str
     text: str
     line: int
     file: str | None
+    learned: bool
 
 
 def blocks(page: Path) -> list[Block]:
     """Every fenced block of `page`, in order."""
     text = page.read_text()
-    fences = re.finditer(r"^```(\S*)(?: file=(\S+))?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [Block(fence[1], fence[3], text.count("\n", 0, fence.start()) + 1, fence[2]) for fence in fences]
+    fences = re.finditer(r"^```(\S*)(?: file=(\S+))?( learned)?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [Block(fence[1], fence[4], text.count("\n", 0, fence.start()) + 1, fence[2], bool(fence[3])) for fence in fences]
 
 
 def command(line: str) -> tuple[int, str]:
@@ -202,10 +208,20 @@ def command(line: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def run(page: Path, folder: Path) -> None:
+class Unread(doctest.OutputChecker):
+    """Takes any output for the one that is shown. An exception that is not shown is still a failure."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return True
+
+
+def run(page: Path, folder: Path, *, short: bool = False) -> None:
     """Run the examples of `page` in order, in `folder`; an error names the page and the line.
 
     Python blocks share their names; one with `>>>` is checked against the output it shows; one with `file=NAME` is written to that file.
+
+    Args:
+        short: trainings are shorter than the page says, so the output of a block marked `learned` is not compared
     """
     names: dict[str, object] = {"__name__": "__main__"}
     with contextlib.chdir(folder):
@@ -221,7 +237,8 @@ def run(page: Path, folder: Path) -> None:
             elif block.language == "python" and ">>> " in block.text:
                 report = io.StringIO()
                 test = doctest.DocTestParser().get_doctest(block.text, names, where, str(page), block.line)
-                runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+                checker = Unread() if short and block.learned else None
+                runner = doctest.DocTestRunner(checker, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
                 runner.run(test, out=report.write, clear_globs=False)
                 names.update(test.globs)
                 if runner.failures:
@@ -263,7 +280,7 @@ def main() -> int:
         if not asked.check:
             page.write_text(text)
     for page in chosen if asked.pictures else []:
-        if page == KOREAN or not pictures(page):
+        if page == KOREAN or not (pictures(page) or any(block.learned for block in blocks(page))):
             continue
         with tempfile.TemporaryDirectory() as folder:
             run(page, Path(folder))

@@ -1,4 +1,8 @@
-"""The documentation does what it says: every example runs, every picture is drawn by the commands beside it, every table is current."""
+"""The documentation does what it says: every example runs, every picture is drawn by the commands beside it, every table is current.
+
+Trainings are cut to a twentieth of the steps that a page says, so what only the whole training shows is not compared here: the blocks
+marked `learned`, which `python docs/refresh.py --pictures` compares.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,10 @@ import pytest
 import refresh
 
 from pofx import models
+from pofx.train import Training
+
+SHARE, LEAST = 20, 10  # trainings are so many times shorter here, and so many steps at least
+WHOLE = ("docs/adversarial.md", "docs/models/denoising_autoencoder.md", "docs/models/recurrent_lm.md")  # short enough as they are
 
 
 def name(page: Path) -> str:
@@ -31,19 +39,33 @@ def test_blocks_are_run_or_said_to_be_text(page: Path) -> None:
     assert page.read_text().count("```") == 2 * len(refresh.blocks(page)), "a fence that the examples' reader does not see"
 
 
-@pytest.mark.timeout(1200)  # the README trains a model of each kind
-@pytest.mark.parametrize(
-    "page", [page for page in refresh.PAGES if {"python", "sh"} & {b.language for b in refresh.blocks(page)}], ids=name
-)
-def test_examples_run_and_draw_the_pictures_shown(page: Path, tmp_path: Path) -> None:
-    refresh.run(page, tmp_path)
+@pytest.fixture
+def short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> bool:
+    """Every training of a page that goes by gradients is short; and classifiers so trained are kept from all other tests."""
+    if name(request.getfixturevalue("page")) in WHOLE:
+        return False
+    total = Training.total
+
+    def few(training: Training, examples: int, *, closed: bool = False) -> int:
+        asked = total(training, examples, closed=closed)
+        return asked if closed else min(asked, max(LEAST, asked // SHARE))
+
+    monkeypatch.setattr(Training, "total", few)
+    monkeypatch.setenv("POFX_CACHE", str(tmp_path_factory.getbasetemp() / "cache-of-docs"))
+    return True
+
+
+@pytest.mark.parametrize("page", [page for page in refresh.PAGES if page != refresh.KOREAN and has_examples(page)], ids=name)
+def test_examples_run_and_draw_the_pictures_shown(page: Path, tmp_path: Path, short: bool) -> None:
+    refresh.run(page, tmp_path, short=short)
     for picture in refresh.pictures(page):
         assert picture.is_file(), f"{name(page)} shows {picture.name}: python docs/refresh.py --pictures"
         assert refresh.drawn(tmp_path, picture), f"{name(page)} shows {picture.name}, which its commands do not draw"
 
 
-def test_the_korean_page_has_the_examples_of_the_english_one_and_make_demo_runs_them() -> None:
+def test_the_korean_page_has_the_examples_and_pictures_of_the_english_one_and_make_demo_runs_them() -> None:
     readme = refresh.ROOT / "README.md"
+    assert [p.resolve() for p in refresh.pictures(refresh.KOREAN)] == [p.resolve() for p in refresh.pictures(readme)]
     korean, english = ([re.sub(r"#.*", "", b.text) for b in refresh.blocks(page)] for page in (refresh.KOREAN, readme))
     assert korean == english
     demo = (refresh.ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$(DEMO)", "runs/demo")
