@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ TINY: dict[type[Kind], tuple[Kind, ...]] = {
 TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
 
 Check = Callable[["Case"], None]
+_TRAINED: dict[Any, Model] = {}  # each case's small training is done once a process
 CHECKS: dict[str, tuple[Callable[[Case], bool], Check]] = {}  # name -> when it applies, the check
 
 
@@ -87,9 +89,12 @@ class Case:
 
     def trained(self, dtype: torch.dtype = torch.float64) -> Any:
         """A small instance in evaluation mode after a few steps, its weights moved at random: no zero hides an error."""
-        model = self.model(dtype)
-        Trainer(model, self.data(), Training(steps=4, batch_size=BATCH, device="cpu")).run()
-        return stirred(model).eval()
+        key = (self.cls, tuple(self.kinds.items()), dtype)
+        if key not in _TRAINED:
+            model = self.model(dtype)
+            Trainer(model, self.data(), Training(steps=4, batch_size=BATCH, device="cpu")).run()
+            _TRAINED[key] = stirred(model).eval()
+        return copy.deepcopy(_TRAINED[key])  # what one check does to its model is no other's
 
     def data(self) -> Data:
         """Random numbers of the case's kinds as a data set."""
