@@ -32,10 +32,18 @@ def train(game, out, *more):
     return ["train", *GAMES[game], "--data", "digits", *OFTEN, "--out", str(out), *more]
 
 
-def stopped(which, point, arguments):
-    """Run the command line in a process of its own that is stopped at `point`."""
-    command = [sys.executable, HERE / "stopped.py", which.name, point, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=290, cwd=HERE)
+@pytest.fixture(scope="module")
+def stopped():
+    """Runs the command line in a process of its own that is stopped at a point; all are forked from one."""
+    server = subprocess.Popen([sys.executable, HERE / "stopped.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE)
+
+    def run(which, point, arguments):
+        print(json.dumps([which.name, point, arguments]), file=server.stdin, flush=True)
+        found = json.loads(server.stdout.readline())
+        return subprocess.CompletedProcess(arguments, found["status"], found["out"], found["errors"])
+
+    yield run
+    server.communicate()
 
 
 def resume(out, *more):
@@ -68,7 +76,7 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("game", GAMES)
-def test_killed_and_resumed_is_never_stopped(game, point, unbroken, tmp_path):
+def test_killed_and_resumed_is_never_stopped(stopped, game, point, unbroken, tmp_path):
     out = tmp_path / "run"
     assert stopped(signal.SIGKILL, point, train(game, out)).returncode == -signal.SIGKILL
     assert json.loads(read_tensors(out / "state" / "training.safetensors")[1]["pofx"])["step"] == POINTS[point]
@@ -96,7 +104,7 @@ def test_killed_from_outside_and_resumed_by_a_process(unbroken, tmp_path):
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(which, unbroken, tmp_path):
+def test_a_signal_saves_and_says_how_to_go_on(stopped, which, unbroken, tmp_path):
     out = tmp_path / "run"
     found = stopped(which, "step:17", train("several players", out))
     assert found.returncode == 130
@@ -125,7 +133,7 @@ def test_a_full_disk_loses_nothing(unbroken, tmp_path, capsys, monkeypatch):
     same(out, unbroken("one player"))
 
 
-def test_files_that_may_not_grow_lose_nothing(unbroken, tmp_path, capsys):
+def test_files_that_may_not_grow_lose_nothing(stopped, unbroken, tmp_path, capsys):
     """The operating system itself refuses to write the state."""
     out = tmp_path / "run"
     assert stopped(signal.SIGKILL, "step:18", train("several stages", out)).returncode == -signal.SIGKILL
@@ -164,7 +172,7 @@ def test_an_existing_run_is_left_as_it_is(unbroken, capsys):
     assert before == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
 
 
-def test_metrics_that_were_shortened_are_named(tmp_path, capsys):
+def test_metrics_that_were_shortened_are_named(stopped, tmp_path, capsys):
     out = tmp_path / "run"
     assert stopped(signal.SIGKILL, "step:18", train("one player", out)).returncode == -signal.SIGKILL
     rows = out / "metrics.jsonl"
