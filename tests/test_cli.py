@@ -331,6 +331,14 @@ def test_help_answers_at_once_and_imports_nothing_heavy():
     assert min(seconds) < 0.4  # of the processor, which other programs on the machine do not change
 
 
+@pytest.mark.parametrize("line", ["train vae --help", "sample runs/vae --help", "evaluate runs/vae --help", "embed runs/vae --help"])
+def test_help_constructs_no_model(line, runs, monkeypatch, capsys):
+    """Flags are read off the class."""
+    monkeypatch.setattr(pofx.Model, "__init__", lambda *_, **__: pytest.fail("constructed"))
+    assert main(line.split()) == 0
+    assert "--trust" in capsys.readouterr().out or "train" in line
+
+
 def test_importing_pofx_imports_no_torch():
     code = "import sys, pofx; assert 'torch' not in sys.modules; pofx.load; assert 'torch' in sys.modules; print(pofx.__version__)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
