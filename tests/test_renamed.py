@@ -241,3 +241,62 @@ def test_benchmarks_runs_are_read_without_a_notice():
         [sys.executable, "-W", "error::FutureWarning", "-c", code, *map(str, runs)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+OWN_GAME = '''
+import torch
+from torch import nn
+
+from pofx.game import Watched
+from pofx.kinds import NonNegative, Size, Vector
+from pofx.nn.adversarial import Adversarial
+from pofx.nn.priors import Gaussian
+
+
+class OldGame(Adversarial):
+    """A game as people wrote them: its base asks for no old word any more."""
+
+    paper = ("one", 2014, "1406.2661")
+
+    def __init__(self, x: Vector, *, latent: Size = 2, critic_steps: Size = 2, lr_critic: NonNegative = 0.5):
+        super().__init__()
+        self.play(x, Gaussian(latent), nn.Linear(latent, x.dims), nn.Linear(x.dims, 1))
+
+    def judged(self, x, noise):
+        return 2 * self.critic(x)
+
+    def critic_loss(self, batch, noise):
+        return super().critic_loss(batch, noise) | {"size": Watched(self.critic.weight.sum().expand(len(batch["x"])))}
+'''
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_game_of_people_s_own_that_knows_old_words_alone_is_played_by_its_rules(tmp_path):
+    (tmp_path / "old_game.py").write_text(OWN_GAME)
+    out = tmp_path / "run"
+    name = f"{tmp_path}/old_game.py:OldGame"
+    assert main(["train", name, "--data", "ring", "--critic-steps", "3", "--steps", "4", "--log-every", "2", "--out", str(out)]) == 0
+    model = pofx.load(out, trust=True)
+    assert (model.rules.discriminator_steps, model.rules.lr_discriminator) == (3, 0.5)
+    assert [player.repeat for player in model.stages()[0].players] == [3, 1]
+    x = torch.randn(5, 2)
+    assert torch.equal(model.scores(x, None), 2 * model.critic(x)[:, 0]), "its own `judged` is asked"
+    assert any("discriminator.size" in row for row in Run(out).metrics()), "its own `critic_loss` is minimised"
+    assert main(["resume", str(out), "--trust", "--steps", "6"]) == 0
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_old_members_of_bases_are_found_by_super():
+    from pofx.bases.autoregressive import Autoregressive
+    from pofx.distributions.likelihoods import Bernoulli
+
+    class Own(Autoregressive):
+        def __init__(self, x: Binary):
+            super().__init__(x, Bernoulli())
+
+        def depends(self):
+            return super().depends() & True
+
+    model = Own(Binary(3))
+    assert torch.equal(model.dependency_matrix(), torch.ones(3, 3, dtype=torch.bool).tril(-1))
+    assert torch.equal(model.depends(), model.dependency_matrix())

@@ -302,12 +302,26 @@ def flag(word: str, known: Iterable[str]) -> str:
     return word
 
 
+class _Former:
+    """A member under the word that it had, of the class that has it: `super().old` finds it, too."""
+
+    def __init__(self, old: str, new: str, member: Any):
+        self.old, self.new, self.member = old, new, member
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        notice(self.old, self.new)
+        return self.member.__get__(instance, owner) if hasattr(self.member, "__get__") else self.member
+
+
 def members(cls: type) -> None:
-    """Give what a class defines under an old word its new name too, where a base of it asks for that."""
+    """Give what a class has under a new name its old word too; and what it defines under an old word, the name that a base asks for."""
     for old, new in MEMBERS.items():
-        if old in vars(cls) and new not in vars(cls) and any(new in vars(base) for base in cls.__mro__[1:]):
+        own = vars(cls)
+        if new in own and old not in own:
+            setattr(cls, old, _Former(old, new, own[new]))
+        elif old in own and new not in own and any(new in vars(base) for base in cls.__mro__[1:]):
             notice(f"{cls.__name__}.{old}", new)
-            setattr(cls, new, vars(cls)[old])
+            setattr(cls, new, own[old])
 
 
 # What was stored

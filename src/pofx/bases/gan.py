@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from pofx import renamed
 from pofx.distributions.priors import Prior
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Kind, Vector
@@ -98,7 +99,8 @@ class Rules:
     @classmethod
     def of(cls, model: Model) -> Rules:
         """The rules that the model's own arguments name."""
-        return cls(**{rule.name: model.config[rule.name] for rule in fields(cls) if rule.name in model.config})
+        config = renamed.arguments("gan", model.config)  # a model of the user's own may still name them by old words
+        return cls(**{rule.name: config[rule.name] for rule in fields(cls) if rule.name in config})
 
     def __post_init__(self) -> None:
         if self.smoothing and LOSSES[self.loss].flipped is None:
