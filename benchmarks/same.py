@@ -384,7 +384,7 @@ def data_for(kinds: Mapping[str, tuple[list[str], bool]], folder: Path) -> dict[
             found["pairs"] = ["--data", f"{folder}/pairs.tsv"]
             found["pairs of words"] = ["--data", f"{folder}/pairs.tsv", "--tokens", "words", "--shared"]
         if "Image" in kinds["source"][0]:
-            found["digits spelled"] = ["--data", "digits", "--spell", "english"]
+            found["digits spelled"] = ["--data", "digits", "--read", "english"]  # --spell today; an older commit knows this word alone
     elif "Tokens" in taken:
         found["lines"] = ["--data", f"{folder}/lines.txt"]
         found["running words"] = ["--data", f"{folder}/lines.txt", "--tokens", "words", "--window", "6", "--stride", "6"]
