@@ -190,8 +190,12 @@ def test_a_stored_state_of_old_words_is_read():
         "sums": [{"critic.real": [1.0, 1], "generator.fooling": [2.0, 1]}],
         "watch": {"early": {"critic": [1.0]}, "streaks": {"critic right": [1, 2], "fell": [3, 4]}, "known": ["critic", "fell"]},
     }
-    tensors, found = renamed.state({"optimizer/critic/critic.0.weight/step": 1, "model/critic.0.weight": 2}, record, models.find("gan"))
-    assert tensors == {"optimizer/discriminator/discriminator.0.weight/step": 1, "model/discriminator.0.weight": 2}
+    stored = {"optimizer/critic/critic.0.weight/step": 1, "model/critic.0.weight": 2, "recent/0/critic.0.weight": 3}
+    own, players = ["discriminator.0.weight"], ["discriminator", "generator"]
+    tensors, found = renamed.state(stored, record, own, players, yours=False)
+    assert tensors == {
+        "optimizer/discriminator/discriminator.0.weight/step": 1, "model/discriminator.0.weight": 2, "recent/0/discriminator.0.weight": 3,
+    }  # fmt: skip
     assert found["updates"] == {"discriminator": 4, "generator": 2}
     assert found["sums"] == [{"discriminator.real": [1.0, 1], "generator.adversarial": [2.0, 1]}]
     assert found["watch"]["streaks"] == {"discriminator right": [1, 2], "fell": [3, 4]}
@@ -199,7 +203,9 @@ def test_a_stored_state_of_old_words_is_read():
     tensors, found = renamed.state(
         {"optimizer/attention/attention.score/step": 1, "model/attention.score": 2},
         {"updates": {"attention": 1}, "sums": [{}]},
-        models.find("rnn_attention"),
+        ["attention.score"],
+        ["rnn_attention"],
+        yours=False,
     )
     assert tensors == {"optimizer/rnn_attention/attention.score/step": 1, "model/attention.score": 2}, "layers keep their names"
     assert found["updates"] == {"rnn_attention": 1}
@@ -214,7 +220,8 @@ def test_a_state_of_people_s_own_games_is_left_alone():
             return [Stage("play", [Player("critic", [self], lambda batch, noise: {})])]
 
     record = {"updates": {"critic": 4}, "sums": [{}]}
-    assert renamed.state({"model/critic.weight": 1}, record, Own) == ({"model/critic.weight": 1}, record)
+    stored = {"model/critic.weight": 1, "optimizer/critic/critic.weight/step": 2}
+    assert renamed.state(stored, record, ["critic.weight"], ["critic"], yours=True) == (stored, record)
     assert renamed.stored_tensor("discriminator.weight", Own) == "discriminator.weight"
 
 
@@ -303,3 +310,126 @@ def test_old_members_of_bases_are_found_by_super():
     model = Own(Binary(3))
     assert torch.equal(model.dependency_matrix(), torch.ones(3, 3, dtype=torch.bool).tril(-1))
     assert torch.equal(model.depends(), model.dependency_matrix())
+
+
+# Classes of people's own that derive from pofx's, as they wrote them when the old words were the words
+
+IMPORTS = """
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from pofx.game import Adam, Player, Stage
+from pofx.kinds import Binary, NonNegative, Size, Vector
+from pofx.models.adversarial.gan import GAN
+from pofx.models.autoencoders.vae import VAE
+from pofx.nn.adversarial import Adversarial, Rules
+from pofx.nn.priors import Gaussian
+"""
+PLAYS = """
+class Own(Adversarial):
+    paper: ClassVar = ("one", 2014, "1406.2661")
+
+    def __init__(self, x: Vector, *, latent: Size = 2):
+        super().__init__()
+        {setup}
+
+    {more}
+"""
+PLAIN = "self.play(x, Gaussian(2), nn.Linear(2, x.dims), nn.Linear(x.dims, 1))"
+OWN = {
+    "keyword": PLAYS.format(setup="self.play(x, Gaussian(2), nn.Linear(2, x.dims), critic=nn.Linear(x.dims, 1))", more=""),
+    "replaced": PLAYS.format(setup=PLAIN + "; self.critic = nn.Sequential(self.critic, nn.Linear(1, 1))", more=""),
+    "module of that name": PLAYS.format(setup=PLAIN + '; self.heads = nn.ModuleDict({"critic": nn.Linear(1, 1)})', more=""),
+    "seen": PLAYS.format(setup=PLAIN, more="def seen(self, x, noise):\n        self.asked = True\n        return x + noise.normal(2)"),
+    "fooling": PLAYS.format(
+        setup=PLAIN,
+        more='def generator_loss(self, batch, noise):\n        parts = super().generator_loss(batch, noise)\n'
+        '        parts["fooling"] = 2 * parts["fooling"]\n        return parts',
+    ),
+    "player": PLAYS.format(
+        setup=PLAIN,
+        more='def stages(self):\n        r = self.rules\n        return [Stage("play", [\n'
+        '            Player("critic", [self.critic], self.critic_loss, Adam(lr=r.lr_critic), repeat=r.critic_steps),\n'
+        '            Player("generator", [self.generator], self.generator_loss, Adam(lr=0.01)),\n        ])]',
+    ),
+    "derived": "class Own(GAN):\n    pass",
+    "passed on": (
+        "class Own(GAN):\n    def __init__(self, x: Vector, *, hidden: tuple[Size, ...] = (4,)):\n"
+        "        super().__init__(x, hidden=hidden, critic_steps=2, lr_critic=0.5)"
+    ),
+    "vae": (
+        "class Own(VAE):\n    def __init__(self, x: Vector, *, latent: Size = 2):\n"
+        "        super().__init__(x, latent=latent, hidden=(4,))\n        self.critic, self.discriminator = nn.Linear(2, 1), nn.Linear(2, 1)"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", OWN)
+def test_classes_that_derive_from_pofx_s_keep_what_they_wrote(name, tmp_path):
+    (tmp_path / "own.py").write_text(IMPORTS + OWN[name])
+    out, more = tmp_path / "run", ["--hidden", "4", "--critic-steps", "2"] if name == "derived" else []
+    line = ["train", f"{tmp_path}/own.py:Own", "--data", "ring", "--steps", "4", "--log-every", "2", "--out", str(out)]
+    assert main([*line, *more]) == 0
+    model = pofx.load(out, trust=True)
+    names = set(model.state_dict())
+    if name == "vae":
+        assert {"critic.weight", "discriminator.weight"} <= names, "both are its own"
+        assert renamed.stored_tensor("discriminator.weight", type(model)) == "discriminator.weight"
+    else:
+        assert model.critic is model.discriminator
+        assert not any(name.startswith("critic.") for name in names)
+    if name == "replaced":
+        assert "discriminator.1.weight" in names
+    if name == "module of that name":
+        assert "heads.critic.weight" in names
+    if name == "seen":
+        model.discriminator_loss({"x": torch.zeros(4, 2)}, renamed_noise(4))
+        assert model.asked
+    if name == "fooling":
+        assert list(model.generator_loss({"x": torch.zeros(4, 2)}, renamed_noise(4))) == ["adversarial"], "nothing is counted twice"
+    if name == "derived":  # rules are those of the outermost constructor's arguments
+        assert model.rules.critic_steps == model.rules.discriminator_steps == 2
+    if name == "player":
+        assert [player.key for player in model.stages()[0].players] == ["critic", "generator"]
+    assert main(["resume", str(out), "--trust", "--steps", "6"]) == 0
+    if name == "derived":  # its configuration as it was stored once
+        config = json.loads((out / "config.json").read_text())
+        arguments = config["model"]["arguments"]
+        arguments["critic_steps"] = arguments.pop("discriminator_steps")
+        (out / "config.json").write_text(json.dumps(config))
+        assert pofx.load(out, trust=True).rules.discriminator_steps == 2
+
+
+def renamed_noise(rows):
+    from pofx.randomness import Noise
+
+    return Noise((0,), slice(0, rows), rows)
+
+
+def test_both_words_at_once_are_refused():
+    with pytest.raises(UserError, match="critic_steps is called discriminator_steps now: pass one of them"):
+        models.find("gan")(Vector(2), critic_steps=2, discriminator_steps=3)
+
+
+def test_a_missing_member_is_named_as_it_was_asked_for():
+    with pytest.raises(AttributeError, match="critic"):
+        _ = models.find("vae")(Vector(2), hidden=(2,)).critic
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_old_submodules_and_stars():
+    assert pofx.evaluate.samples.draw is not None
+    assert pofx.data.reading.DigitReading is not None
+    assert pofx.verbs.look.models is not None
+    names: dict[str, object] = {}
+    exec("from pofx.nn.tokens import *\nfrom pofx.models.adversarial.gan import MaxoutCritic", names)
+    assert {"TokenModel", "Translator", "before", "NOTHING", "MaxoutCritic"} <= names.keys()
+
+
+def test_metrics_of_people_s_own_games_that_are_half_old_are_one():
+    rows = [{"step": 1, "critic.loss": 1.0, "reader.nll": 2.0}, {"step": 2, "discriminator.loss": 0.5, "reader.nll": 1.0}]
+    assert [sorted(row) for row in renamed.mixed(rows)] == [["discriminator.loss", "reader.nll", "step"]] * 2
+    assert renamed.mixed(rows[:1]) == rows[:1], "names of its own"

@@ -151,7 +151,7 @@ def test_no_file_has_the_name_of_an_old_module():
 def test_the_table_of_old_names_is_covered():
     """What renamed.py reads under an old name is among the names that are looked for."""
     known = NAMES | DEFINED
-    assert renamed.NAMES.keys() <= known
+    assert renamed.NAMES.keys() - {"cache"} <= known  # which is a module's name now
     assert renamed.MEMBERS.keys() <= known
     assert {old for arguments in renamed.ARGUMENTS.values() for old in arguments} <= known
     assert renamed.DATA.keys() - {"read"} <= known  # which every split and every source does

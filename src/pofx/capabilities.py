@@ -357,7 +357,8 @@ def require(model: Model, protocol: type[P], *others: type) -> P:
         >>> require(PCA(Vector(4), latent=2), Encodes).codes
         Vector(dims=2)
     """
-    for wanted in (protocol, *others):
+    for asked in (protocol, *others):
+        wanted = CAPABILITIES[asked].protocol if isinstance(asked, str) and asked in CAPABILITIES else asked  # by its shown name
         if (member := _missing(model, wanted)) is not None:
             raise Lacks(lacking(model, _NAMES[wanted], member))
     return model  # type: ignore[return-value]  # it has just been seen to be one

@@ -28,7 +28,7 @@ class _Constructed(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            kwargs = renamed.said(cls.title(), kwargs, inspect.signature(cls.__init__).parameters)  # type: ignore[attr-defined, misc]
+            kwargs = renamed.said(cls, kwargs, inspect.signature(cls.__init__).parameters)  # type: ignore[misc]
         return super().__call__(*args, **kwargs)
 
 
@@ -137,10 +137,13 @@ class Model(nn.Module, metaclass=_Constructed):
                 raise AttributeError(why)
             try:
                 return super().__getattr__(name)
-            except AttributeError:
+            except AttributeError as missing:
                 if name not in renamed.MEMBERS:
                     raise
-            found = getattr(self, renamed.MEMBERS[name])
+                try:
+                    found = super().__getattr__(renamed.MEMBERS[name])
+                except AttributeError:
+                    raise missing from None  # by the word that was asked for
             renamed.notice(name, renamed.MEMBERS[name])
             return found
 

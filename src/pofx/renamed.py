@@ -17,6 +17,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TypeVar
 
+from pofx.errors import UserError
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +63,7 @@ MODULES: dict[str, tuple[str, ...]] = {  # old module -> where its names are now
     "pofx.nn.likelihoods": ("pofx.distributions.likelihoods",),
     "pofx.nn.lstm": ("pofx.layers.conv_lstm",),
     "pofx.nn.masked": ("pofx.layers.masked",),
-    "pofx.nn.nade_kernel": ("pofx.models.autoregressive._nade_kernel",),
+    "pofx.nn.nade_kernel": ("pofx.models.autoregressive._nade_conditionals", "pofx.models.autoregressive._nade_kernel"),
     "pofx.nn.networks": ("pofx.layers.bodies",),
     "pofx.nn.noise": ("pofx.layers.corruption",),
     "pofx.nn.order_agnostic": ("pofx.bases.order_agnostic",),
@@ -133,6 +135,7 @@ NAMES = {  # of classes, functions and constants
     "steepness": "gradient_penalty",
     "distorted": "random_affine",
     "few": "stratified_subset",
+    "cache": "packs",
     "told": "given_condition",
     "Aloud": "DigitReading",
     "Critic": "Discriminator",
@@ -146,9 +149,14 @@ MEMBERS = {  # of models, which people's own models may define or ask for
     "critics": "discriminators",
     "critic_loss": "discriminator_loss",
     "judged": "packed_scores",
+    "seen": "discriminator_augment",
     "recalled": "from_pool",
+    "kept": "mutual_information_bound",
+    "told": "recognition",
     "sometimes_its_own": "scheduled_sampling",
 }
+
+_MEMBERS_OF_CODES = {"seen": "part_of_code"}  # where the discriminators are of codes
 
 MODELS = {
     "attention": "rnn_attention",
@@ -157,21 +165,22 @@ MODELS = {
     "multi_scale": "multiscale_pixelrnn",
 }
 
-_GAME = {
+PLAYED = {"critic": "discriminator", "critics": "discriminators"}  # keywords of what sets up a game
+RULES = {
     "critic_hidden": "discriminator_hidden",
     "critic_width": "discriminator_width",
     "critic_steps": "discriminator_steps",
     "lr_critic": "lr_discriminator",
     "distortion": "discriminator_augment",
 }
-_CODES = _GAME | {"distortion": "encoder_augment"}
+CODES = RULES | {"distortion": "encoder_augment"}
 ARGUMENTS: dict[str, dict[str, str]] = {  # of a model's constructor
-    "gan": _GAME,
-    "dcgan": _GAME,
-    "infogan": _GAME,
-    "aae": _CODES,
-    "aae_clustering": _CODES,
-    "aae_semi_supervised": _CODES,
+    "gan": RULES,
+    "dcgan": RULES,
+    "infogan": RULES,
+    "aae": CODES,
+    "aae_clustering": CODES,
+    "aae_semi_supervised": CODES,
     "image_to_text": {"sees": "decoder_input"},
 }
 
@@ -194,6 +203,9 @@ class _OldModule(ModuleType):
     """A module under the path that it had: each name is looked up where it is now."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":  # what a star imports
+            there = {name for home in MODULES[self.__name__] for name in vars(importlib.import_module(home)) if not name.startswith("_")}
+            return sorted(there | {old for old, new in NAMES.items() if new in there})
         if name.startswith("__"):
             raise AttributeError(name)
         return attribute(self.__name__, MODULES[self.__name__], name)
@@ -222,6 +234,8 @@ def attribute(module: str, homes: Sequence[str], name: str) -> Any:
     Raises:
         AttributeError: it never had it, as Python says it
     """
+    if f"{module}.{name}" in MODULES:
+        return importlib.import_module(f"{module}.{name}")
     for new in (name, *((NAMES[name],) if name in NAMES else ())):
         for home in homes:
             found = vars(importlib.import_module(home)).get(new)
@@ -257,13 +271,32 @@ def arguments(title: str, given: Mapping[str, T]) -> dict[str, T]:
     return {ARGUMENTS.get(title, {}).get(name, name): value for name, value in given.items()}
 
 
-def said(title: str, given: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """`arguments` that somebody wrote, with a notice for each that is not among those `known`."""
-    known, now = set(known), ARGUMENTS.get(title, {})
-    for name in given:
-        if name not in known and name in now:
-            notice(name, now[name])
-    return {name if name in known else now.get(name, name): value for name, value in given.items()}
+def said(cls: Any, given: Mapping[str, Any], known: Iterable[str], *, notify: bool = True) -> dict[str, Any]:
+    """Arguments of a model of class `cls`, or of one that it derives from, by the names that they have now.
+
+    Args:
+        cls: a model class
+        given: what somebody wrote, or what was stored
+        known: arguments that it has: they keep their names
+        notify: whether somebody wrote them, who is to have a notice
+    """
+    now: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("pofx.models."):
+            now |= ARGUMENTS.get(base.__module__.rpartition(".")[2], {})
+    return _translated({old: new for old, new in now.items() if old not in set(known)}, given, notice if notify else None)
+
+
+def _translated(names: Mapping[str, str], given: Mapping[str, T], told: Callable[[str, str], None] | None) -> dict[str, T]:
+    found = dict[str, T]()
+    for name, value in given.items():
+        new = names.get(name, name)
+        if new in found or (new != name and new in given):
+            raise UserError(f"{name} is called {new} now: pass one of them")
+        if new != name and told is not None:
+            told(name, new)
+        found[new] = value
+    return found
 
 
 def keywords(**names: str) -> Callable[[F], F]:
@@ -272,12 +305,26 @@ def keywords(**names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def takes_old(*args: Any, **given: Any) -> Any:
-            for old in names.keys() & given.keys():
-                notice(f"{old}=", f"{names[old]}=")
-                given[names[old]] = given.pop(old)
-            return function(*args, **given)
+            return function(*args, **_translated(names, given, lambda old, new: notice(f"{old}=", f"{new}=")))
 
         return takes_old  # type: ignore[return-value]
+
+    return decorate
+
+
+def fields(**names: str) -> Callable[[type[T]], type[T]]:
+    """A dataclass that takes, and has, its fields under old names too."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        def old(self: Any, name: str) -> Any:
+            if name not in names:
+                raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
+            notice(f"{cls.__name__}.{name}", names[name])
+            return getattr(self, names[name])
+
+        cls.__init__ = keywords(**names)(cls.__init__)  # type: ignore[method-assign]
+        cls.__getattr__ = old  # type: ignore[attr-defined]
+        return cls
 
     return decorate
 
@@ -314,14 +361,54 @@ class _Former:
 
 
 def members(cls: type) -> None:
-    """Give what a class has under a new name its old word too; and what it defines under an old word, the name that a base asks for."""
-    for old, new in MEMBERS.items():
+    """Give what a class has under a new name its old word too; and what it defines under an old word, the name that a base asks for.
+
+    The constructors of pofx's own models take old arguments, which a class that derives from one may pass on.
+    """
+    for old, new in (*MEMBERS.items(), *_MEMBERS_OF_CODES.items()):
         own = vars(cls)
         if new in own and old not in own:
             setattr(cls, old, _Former(old, new, own[new]))
-        elif old in own and new not in own and any(new in vars(base) for base in cls.__mro__[1:]):
+        elif old in own and not isinstance(own[old], _Former) and new not in own and any(new in vars(base) for base in cls.__mro__[1:]):
             notice(f"{cls.__name__}.{old}", new)
             setattr(cls, new, own[old])
+    home, _, title = cls.__module__.rpartition(".")
+    if home.startswith("pofx.models.") and title in ARGUMENTS and "__init__" in vars(cls):
+        cls.__init__ = keywords(**ARGUMENTS[title])(cls.__init__)  # type: ignore[misc]
+
+
+def member(name: str, has: str) -> str:
+    """The name under which a model keeps what somebody sets as `name`: `has`, if that is what it was called before."""
+    return has if MEMBERS.get(name) == has else name
+
+
+class Parts(dict[str, T]):
+    """Parts of a loss, which whoever changes them may ask for by their old words.
+
+    Example:
+        >>> parts = Parts({"adversarial": 1.0})
+        >>> parts["adversarial"]
+        1.0
+    """
+
+    def _now(self, name: str) -> str:
+        new = re.sub(r"^fooling(?![a-z])", "adversarial", name)
+        if new == name or not dict.__contains__(self, new):
+            return name
+        notice(name, new)
+        return new
+
+    def __getitem__(self, name: str) -> T:
+        return super().__getitem__(self._now(name))
+
+    def __setitem__(self, name: str, part: T) -> None:
+        super().__setitem__(self._now(name), part)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(self._now(name))
+
+    def pop(self, name: str, *default: Any) -> Any:
+        return super().pop(self._now(name), *default)
 
 
 # What was stored
@@ -332,51 +419,84 @@ def stored(cls: Any) -> str:
     return _OLD.get(cls.title(), cls.title()) if cls.family() != "yours" else cls.title()
 
 
-def _plays(cls: type) -> bool:
-    return any(base.__module__.startswith(("pofx.models.", *_GAMES)) for base in cls.__mro__)
-
-
 def _now(word: str) -> str:
     word = re.sub(r"(?<![^ ./])critic(s?)(?![^ ./])", r"discriminator\1", word)
     return re.sub(r"(?<=\.)fooling(?![a-z])", "adversarial", word)
 
 
-def tensors(found: Mapping[str, T], cls: type) -> dict[str, T]:
-    """Stored tensors by the names that they have now in a model of class `cls`."""
-    return {_now(name) if _plays(cls) else name: tensor for name, tensor in found.items()}
+def tensor(name: str, own: Iterable[str]) -> str:
+    """The name that a stored tensor has now in a model whose own names are `own`: a name of today is nobody's old word.
+
+    Example:
+        >>> tensor("critic.weight", {"discriminator.weight"}), tensor("critic.weight", {"critic.weight"})
+        ('discriminator.weight', 'critic.weight')
+    """
+    new = _now(name)
+    return new if new in own and name not in own else name
+
+
+def tensors(found: Mapping[str, T], own: Iterable[str]) -> dict[str, T]:
+    """Stored tensors by the names that they have now in a model whose own names are `own`."""
+    own = set(own)
+    return {tensor(name, own): value for name, value in found.items()}
 
 
 def stored_tensor(name: str, cls: type) -> str:
-    """The name that `weights_hash` is taken over.
+    """The name that `weights_hash` is taken over: the first that what a base of pofx's keeps has had.
 
     Example:
         >>> from pofx.models.adversarial.gan import GAN
         >>> stored_tensor("discriminator.0.weight", GAN)
         'critic.0.weight'
     """
-    return re.sub(r"(?<![^.])discriminator(s?)(?![^.])", r"critic\1", name) if _plays(cls) else name
+    games = any(base.__module__ in _GAMES for base in cls.__mro__)
+    return re.sub(r"^discriminator(s?)(?=\.)", r"critic\1", name) if games else name
 
 
-def state(tensors: Mapping[str, T], record: dict[str, Any], cls: type) -> tuple[dict[str, T], dict[str, Any]]:
-    """A training state, tensors and record, by the words of today."""
-    if not _plays(cls):
-        return dict(tensors), record
+def state(
+    tensors: Mapping[str, T], record: dict[str, Any], own: Iterable[str], players: Iterable[str], *, yours: bool
+) -> tuple[dict[str, T], dict[str, Any]]:
+    """A training state, tensors and record, by the words of today.
 
-    def word(text: str) -> str:  # begins with a player's name
-        return re.sub(r"^[^/ .]+", lambda found: model(found[0]), _now(text))
+    Args:
+        tensors: group/name, or optimizer/player/name/slot, -> tensor
+        record: of plain values
+        own: names of the model's tensors
+        players: that play now: a name of one of them is nobody's old word
+        yours: whether the model is not pofx's own, so that the parts of its losses may be called anything
+    """
+    own, players = set(own), set(players)
+
+    def player(name: str) -> str:
+        new = model(_now(name))
+        return new if new in players and name not in players else name
+
+    def key(text: str) -> str:
+        group, *rest = text.split("/")
+        if group == "optimizer":
+            rest[0] = player(rest[0])
+        return "/".join([group, *(tensor(piece, own) for piece in rest)])
+
+    def sum_of(text: str) -> str:
+        name, dot, part = text.partition(".")
+        return player(name) + (dot + part if yours else _now(dot + part))
 
     record = dict(record)
-    record["updates"] = {word(player): count for player, count in record["updates"].items()}
-    record["sums"] = [{word(name): entry for name, entry in sums.items()} for sums in record["sums"]]
+    record["updates"] = {player(name): count for name, count in record["updates"].items()}
+    record["sums"] = [{sum_of(name): entry for name, entry in sums.items()} for sums in record["sums"]]
     if "watch" in record:
         watch = dict(record["watch"])
-        for entry in ("early", "streaks"):
-            watch[entry] = {word(name): value for name, value in watch.get(entry, {}).items()}
-        record["watch"] = watch | {"known": [word(cause) for cause in watch.get("known", [])]}
-    return {
-        f"optimizer/{word(name.removeprefix('optimizer/'))}" if name.startswith("optimizer/") else _now(name): tensor
-        for name, tensor in tensors.items()
-    }, record
+        watch["early"] = {player(name): value for name, value in watch.get("early", {}).items()}
+        streaks = {name.partition(" "): value for name, value in watch.get("streaks", {}).items()}
+        watch["streaks"] = {player(name) + space + what: value for (name, space, what), value in streaks.items()}
+        record["watch"] = watch | {"known": [_now(cause) for cause in watch.get("known", [])]}  # causes are pofx's own words
+    return {key(name): value for name, value in tensors.items()}, record
+
+
+def mixed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of metrics of a model of somebody's own: what has a name of today in one of them has it in all."""
+    names = {name for row in rows for name in row}
+    return [{_now(name) if _now(name) in names else name: value for name, value in row.items()} for row in rows]
 
 
 def metrics(row: dict[str, Any]) -> dict[str, Any]:

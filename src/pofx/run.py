@@ -12,6 +12,7 @@ state/             what only resume needs
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -64,7 +65,7 @@ class Run:
             raise UserError(f"{weights} is not there: the run has saved no weights yet (`pofx resume {self.path}` trains it on)")
         tensors, _ = read_tensors(weights)
         match_precision(model, tensors)
-        load_weights(model, renamed.tensors(tensors, type(model)), weights)
+        load_weights(model, renamed.tensors(tensors, model.state_dict()), weights)
         return model.eval()
 
     @property
@@ -94,6 +95,7 @@ class Run:
         record, cls = self.config["model"], self.model_class(trust=trust)
         with naming(self.path / "config.json"):
             arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in record["arguments"].items()}
+            arguments = renamed.said(cls, arguments, inspect.signature(cls.__init__).parameters, notify=False)
             with seeded(self.config.get("training", {}).get("seed", 0)):
                 return cls(**self.kinds | arguments)
 
@@ -130,7 +132,7 @@ class Run:
         file = self.path / "metrics.jsonl"
         lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
         rows = [json.loads(line) for line in lines if line.endswith("\n")]
-        return rows if self.config["model"]["file"] else [renamed.metrics(row) for row in rows]
+        return renamed.mixed(rows) if self.config["model"]["file"] else [renamed.metrics(row) for row in rows]
 
 
 def load(path: str | Path, *, trust: bool = False) -> Model:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx import renamed
 from pofx.bases.gan import LOSSES, Rules, discriminator_loss, gradient_penalty, normalise
 from pofx.distributions.priors import Joint, Prior
 from pofx.errors import UserError
@@ -43,6 +44,10 @@ class AdversarialAutoEncoder(Model):
         "log_prob": "its codes are matched to the prior by adversarial training, which bounds no density: train vae for a bound on log p",
     }
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(renamed.member(name, "discriminators"), value)
+
+    @renamed.keywords(**renamed.PLAYED)
     def play(
         self,
         x: Kind,
@@ -135,10 +140,12 @@ class AdversarialAutoEncoder(Model):
         """The encoder is to have its codes taken for draws from the prior."""
         z = self.q(batch["x"], noise)
         loss = LOSSES[self.rules.loss].generator
-        return {
-            f"adversarial_{name}" if len(self.discriminators) > 1 else "adversarial": loss(self.score(name, z))
-            for name in self.discriminators
-        }
+        return renamed.Parts(
+            {
+                f"adversarial_{name}" if len(self.discriminators) > 1 else "adversarial": loss(self.score(name, z))
+                for name in self.discriminators
+            }
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that stands for q(z | x), (B, codes)."""
@@ -213,6 +220,7 @@ class LabelAndStyle(nn.Module):
         The Concrete Distribution (Maddison, Mnih & Teh, 2016), arXiv 1611.00712
     """
 
+    @renamed.keywords(**renamed.CODES)
     def __init__(
         self,
         x: Kind,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,7 @@ LOSSES: dict[str, GameLoss] = {
 }
 
 
+@renamed.fields(**renamed.RULES)
 @dataclass(frozen=True)
 class Rules:
     """How adversarial training goes. A model offers those that it takes as arguments, under these names; the others are as here.
@@ -127,6 +128,10 @@ class Adversarial(Model):
     pool: Tensor  # (size, *shape): generated x that are shown again; there where the rules ask for it
     pooled: Tensor  # how many are in it
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(renamed.member(name, "discriminator"), value)
+
+    @renamed.keywords(**renamed.PLAYED)
     def play(self, x: Kind, prior: Prior, generator: nn.Module, discriminator: nn.Module) -> None:
         """Set up the training.
 
@@ -187,7 +192,7 @@ class Adversarial(Model):
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
         """The generator is to have its x taken for real."""
         x = self.generator(self.prior.draw(noise)).to(noise.dtype)
-        return {"adversarial": LOSSES[self.rules.loss].generator(self.scores(self.discriminator_augment(x, noise), noise))}
+        return renamed.Parts({"adversarial": LOSSES[self.rules.loss].generator(self.scores(self.discriminator_augment(x, noise), noise))})
 
     def discriminator_augment(self, x: Tensor, noise: Noise) -> Tensor:
         """What the discriminator is shown of x (B, *shape), real or generated, in training."""

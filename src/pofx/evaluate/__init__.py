@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pofx import renamed
 from pofx.capabilities import BoundsInformation, Classifies, Clusters, Decodes, Encodes, Samples, Scores, Translates, can, require
 from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError, nearest
@@ -260,3 +261,6 @@ def _require_fields(model: Model, data: Any, used: set[str]) -> None:
         raise UserError(f"the model is given a source, {model.inputs['source']}, and the data has {', '.join(data.fields)} only")
     if "x" not in data.fields or "x" not in model.inputs:
         raise UserError(f"the model takes {', '.join(model.inputs)}, but the data has {', '.join(data.fields)}: evaluation needs x in both")
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
+from pofx import renamed
 from pofx.environment import first_replica
 from pofx.errors import Done, Interrupted, UserError
 from pofx.options import Positive, Range, Seed, Size, check_value
@@ -265,3 +266,6 @@ def _stops(trainer: Trainer) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere

@@ -409,7 +409,9 @@ class Trainer:
             UserError: the state is not of this model
         """
         try:
-            tensors, found = renamed.state(tensors, json.loads(record["pofx"]), type(self.model))
+            players = [player.name for stage in self.stages for player in stage.players]
+            yours = self.model.family() == "yours"
+            tensors, found = renamed.state(tensors, json.loads(record["pofx"]), self.model.state_dict(), players, yours=yours)
             groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "recent": {}, "best": {}, "optimizer": {}}
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")

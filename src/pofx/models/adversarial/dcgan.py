@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pofx import renamed
 from pofx.bases.gan import Adversarial, LossName, MinibatchStd, PenaltyName, packed
 from pofx.distributions.priors import Gaussian, Uniform
 from pofx.errors import UserError
@@ -202,3 +203,6 @@ def initialize(module: nn.Module) -> None:
         nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from pofx import renamed
 from pofx.bases.gan import Adversarial, LossName, MinibatchStd, PenaltyName, packed
 from pofx.distributions.priors import Gaussian, Uniform
 from pofx.kinds import Binary, Image, Vector
@@ -163,3 +164,6 @@ def dropped(h_BU: Tensor, probability: float, noise: Noise | None) -> Tensor:
         return h_BU
     u_NU = noise.uniform(h_BU.shape[1])
     return h_BU * (u_NU[:: len(u_NU) // len(h_BU)] >= probability) / (1 - probability)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pofx import renamed
 from pofx.bases.gan import LOSSES, Adversarial, discriminator_loss
 from pofx.distributions.priors import Categorical, Gaussian, Joint, Prior, Uniform
 from pofx.errors import UserError
@@ -143,7 +144,9 @@ class InfoGAN(Adversarial):
         z_Bd = self.prior.draw(noise)
         fake_B, q_BQ = self.discriminator.score_and_recognise(self.discriminator_augment(self.generate(z_Bd), noise), noise.dtype)
         information = self.mutual_information_bound(z_Bd, q_BQ)
-        parts: dict[str, Part] = {"adversarial": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
+        parts: dict[str, Part] = renamed.Parts(
+            {"adversarial": LOSSES[self.rules.loss].generator(fake_B), "information": -self.weighted(information)}
+        )
         for name, L_B in information.items():
             parts |= {f"L_I_{name}": Logged(L_B), f"H_{name}": Logged(torch.full_like(L_B, entropy(self.c[name])))}
         return parts
@@ -265,3 +268,6 @@ def log_q(code: Prior, c: Tensor, q: Tensor) -> Tensor:
     mean_B, log_std_B = q.unbind(1)
     log_std_B = log_std_B.clamp(min=LEAST)
     return -0.5 * ((c[:, 0] - mean_B) / log_std_B.exp()) ** 2 - log_std_B - 0.5 * math.log(2 * math.pi)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere

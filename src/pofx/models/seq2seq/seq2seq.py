@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pofx import renamed
 from pofx.bases.token_model import DecoderCache, EncoderOutput, shift_right
 from pofx.bases.translator import RecurrentTranslator
 from pofx.kinds import PAD, Tokens
@@ -191,3 +192,6 @@ def reverse_source(source_BS: Tensor, mask_BS: Tensor) -> Tensor:
 def along(context_BC: Tensor, e_BLE: Tensor) -> Tensor:
     """The context at each step, (B, L, C)."""
     return context_BC[:, None].expand(-1, e_BLE.shape[1], -1)
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are called otherwise now, or are elsewhere
