@@ -361,7 +361,7 @@ OWN = {
     ),
     "vae": (
         "class Own(VAE):\n    def __init__(self, x: Vector, *, latent: Size = 2):\n"
-        "        super().__init__(x, latent=latent, hidden=(4,))\n        self.critic, self.discriminator = nn.Linear(2, 1), nn.Linear(2, 1)"
+        "        super().__init__(x, latent=latent, hidden=(4,))\n        self.critic = self.discriminator = nn.Linear(2, 1)"
     ),
 }  # fmt: skip
 
