@@ -17,7 +17,7 @@ from pofx.errors import UserError
 from pofx.kinds import Binary, Image
 from pofx.randomness import generator
 
-LADDER = ("full_table", "independent", "markov", "ar_table", "ar", "fvsbn")
+BASELINES = ("full_table", "independent", "markov", "ar_table", "ar", "fvsbn")
 COUNTED = ("full_table", "independent", "markov", "ar_table")
 
 
@@ -78,7 +78,7 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize(("kind", "K"), [(Binary(1), 2), (Binary(7), 2), (Binary(1, 3, 3), 2), (Image(1, 2, 3, levels=3), 3)])
 @pytest.mark.parametrize("tau", [1, 3, 50])
 def test_parameters_are_as_many_as_the_formula_says(name, kind, K, tau):
@@ -166,7 +166,7 @@ def test_levels_that_were_never_seen_below_one_that_was():
     assert_close(model.log_prob(every(Image(1, 1, 1, levels=4), 4)).exp(), torch.tensor([0, 0, 1 / 3, 2 / 3]).double())
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", BASELINES)
 def test_levels_sum_to_one(name):
     kind = Image(1, 2, 2, levels=3)
     model = make(name, kind)
@@ -279,7 +279,7 @@ def test_a_context_that_was_never_seen_leaves_all_levels_alike():
 # What the user must fix
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", BASELINES)
 def test_numbers_that_are_no_levels(name):
     bits, pictures = make(name, Binary(1, 2, 2)).eval(), make(name, Image(1, 2, 2, levels=3)).eval()
     for bad in (0.5, 2.0, -1.0, math.nan):

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from pofx import models
+from pofx.capabilities import Samples, Scores
+from pofx.errors import UserError
 from pofx.testing import Case, check_model, checks
-from pofx.testing.cases import CHECKS
+from pofx.testing.cases import CHECKS, cases
 
 HERE = Path(__file__).parent
 GAMES = [str(file) for file in sorted((HERE / "games").glob("*.py"))]
@@ -21,6 +24,18 @@ CONTRACT = [
 @pytest.mark.parametrize("check", CONTRACT)
 def test_contract(check):
     check()
+
+
+@pytest.mark.parametrize("name", [Path(file).stem for file in models.files()])
+def test_a_p_of_x_is_given_nothing(name):
+    case = next(case for case in cases(models.find(name)) if not case.densities)
+    if len(case.kinds) > 1:
+        pytest.skip("a p(x | y), or one that learns of labels beside x")
+    model, given = case.model(), torch.zeros(2, dtype=torch.int64)
+    for asked, ask in ((Samples, lambda: model.sample(2, given=given)), (Scores, lambda: model.log_prob(case.first(2), given=given))):
+        if case.can(asked):
+            with pytest.raises(UserError, match=r"nothing can be given"):
+                ask()
 
 
 BROKEN = [name for name in re.findall(r"^class (\w+)", (HERE / "broken.py").read_text(), re.M) if not name.startswith("Sound")]

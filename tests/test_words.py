@@ -58,6 +58,7 @@ PROSE = {
     r"\bby heart\b|\bhonest(?:ly|y)?\b|\bladder of\b|\brungs?\b": "learnt by heart",
     r"\bgames?\b(?!\.png)": "a game of two players",
     r"\bshow one thing\b|\bof one thing\b|\bfractions of the things\b": "rows that show one thing",
+    r"\b(?:is|only to be|it is) watched\b(?! like)": "the error rate is watched",
     r"\baloud\b": "labels read aloud",
     r"\blikeness\b": "likeness to the data",
     r"\bmend(?:s|ed|ing)?\b": "mend it",

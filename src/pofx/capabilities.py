@@ -1,4 +1,4 @@
-"""Capabilities: what may be asked of a model, each declared once as a protocol. A model has those whose members it defines.
+"""Capabilities: what may be asked of a model, each declared once, as a protocol. A model has those whose methods it defines.
 
 The command line, the contract, the docs and mypy read this file; nobody else asks for a method by its name. `can(model, Samples)` says
 whether it may be asked, and narrows the type; `require(model, Samples)` raises the user's error, which says why not.
@@ -110,7 +110,7 @@ class Hashes(Protocol):
     def hash(self, x: Tensor) -> Tensor: ...
 
 
-# What a model may tell beside
+# What else a model may be asked
 
 
 @runtime_checkable
@@ -317,8 +317,12 @@ CAPABILITIES: dict[str, Capability] = {  # what a model that has it does -> what
     "names its completion context": Capability(
         NamesContext, ("completion_context",), "says what each drawn number sees of what is known", listed=False
     ),
-    "steps": Capability(StepsNumbers, ("stepper", "params"), "computes what only the newest number changes", listed=False),
-    "steps over tokens": Capability(StepsTokens, ("step", "logits"), "computes what only the newest token changes", listed=False),
+    "steps": Capability(
+        StepsNumbers, ("stepper", "params"), "samples number by number, each at the cost of what the newest one changes", listed=False
+    ),
+    "steps over tokens": Capability(
+        StepsTokens, ("step", "logits"), "samples token by token, each at the cost of what the newest one changes", listed=False
+    ),
     "streams": Capability(Streams, ("stream",), "draws a text token by token", listed=False),
     "has memberships": Capability(HasMemberships, ("memberships",), "says how sure it is of a cluster", listed=False),
     "bounds information": Capability(BoundsInformation, ("information",), "tells codes from what is generated of them", listed=False),
@@ -346,7 +350,12 @@ def can(model: object, protocol: type[P]) -> TypeIs[P]:
 
 
 def require(model: Model, protocol: type[P], *others: type) -> P:
-    """Raise the user's error, which says why, unless the model has every one of these capabilities; else give it back as the first.
+    """Raise the user's error, which says why, unless the model has every one of these capabilities; else return it, typed as the first.
+
+    Args:
+        model: who is asked
+        protocol: one of those in `CAPABILITIES`, or its name there
+        others: more of them
 
     Raises:
         Lacks: it has not

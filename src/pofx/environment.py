@@ -1,8 +1,9 @@
-"""What the environment says: which process this is of several, and where data and caches are. Read here and nowhere else.
+"""What the environment says: which process this is of several, and where data and caches are. pofx reads it here;
+what starts processes to test them sets it.
 
-RANK, WORLD_SIZE   set by torchrun in each of the processes that train one model
-POFX_DATA          folder in which data sets are looked for by name
-POFX_CACHE         folder for what can be made again: packed data, feature networks, machine code
+RANK, WORLD_SIZE, LOCAL_RANK   set by torchrun in each of the processes that train one model
+POFX_DATA                      folder in which data sets are looked for by name
+POFX_CACHE                     folder for what can be made again: packed data, feature networks, machine code
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def first_replica() -> bool:
-    """Whether this process is the only one, or the one of torchrun's that speaks and writes for all."""
+    """Whether this process is the only one, or the one of torchrun's that prints and writes files."""
     return os.environ.get("RANK", "0") == "0"
 
 

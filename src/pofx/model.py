@@ -188,6 +188,16 @@ def bind(cls: type[Model], fields: dict[str, Kind]) -> dict[str, Kind]:
     return chosen
 
 
+def unconditional(model: Model, given: Any) -> None:
+    """What a p(x) is asked with: nothing is given.
+
+    Raises:
+        UserError: something is
+    """
+    if given is not None:
+        raise UserError(f"{model.title()} is a p(x), so nothing can be given: remove it")
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode and without gradients; every module's mode is put back afterwards."""

@@ -1,4 +1,5 @@
-"""Every word that pofx has given up, and the word that is used now: nothing else in the tree knows an old one.
+"""Every word that pofx has given up, and the word that is used now. The rest of the tree knows no old one, but where
+a keyword or a key of noise has one, and says so: `keywords(old="new")`, `Player(key="critic")`.
 
 What people wrote with old words (module paths, names, arguments, flags, models' names) goes on working until 1.0, with one notice a
 word. What was stored with them (configurations, tensors, training states, metrics, scores) is read as if it had been written today.

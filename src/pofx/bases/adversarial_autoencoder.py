@@ -20,7 +20,7 @@ from pofx.errors import UserError
 from pofx.kinds import Kind, Vector
 from pofx.layers.bodies import decoder, encoder
 from pofx.layers.spatial_transformer import NUMBERS, Posed, random_affine, require_pictures
-from pofx.model import Model
+from pofx.model import Model, unconditional
 from pofx.plan import Adam, Batch, Part, Player, Stage
 from pofx.randomness import Noise
 
@@ -116,7 +116,7 @@ class AdversarialAutoEncoder(Model):
         return {"mse": ((r_B.sigmoid() if self.bounded else r_B) - x).square().flatten(1).mean(1)}
 
     def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """Each discriminator tells draws from the prior from codes; whether it was right is watched."""
+        """Each discriminator tells draws from the prior from codes; whether it was right is logged."""
         with torch.no_grad():
             fake = self.q(batch["x"], noise)
         real = self.prior.draw(noise)
@@ -166,9 +166,10 @@ class AdversarialAutoEncoder(Model):
 
         Args:
             n: how many
-            given: nothing: the model has no condition
+            given: None: the model is a p(x)
             generator: the source of randomness
         """
+        unconditional(self, given)
         return self.generate(self.prior.sample(n, next(self.parameters()), generator))
 
 

@@ -19,7 +19,7 @@ from pofx.distributions.priors import Prior
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Kind, Vector
 from pofx.layers.spatial_transformer import random_affine, require_pictures
-from pofx.model import Model
+from pofx.model import Model, unconditional
 from pofx.plan import Adam, Batch, Logged, Part, Player, Stage
 from pofx.randomness import Noise
 
@@ -139,7 +139,7 @@ class Adversarial(Model):
             x: what is imitated
             prior: of the generator's codes
             generator: codes (B, d) to x (B, *shape)
-            discriminator: packed x, of kind `packed(x, packing)`, to scores (B / packing, 1)
+            discriminator: x that are packed, of kind `packed(x, packing)`, to scores (B / packing, 1)
         """
         self.rules = Rules.of(self)
         if self.rules.discriminator_augment:
@@ -179,7 +179,7 @@ class Adversarial(Model):
         return self.discriminator(x)
 
     def discriminator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """The discriminator tells real x from generated ones; whether it was right is watched."""
+        """The discriminator tells real x from generated ones; whether it was right is logged."""
         x = batch["x"]
         with torch.no_grad():
             fake = self.from_pool(self.generator(self.prior.draw(noise)).to(x.dtype), noise)
@@ -190,7 +190,7 @@ class Adversarial(Model):
         return parts
 
     def generator_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """The generator is to have its x taken for real."""
+        """The adversarial loss: how far the discriminator is from taking what is generated for real."""
         x = self.generator(self.prior.draw(noise)).to(noise.dtype)
         return renamed.Parts({"adversarial": LOSSES[self.rules.loss].generator(self.scores(self.discriminator_augment(x, noise), noise))})
 
@@ -239,14 +239,15 @@ class Adversarial(Model):
 
         Args:
             n: how many
-            given: nothing: the model has no condition
+            given: None: the model is a p(x)
             generator: the source of randomness
         """
+        unconditional(self, given)
         return self.generate(self.prior.sample(n, next(self.generator.parameters()), generator))
 
 
 def discriminator_loss(rules: Rules, real_B: Tensor, fake_B: Tensor) -> dict[str, Part]:
-    """What a discriminator minimises by its scores of what is real and of what is generated; whether it was right is watched."""
+    """What a discriminator minimises by its scores of what is real and of what is generated; whether it was right is logged."""
     loss = LOSSES[rules.loss]
     real = loss.real(real_B)
     if loss.flipped is not None and rules.smoothing:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pofx.errors import UserError
 from pofx.kinds import EOS, PAD, Image, Kind, Tokens
-from pofx.model import Model
+from pofx.model import Model, unconditional
 from pofx.options import NonNegative, Range, Size, annotations_of, check_value
 from pofx.plan import Batch, Part, Ratio
 from pofx.randomness import Noise
@@ -366,8 +366,7 @@ class TokenModel(Decoder):
     def asked(self, given: Tensor | None, n: int) -> Tensor | None:
         """`given`, checked: the sources of `n` examples, or None where the model takes none."""
         if self.source is None:
-            if given is not None:
-                raise UserError(f"{self.title()} is a p(x), so nothing can be given: remove it")
+            unconditional(self, given)
             return None
         if given is None:
             raise UserError(f"{self.title()} is a p(x | source): give the source, {self.source}")

@@ -27,8 +27,7 @@ def illustrate(run: Run, data: Data) -> list[Path]:
 
     Of text: samples.txt, and translations.txt, sources beside what is made of them and what it should be. Of adversarial training also:
     whether the discriminator was right, how samples compared with real rows, and a film of the samples on the way. Where a generator's code
-    has parts with
-    names: what each of them does.
+    has parts with names: what each of them does.
     """
     import numpy as np
     import torch
@@ -144,7 +143,7 @@ def loss_curves(run: Run) -> Lines:
 
 
 def game_curves(run: Run) -> dict[tuple[str, str], Lines]:
-    """What was watched of adversarial training, as plots: (title, unit) -> label -> (steps, values). Empty where one player played
+    """What was logged of adversarial training, as plots: (title, unit) -> label -> (steps, values). Empty where one player played
     alone."""
     right, reached, far, norms = Lines(), Lines(), Lines(), Lines()
     for row in run.metrics():

@@ -56,7 +56,7 @@ class Totals:
     """
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[str, bool], list[float]] = {}  # (part, whether it is watched only) -> sum, count
+        self.sums: dict[tuple[str, bool], list[float]] = {}  # (part, whether it is logged only) -> sum, count
 
     def add(self, parts: dict[str, Part]) -> None:
         """Add what a loss gave for one batch."""
@@ -72,9 +72,7 @@ class Totals:
         flat = torch.cat([total, count])
         replicas.sum([flat])
         means = dict(zip(self.sums, (flat[: len(total)] / flat[len(total) :]).tolist(), strict=True))
-        return sum((value for (_, watched), value in means.items() if not watched), 0.0), {
-            name: value for (name, _), value in means.items()
-        }
+        return sum((value for (_, logged), value in means.items() if not logged), 0.0), {name: value for (name, _), value in means.items()}
 
 
 class Metrics:

@@ -1,7 +1,8 @@
-"""Watching adversarial training: no loss says how it goes. Oscillation is normal, collapse is not: what the run's numbers say of either.
+"""The monitor of adversarial training: no loss says how it goes; samples held against real rows do, and so do the players' numbers.
 
 A few samples, always of the same codes, are held against as many rows of the validation split (`Watch`). Their numbers, and those that
-the players log, tell symptoms (`History`), by the names that any model may use: `<player>.right_on_*`, `<player>.gradient_norm`, `watch.*`.
+the players log, tell symptoms (`History`), by the names that any model may use: `<player>.right_on_*`, `<player>.gradient_norm`, and
+`watch.*`, as metrics.jsonl has always called them.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Watch:
     """A generator's samples held against real rows, and what the training's numbers tell.
 
     Args:
-        model: of which some stage has several players
+        model: one with a stage in which several players move
         data: its `valid` split is what samples are to look like
         training: `batch_size` samples are drawn at a time; with `eval_every`, at every validation, instead of every `EVERY` steps
     """
@@ -266,7 +267,7 @@ class History:
                 yield (
                     "missing",
                     f"modes are missing: {row['watch.precision']:.0%} of the samples are near real rows, but since step {since} they have "
-                    f"reached less than half of what real rows do (coverage {coverage:.2g}, of real rows {real:.2g})",
+                    f"reached less than {limits.coverage_half:g} of what real rows do (coverage {coverage:.2g}, of real rows {real:.2g})",
                 )
         self.apart = self.apart or not alike
         since, checks = self._streak("alike", alike, step)
@@ -311,7 +312,7 @@ class History:
             since, rows = self._streak(f"{player} right", min(shares) >= limits.right_on, step)
             if rows >= limits.moves_in_a_row and step - since >= limits.for_long * total and (faint - {player} or stuck):
                 why = (
-                    f"the gradient of {' and '.join(sorted(faint - {player}))} is a hundredth of what it was at first"
+                    f"the gradient of {' and '.join(sorted(faint - {player}))} is {limits.gradient_faint:g} of its early norm, or less"
                     if faint - {player}
                     else f"coverage is {coverage:.2g} and has not risen since step {at}"
                 )

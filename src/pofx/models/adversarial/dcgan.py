@@ -60,7 +60,7 @@ class DCGAN(Adversarial):
         discriminator_augment: standard deviation of the random affine map through which the discriminator sees each picture, real or
             generated
         smoothing: real x count as real with 1 - smoothing only
-        pool: so many generated x are kept, and half of those that the discriminator sees are old ones
+        pool: so many generated x are kept, and up to half of those that the discriminator sees are old ones
         lr_generator: learning rate of the generator
         lr_discriminator: learning rate of the discriminator
         beta1: decay of the mean gradient in both players' Adam

@@ -19,14 +19,12 @@ from pofx.randomness import Noise
 
 
 class GAN(Adversarial):
-    """Generative adversarial network: a generator G makes x of noise z, a discriminator D tells it from real x; they train against each
-    other.
+    """Generative adversarial network: a generator G makes x of noise z, a discriminator D tells it from real x.
 
     min_G max_D  V(D, G) = E_x log D(x) + E_z log(1 - D(G(z)))
 
-    For a given G the best discriminator is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. That is
-    least,
-    - log 4, where q = p and D* = 1/2 everywhere.
+    For a given G the best discriminator is D* = p / (p + q), where q is the density of G(z), and V(D*, G) = 2 JSD(p, q) - log 4. Its
+    least value, - log 4, is where q = p and D* = 1/2 everywhere.
 
     With minibatch_std or packing above 1, what the discriminator says of an example depends on the batch; with batch_norm, in training,
     what the generator makes of a code.
@@ -56,7 +54,7 @@ class GAN(Adversarial):
         discriminator_augment: standard deviation of the random affine map through which the discriminator sees each picture, real or
             generated
         smoothing: real x count as real with 1 - smoothing only; below 0.5
-        pool: so many generated x are kept, and half of those that the discriminator sees are old ones
+        pool: so many generated x are kept, and up to half of those that the discriminator sees are old ones
         lr_generator: learning rate of the generator
         lr_discriminator: learning rate of the discriminator
         beta1: decay of the mean gradient in both players' Adam

@@ -130,7 +130,7 @@ class SemiSupervisedAAE(AdversarialAutoEncoder):
         return [*super().phases(), Player("label", [self.encoder], self.label_loss, Adam(self.config["lr_label"]))]
 
     def label_loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """The cross-entropy of labelled x in nats; the error rate is watched."""
+        """The cross-entropy of labelled x in nats; the error rate is logged."""
         l_BC, _ = self.encoder.logits(batch["x_labelled"], noise)
         wrong_B = l_BC.argmax(1) != batch["label"]
         return {"cross_entropy": F.cross_entropy(l_BC, batch["label"], reduction="none"), "error": Logged(wrong_B.to(l_BC.dtype))}

@@ -102,7 +102,7 @@ class StackedDenoisingAutoEncoder(Model):
         return {"squared_error": F.mse_loss(restored_BD, v_BD, reduction="none").sum(1)}
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """Fine-tuning: cross-entropy of the labels, in nats; the error rate is watched."""
+        """Fine-tuning: cross-entropy of the labels, in nats; the error rate is logged."""
         h_BH = self.tune_injector(batch["x"].flatten(1), noise)
         for encoder in self.encoders:
             h_BH = noise.dropout(encoder(h_BH), self.dropout if self.training else 0.0)

@@ -18,7 +18,7 @@ from pofx.distributions.likelihoods import likelihood as likelihood_of
 from pofx.errors import UserError
 from pofx.kinds import Binary, Image, Vector
 from pofx.layers.bodies import Activation, decoder, encoder
-from pofx.model import Model
+from pofx.model import Model, unconditional
 from pofx.options import Fraction, NonNegative, Positive, Size
 from pofx.plan import Batch, Logged, Part
 from pofx.randomness import Noise
@@ -148,10 +148,11 @@ class VAE(Model):
 
         Args:
             n: how many
-            given: nothing: the model has no condition
+            given: None: the model is a p(x)
             generator: the source of randomness
             draw: draws x from p(x | z); otherwise its mean
         """
+        unconditional(self, given)
         weight = next(self.parameters())
         z = torch.randn(n, self.codes.dims, generator=generator, device=weight.device, dtype=weight.dtype)
         return self.likelihood.draw(self.decoder(z), generator) if draw else self.decode(z)
@@ -173,11 +174,12 @@ class VAE(Model):
 
         Args:
             x: (B, *shape)
-            given: nothing: the model has no condition
+            given: None: the model is a p(x)
             samples: of z for each example
             memory: megabytes that the decoder's outputs may take at a time
             generator: the source of randomness
         """
+        unconditional(self, given)
         K, Z = samples, self.codes.dims
         rows = max(1, int(memory * 2**20 / self.bytes_a_code(x)))
         mean_BZ, log_std_BZ = map(torch.cat, zip(*[self.q(x_B) for x_B in x.split(rows)], strict=True))

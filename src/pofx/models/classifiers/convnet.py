@@ -83,7 +83,7 @@ class ConvNet(Model):
         return self.last(self.encode(x))
 
     def loss(self, batch: Batch, noise: Noise) -> dict[str, Part]:
-        """Cross-entropy of the labels, in nats; the error rate is watched."""
+        """Cross-entropy of the labels, in nats; the error rate is logged."""
         h_BF = noise.dropout(self.body(batch["x"]), self.dropout if self.training else 0.0)
         logits_BK = self.last(h_BF).to(batch["x"].dtype)
         nll_B = F.cross_entropy(logits_BK, batch["label"], reduction="none")
