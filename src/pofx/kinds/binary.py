@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.shown import Shown, Tiles
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, init=False)
 class Binary(Kind):
     """Bits: float32, each 0 or 1, of any shape: `Binary(784)`, `Binary(1, 28, 28)` for binarised pictures, attributes."""
+
+    likelihood: ClassVar[str] = "bernoulli"
 
     dims: tuple[int, ...]
 
@@ -23,3 +30,17 @@ class Binary(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return self.dims
+
+    @property
+    def levels(self) -> int:
+        return 2
+
+    @property
+    def picture(self) -> bool:
+        return len(self.dims) == 2 or (len(self.dims) == 3 and self.dims[0] in (1, 3))
+
+    def stacked(self, n: int) -> Binary:
+        return Binary(n * self.dims[0], *self.dims[1:])
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        return Tiles(x.reshape(len(x), -1, *self.dims[-2:])) if self.picture else super().draw(x)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.shown import Shown, Texts
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Category(Kind):
     """One of `classes` labels: int64, shape (). `names` gives the labels' own names, in order, where they have some."""
 
-    classes: int
+    dtype: ClassVar[str] = "int64"
+    likelihood: ClassVar[str] = "categorical"
+
+    classes: int = field()  # one without classes would be none: the 0 of other kinds is no default
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -23,3 +31,13 @@ class Category(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return ()
+
+    @property
+    def levels(self) -> int:
+        return self.classes
+
+    def stacked(self, n: int) -> Category:
+        return Category(self.classes**n)
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        return Texts([self.names[number] if self.names else str(number) for number in x.tolist()])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.shown import Shown, Tiles
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Image(Kind):
     """Pictures: float32 in [0, 1], shape (channels, height, width), each value k / (levels - 1) for a whole k."""
+
+    likelihood: ClassVar[str] = "logistic_mixture"
 
     channels: int
     height: int
@@ -25,3 +32,13 @@ class Image(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.channels, self.height, self.width)
+
+    @property
+    def picture(self) -> bool:
+        return self.channels in (1, 3)
+
+    def stacked(self, n: int) -> Image:
+        return replace(self, channels=n * self.channels)
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        return Tiles(x) if self.picture else super().draw(x)

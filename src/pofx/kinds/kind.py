@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import types
 from dataclasses import MISSING, asdict, fields
-from typing import Any, ClassVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
 from pofx.errors import UserError, nearest
+from pofx.kinds.shown import Curves, Points, Shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Kind:
@@ -15,9 +19,23 @@ class Kind:
 
     Every kind has `shape` (of one example, without the batch) and `size` (numbers in one example). Kinds are values: equal when their
     fields are equal, and written to JSON by `to_json`.
+
+    What else is asked of a kind has an answer here that suits real numbers; a kind that is otherwise says so in its own file.
+
+    Attributes:
+        dtype: of a batch of it: float32, or int64
+        likelihood: of its numbers, where a model names none
+        written: endings of the files that examples are written to, the usual one first
+        text: whether an example is read, and so printed where no file is named
+        classes: how many an example is one of; 0 where examples are no classes
     """
 
     known: ClassVar[dict[str, type[Kind]]] = {}
+    dtype: ClassVar[str] = "float32"
+    likelihood: ClassVar[str] = "gaussian"
+    written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
+    text: ClassVar[bool] = False
+    classes: int = 0
 
     def __init_subclass__(cls) -> None:
         Kind.known[cls.__name__] = cls
@@ -29,6 +47,39 @@ class Kind:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def levels(self) -> int:
+        """How many values a number of it can take; 0 for real numbers."""
+        return 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the classes are called, in order, where they have names."""
+        return ()
+
+    @property
+    def ragged(self) -> bool:
+        """Whether examples may be shorter than `shape` says: a batch is then as long as its longest, with PAD behind the others."""
+        return False
+
+    @property
+    def picture(self) -> bool:
+        """Whether an example is drawn as a picture: grey, (H, W) or (1, H, W), or in colour, (3, H, W)."""
+        return False
+
+    def stacked(self, n: int) -> Kind:
+        """The kind of `n` examples as one: their channels, or their numbers, side by side.
+
+        Raises:
+            UserError: there is none
+        """
+        raise UserError(f"examples of kind {self} cannot be stacked")
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        """What a person sees of examples (N, *shape); `codec` is what made them of text, for kinds that have one."""
+        flat = x.reshape(len(x), -1)
+        return Points(flat) if self.size == 2 else Curves(flat[:, None], "dimension")
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass

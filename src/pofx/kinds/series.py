@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.shown import Curves, Shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,6 @@ class Series(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length, self.channels)
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        return Curves(x.swapaxes(1, 2), "step")

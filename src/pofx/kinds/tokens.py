@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
 from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.shown import Shown, Texts
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; what ends a sequence
 
@@ -24,6 +29,11 @@ class Tokens(Kind):
         Tokens(vocabulary=8000, length=64, tokenizer=8d8120c3)
     """
 
+    dtype: ClassVar[str] = "int64"
+    likelihood: ClassVar[str] = "categorical"
+    written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
+    text: ClassVar[bool] = True
+
     vocabulary: int
     length: int
     ends: bool = True
@@ -41,3 +51,15 @@ class Tokens(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length,)
+
+    @property
+    def levels(self) -> int:
+        return self.vocabulary
+
+    @property
+    def ragged(self) -> bool:
+        return self.ends
+
+    def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
+        """Texts by the tokenizer that is their codec; without one, the tokens' numbers."""
+        return Texts([" ".join(map(str, row)) if codec is None else codec.decode(row) for row in x.tolist()])

@@ -19,3 +19,6 @@ class Vector(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.dims,)
+
+    def stacked(self, n: int) -> Vector:
+        return Vector(n * self.dims)
