@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
 from pofx.commands.files import write
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.prepare import prepared
+from pofx.commands.flags import sort
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
+from pofx.session import Session, prepared
 
 if TYPE_CHECKING:
     from pofx.evaluate import Score
     from pofx.run import Run
 
 
+@verb(Scores, Samples, Translates, data=True, long=("protocol",))
 def evaluate(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: str = "test",
@@ -53,11 +55,10 @@ def evaluate(
     from pofx import evaluate as measures
     from pofx.commands.progress import Counting
     from pofx.evaluate.features import chosen
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    _, own, loading = sort("evaluate", asked, evaluate_flags(run, trust))
+    session = Session.load(run, trust=trust)
+    found, model = session.run, session.model
+    _, own, loading = sort("evaluate", asked, evaluate.known(run, trust))
     condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
@@ -78,9 +79,6 @@ def evaluate(
             **asking,
         )
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
-
-
-evaluate_flags = asking_flags(evaluate, Scores, Samples, Translates)
 
 
 def stored(run: Run, scores: list[Score]) -> dict[str, Any]:

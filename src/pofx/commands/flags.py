@@ -11,6 +11,7 @@ from typing import Any
 from pofx.capabilities import method
 from pofx.errors import UserError, nearest
 from pofx.options import REQUIRED, HyperParameter, annotations_of, argument_help, check_value, options
+from pofx.session import Session
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ def training_flags() -> Flags:
 def asking_flags(verb: Callable[..., Any], *capabilities: type, data: bool = True) -> Known:
     """All flags of `verb`, which asks a run's model for `capabilities`: its own, those of their methods, and how data are read."""
 
-    def flags(run: str | None = None, trust: bool = False) -> list[Flags]:
+    def flags(run: str | Session | None = None, trust: bool = False) -> list[Flags]:
         from pofx.run import Run
 
         groups, own = [Flags.of("flags", verb)], dict[str, HyperParameter]()
         if run is not None:
-            cls = Run(run).model_class(trust=trust)
+            cls = type(run.model) if isinstance(run, Session) else Run(run).model_class(trust=trust)
             for capability in capabilities:
                 if (ask := method(cls, capability)) is not None:
                     own |= Flags.of("", ask, without=("given", "generator", "prompt")).options

@@ -19,6 +19,7 @@ class Category(Kind):
 
     dtype: ClassVar[str] = "int64"
     likelihood: ClassVar[str] = "categorical"
+    label: ClassVar[bool] = True
 
     classes: int = field()  # one without classes would be none: the 0 of other kinds is no default
     names: tuple[str, ...] = ()

@@ -43,8 +43,11 @@ class Kind:
         dtype: of a batch of it: float32, or int64
         likelihood: of its numbers, where a model names none
         written: endings of the files that examples are written to, the usual one first
+        in_time: whether its first axis is steps in time, so that an example has a future
+        label: whether an example is one of a few classes
         text: whether an example is read, and so printed where no file is named
         bits_per_dimension: whether a log-likelihood of it is by custom also said in bits a dimension
+        instead: what may be done where the data have no x of this kind at all
         tokenizer: hash of what makes text into it; empty where nothing does
         classes: how many an example is one of; 0 where examples are no classes
     """
@@ -53,8 +56,11 @@ class Kind:
     dtype: ClassVar[str] = "float32"
     likelihood: ClassVar[str] = "gaussian"
     written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
+    in_time: ClassVar[bool] = False
+    label: ClassVar[bool] = False
     text: ClassVar[bool] = False
     bits_per_dimension: ClassVar[bool] = False
+    instead: ClassVar[tuple[Refusal, ...]] = ()
     tokenizer: str = ""
     classes: int = 0
 
@@ -118,6 +124,14 @@ class Kind:
         """
         return type(self).takes(found) or (() if found.shape == self.shape else (Refusal(),))
 
+    def closed(self, numbers: list[int]) -> list[int]:
+        """A sequence as one whole example: with what marks its end, where examples have such a mark."""
+        return numbers
+
+    def lengths(self, x: Tensor) -> Tensor:
+        """How many numbers each example of a batch (B, ...) has itself, int64 (B,): without the padding behind it."""
+        return x.new_full((len(x),), self.size).long()
+
     def collate(self, pieces: Sequence[Tensor]) -> Tensor:
         """Batches (n, *shape) of it as one."""
         import torch
@@ -136,6 +150,11 @@ class Kind:
         """What a person sees of examples (N, *shape); `codec` is what made them of text, for kinds that have one."""
         flat = x.reshape(len(x), -1)
         return Points(flat) if self.size == 2 else Curves(flat[:, None], "dimension")
+
+    @classmethod
+    def called(cls) -> str:
+        """The word for it, in configurations and in messages."""
+        return cls.__name__
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass

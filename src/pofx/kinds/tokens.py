@@ -35,6 +35,10 @@ class Tokens(Kind):
     likelihood: ClassVar[str] = "categorical"
     written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
     text: ClassVar[bool] = True
+    instead: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("name a text file with", "data"),
+        Refusal("one example a line, or running text with", "window", (64,)),
+    )
 
     vocabulary: int
     length: int
@@ -70,7 +74,7 @@ class Tokens(Kind):
                 Refusal("name a text, or the text of pictures with", "target", ("caption",)),
                 Refusal("digits with labels are spelled with", "spell", ("english",)),
             )
-        return why and (Refusal("name a text file with", "data"), Refusal("running text is cut with", "window", (64,)))
+        return why and cls.instead
 
     def accepts(self, found: Kind) -> tuple[Refusal, ...]:
         """Their vocabulary and tokenizer are to be the same, too, and they are no longer than these may be."""
@@ -81,6 +85,12 @@ class Tokens(Kind):
         if found.shape != self.shape:
             return (Refusal("pass", "length" if self.ends else "window", (self.length,)),)
         return (Refusal("its text was made into other tokens"),)
+
+    def closed(self, numbers: list[int]) -> list[int]:
+        return [*numbers, EOS] if self.ends else numbers
+
+    def lengths(self, x: Tensor) -> Tensor:
+        return (x != PAD).sum(1)
 
     def collate(self, pieces: Sequence[Tensor]) -> Tensor:
         """Batches (n, L) of it as one, as wide as the widest, with PAD behind the others."""

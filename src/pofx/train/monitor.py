@@ -119,12 +119,12 @@ class Watch:
         return self.real.numbers(x)
 
     def _draw(self, x: np.ndarray, file: Path) -> None:
-        from pofx.render.pictures import grid, is_picture, plane
+        from pofx.render.pictures import grid, plane
         from pofx.run import explained
 
         kind = self.model.inputs[self.field]
         assert self.real is not None
-        if is_picture(kind):
+        if kind.picture:
             picture = grid(x[:64], kind)
         elif kind.shape == (2,):
             picture = plane(x, self.real.valid)
