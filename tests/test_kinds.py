@@ -4,10 +4,12 @@ import json
 import math
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
+import torch
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Binary, Category, Image, Kind, Series, Vector, kinds_in
+from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens, Vector, kinds_in
 from pofx.options import Count, Fraction, NonNegative, Positive, Range, Seed, Size, check_value
 
 KINDS = [
@@ -59,6 +61,87 @@ def test_what_is_no_kind_is_refused(build, message):
     with pytest.raises(UserError, match=r"^[^\n]*$") as found:
         build()
     assert message in str(found.value)
+
+
+CHECKED = [
+    (Image(1, 1, 2, levels=3), [[[[0.0, 0.5]]], [[[1.0, 0.0]]]]),
+    (Binary(3), [[0.0, 1.0, 1.0]]),
+    (Vector(2), [[-7.5, 1e9]]),
+    (Series(2, 1), [[[3.0], [-3.0]]]),
+    (Category(3), [0, 2, 1]),
+    (Tokens(4, 3), [[2, 3, 1], [1, 0, 0], [2, 3, 3]]),
+    (Tokens(4, 3), [[2, 1, 0, 0, 0]]),  # PAD count for nothing
+    (Tokens(4, 3, ends=False), [[2, 3, 3, 2, 2]]),  # a running text is of any length
+]
+
+
+def of_both(kind, rows):
+    """An array and a tensor of these rows."""
+    array = np.array(rows, dtype=kind.dtype)
+    return array, torch.from_numpy(array)
+
+
+@pytest.mark.parametrize(("kind", "rows"), CHECKED)
+def test_examples_of_a_kind_pass(kind, rows):
+    for x in of_both(kind, rows):
+        kind.check(x)
+        kind.check(x, strict=False, n=len(rows))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        (Image(1, 1, 2), [[[0.0, 0.5]]], "pca was made for x of shape (1, 1, 2), not (1, 2)"),
+        (Image(1, 1, 2), [[[[0.0, 255.0]]]], "x must be from 0 to 1 in steps of 1/255: divide whole levels by 255"),
+        (Image(1, 1, 2, levels=3), [[[[0.0, 0.4]]]], "x must be from 0 to 1 in steps of 1/2: divide whole levels by 2"),
+        (Image(1, 1, 2), [[[[0.0, float("nan")]]]], "x must be from 0 to 1 in steps of 1/255: divide whole levels by 255"),
+        (Binary(2), [[0.0, 0.5]], "pca was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()"),
+        (Binary(2), [[0.0, 2.0]], "pca was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()"),
+        (Vector(2), [[1.0, 2.0, 3.0]], "pca was made for x of shape (2,), not (3,)"),
+        (Series(2, 1), [[1.0, 2.0]], "pca was made for x of shape (2, 1), not (2,)"),
+        (Category(3), [0, 3], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Category(3), [-1, 0], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Category(3), [[0, 1]], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Tokens(4, 3), [2, 3], "x must be tokens, int64 of shape (examples, tokens), not"),
+        (Tokens(4, 3), [[2, 2, 2, 1]], "pca was made for x of at most 3 tokens with their EOS, not 4: shorten it"),
+        (Tokens(4, 3), [[2, 4]], "x has token 4, outside the vocabulary of 4: they are 0 to 3"),
+        (Tokens(4, 3), [[-1, 2]], "x has token -1, outside the vocabulary of 4: they are 0 to 3"),
+        (Tokens(4, 3), [[1, 2]], "x has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it"),
+        (Tokens(4, 3), [[0, 2]], "x has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it"),
+        (Tokens(4, 3, ends=False), [[2, 1]], "x has an EOS, but pca was made for running text, which has none"),
+    ],
+)
+def test_what_is_no_example_of_a_kind_is_refused(kind, rows, message):
+    for x in of_both(kind, rows):
+        with pytest.raises(UserError, match=r"^[^\n]*$") as found:
+            kind.check(x, model="pca")
+        assert str(found.value).startswith(message)
+
+
+def test_whole_numbers_of_another_type_are_no_classes_and_no_tokens():
+    with pytest.raises(UserError, match=r"^given must be 2 whole numbers from 0 to 2"):
+        Category(3).check(np.array([0.0, 1.0]), name="given", n=2)
+    with pytest.raises(UserError, match=r"not uint64 of shape"):
+        Tokens(4, 3).check(np.array([[2, 1]], dtype=np.uint64))
+
+
+def test_how_many_there_must_be_is_checked():
+    with pytest.raises(UserError, match=r"^given must be 3 whole numbers from 0 to 2, one class for each example"):
+        Category(3).check(torch.tensor([0, 1]), name="given", n=3)
+    for kind, x in ((Vector(2), torch.zeros(1, 2)), (Tokens(4, 3), torch.ones(1, 2, dtype=torch.int64) * 2)):
+        with pytest.raises(UserError, match=r"^source must be 3 examples, not 1"):
+            kind.check(x, name="source", n=3)
+
+
+def test_a_source_may_lie_between_levels_but_not_outside_their_range():
+    between, outside = torch.full((1, 1, 1, 1), 0.3), torch.full((1, 1, 1, 1), 1.3)
+    for kind in (Image(1, 1, 1, levels=2), Binary(1, 1, 1)):
+        kind.check(between, strict=False)
+        with pytest.raises(UserError):
+            kind.check(outside, strict=False)
+    with pytest.raises(UserError, match=r"^source must be from 0 to 1: divide whole levels by 255"):
+        Image(1, 1, 1).check(outside, name="source", strict=False)
+    Tokens(4, 2).check(torch.tensor([[2, 2, 2, 1]]), strict=False)  # how long a source may be its model says
 
 
 GOOD = [

@@ -42,5 +42,10 @@ class Binary(Kind):
     def stacked(self, n: int) -> Binary:
         return Binary(n * self.dims[0], *self.dims[1:])
 
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        super().check(x, name=name, model=model, strict=strict, n=n)
+        if not ((x >= 0) & (x <= 1)).all() or (strict and not (abs(x - x.round()) < 0.01).all()):
+            raise UserError(f"{model} was made for bits, and {name} has other numbers than 0 and 1: give ({name} >= 0.5).float()")
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Tiles(x.reshape(len(x), -1, *self.dims[-2:])) if self.picture else super().draw(x)

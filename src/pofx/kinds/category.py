@@ -39,5 +39,12 @@ class Category(Kind):
     def stacked(self, n: int) -> Category:
         return Category(self.classes**n)
 
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        """As in `Kind.check`; labels are int64, from 0 to `classes` - 1."""
+        fits = str(x.dtype).rpartition(".")[2] == self.dtype and len(x.shape) == 1 and n in (None, len(x))
+        if not fits or not ((x >= 0) & (x < self.classes)).all():
+            many = "" if n is None else f"{n} "
+            raise UserError(f"{name} must be {many}whole numbers from 0 to {self.classes - 1}, one class for each example")
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Texts([self.names[number] if self.names else str(number) for number in x.tolist()])

@@ -40,5 +40,13 @@ class Image(Kind):
     def stacked(self, n: int) -> Image:
         return replace(self, channels=n * self.channels)
 
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        super().check(x, name=name, model=model, strict=strict, n=n)
+        steps = x * (self.levels - 1)
+        whole = not strict or (abs(steps - steps.round()) < 0.01).all()
+        if not ((x >= 0) & (x <= 1)).all() or not whole:
+            steps_of = f" in steps of 1/{self.levels - 1}" if strict else ""
+            raise UserError(f"{name} must be from 0 to 1{steps_of}: divide whole levels by {self.levels - 1}")
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Tiles(x) if self.picture else super().draw(x)

@@ -81,6 +81,32 @@ class Kind:
         flat = x.reshape(len(x), -1)
         return Points(flat) if self.size == 2 else Curves(flat[:, None], "dimension")
 
+    def check_shape(self, x: Any, *, name: str = "x", model: str = "the model") -> None:
+        """Raise a UserError unless examples `x` (N, ...) have the shape of this kind; arguments as in `check`."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise UserError(f"{model} was made for {name} of shape {self.shape}, not {tuple(x.shape[1:])}")
+
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        """Raise a UserError unless `x` are examples of this kind.
+
+        Args:
+            x: a tensor or an array, (N, *shape)
+            name: what the message calls them
+            model: what the message says was made for this kind
+            strict: whether each number must be one that the kind has; otherwise it must be in its range, as a source's
+            n: how many there must be, where that is known
+
+        Example:
+            >>> import numpy as np
+            >>> from pofx.kinds import Image
+            >>> Image(1, 1, 2).check(np.array([[[[0, 255]]]]))
+            Traceback (most recent call last):
+            pofx.errors.UserError: x must be from 0 to 1 in steps of 1/255: divide whole levels by 255
+        """
+        self.check_shape(x, name=name, model=model)
+        if n is not None and len(x) != n:
+            raise UserError(f"{name} must be {n} examples, not {len(x)}")
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass
 

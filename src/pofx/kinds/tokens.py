@@ -60,6 +60,22 @@ class Tokens(Kind):
     def ragged(self) -> bool:
         return self.ends
 
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        """As in `Kind.check`; tokens are int64 (N, L). Where `strict`, x has at most `length`, EOS counted and PAD not."""
+        if str(x.dtype).rpartition(".")[2] != self.dtype or x.ndim != 2:
+            raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {x.dtype} of shape {tuple(x.shape)}")
+        if n is not None and len(x) != n:
+            raise UserError(f"{name} must be {n} examples, not {len(x)}")
+        if strict and self.ends and len(x) and (longest := int((x != PAD).sum(1).max())) > self.length:
+            raise UserError(f"{model} was made for {name} of at most {self.length} tokens with their EOS, not {longest}: shorten it")
+        if not ((x >= 0) & (x < self.vocabulary)).all():
+            bad = x[(x < 0) | (x >= self.vocabulary)][0]
+            raise UserError(f"{name} has token {bad}, outside the vocabulary of {self.vocabulary}: they are 0 to {self.vocabulary - 1}")
+        if ((x[:, :-1] <= EOS) & (x[:, 1:] != PAD)).any():
+            raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it")
+        if not self.ends and (x == EOS).any():
+            raise UserError(f"{name} has an EOS, but {model} was made for running text, which has none")
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         """Texts by the tokenizer that is their codec; without one, the tokens' numbers."""
         return Texts([" ".join(map(str, row)) if codec is None else codec.decode(row) for row in x.tolist()])
