@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from typing import Annotated, Literal
 
 import numpy as np
@@ -142,6 +144,82 @@ def test_a_source_may_lie_between_levels_but_not_outside_their_range():
     with pytest.raises(UserError, match=r"^source must be from 0 to 1: divide whole levels by 255"):
         Image(1, 1, 1).check(outside, name="source", strict=False)
     Tokens(4, 2).check(torch.tensor([[2, 2, 2, 1]]), strict=False)  # how long a source may be its model says
+
+
+COUNTED = [
+    (Image(1, 2, 2, levels=3), 81),
+    (Image(3, 1, 1, levels=4), 64),
+    (Binary(5), 32),
+    (Binary(1, 1, 3), 8),
+    (Category(7), 7),
+    (Tokens(4, 3), 15),  # of two ordinary tokens 8 beginnings, and 1 + 2 + 4 that have ended
+    (Tokens(5, 1), 4),
+    (Tokens(4, 3, ends=False), 8),
+]
+
+
+@pytest.mark.parametrize(("kind", "count"), COUNTED)
+def test_every_example_comes_once_at_its_number(kind, count):
+    x = kind.every()
+    assert kind.count == count
+    assert x.shape == (count, *kind.shape)
+    assert len(np.unique(x.reshape(count, -1), axis=0)) == count
+    assert kind.number(x).tolist() == list(range(count))
+    kind.check(x.astype(kind.dtype))
+
+
+def test_real_numbers_cannot_be_counted():
+    assert Vector(3).count == Series(4, 2).count == 0
+
+
+SMALL = [kind for cls in Kind.known.values() for kind in (*cls.small(), *cls.tiny())]
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=str)
+def test_examples_at_random_are_examples(kind):
+    stored = kind.random(40, np.random.default_rng(0))
+    assert stored.shape == (40, *kind.shape)
+    assert np.array_equal(stored, kind.random(40, np.random.default_rng(0)))
+    unit = kind.levels - 1 if kind.levels and kind.dtype == "float32" else 1
+    kind.check((stored / unit).astype(kind.dtype))
+    if kind.levels:  # and of all of them
+        assert set(range(kind.levels)) - ({0, 1} if kind.text and not kind.ragged else set()) <= set(np.unique(stored).tolist())
+
+
+def test_sequences_at_random_are_of_all_lengths_and_some_have_no_end():
+    x = Tokens(5, 6).random(80, np.random.default_rng(0))
+    assert set((x > 1).sum(1).tolist()) == set(range(7))
+    assert ((x == 1).sum(1) == 0).nonzero()[0].tolist() == list(range(7, 80, 8))
+
+
+def test_every_kind_has_small_ones():
+    assert {type(kind) for kind in SMALL} == {Image, Binary, Vector, Series, Category, Tokens}
+    for cls in {type(kind) for kind in SMALL}:
+        assert all(type(kind) is cls for kind in (*cls.small(), *cls.tiny()))
+        assert [kind.size for kind in cls.small()] == sorted({kind.size for kind in cls.small()})
+
+
+@pytest.mark.parametrize("kind", [Image(1, 1, 1, levels=4), Binary(1), Category(3)], ids=str)
+def test_another_number_is_another_and_of_the_kind(kind):
+    x = kind.every().reshape(-1)
+    assert (kind.other(x) != x).all()
+    assert sorted(kind.other(x).tolist()) == sorted(x.tolist())
+
+
+def test_another_token_is_an_ordinary_one_and_other_reals_are_others():
+    assert Tokens(5, 1).other(np.array([0, 1, 2, 3, 4])).tolist() == [4, 2, 3, 4, 2]
+    assert Vector(1).other(np.array([0.5, 2.0, 4.0])).tolist() == [5.0, 1.5, 3.0]
+
+
+def test_sequences_that_have_ended_are_filled_with_ordinary_tokens():
+    x = np.array([[3, 1, 0, 0], [2, 4, 3, 2]])
+    assert Tokens(5, 4).filled(x).tolist() == [[3, 4, 4, 2], [2, 4, 3, 2]]
+    assert Vector(2).filled(x) is x
+
+
+def test_kinds_load_no_torch_and_no_numpy():
+    code = "import sys, pofx.kinds; print(sorted({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 GOOD = [

@@ -47,5 +47,14 @@ class Binary(Kind):
         if not ((x >= 0) & (x <= 1)).all() or (strict and not (abs(x - x.round()) < 0.01).all()):
             raise UserError(f"{model} was made for bits, and {name} has other numbers than 0 and 1: give ({name} >= 0.5).float()")
 
+    @classmethod
+    def small(cls) -> tuple[Binary, ...]:
+        return (Binary(1, 3, 3), Binary(1, 8, 8), Binary(1, 28, 28))
+
+    def random(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        return rng.integers(0, 2, (n, *self.shape), dtype=np.uint8)  # of these draws the contract's numbers are made
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Tiles(x.reshape(len(x), -1, *self.dims[-2:])) if self.picture else super().draw(x)

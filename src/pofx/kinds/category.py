@@ -46,5 +46,15 @@ class Category(Kind):
             many = "" if n is None else f"{n} "
             raise UserError(f"{name} must be {many}whole numbers from 0 to {self.classes - 1}, one class for each example")
 
+    @classmethod
+    def small(cls) -> tuple[Category, ...]:
+        return (Category(3),)
+
+    def random(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Each class in turn, so that none is missing."""
+        import numpy as np
+
+        return np.arange(n) % self.classes
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Texts([self.names[number] if self.names else str(number) for number in x.tolist()])

@@ -48,5 +48,13 @@ class Image(Kind):
             steps_of = f" in steps of 1/{self.levels - 1}" if strict else ""
             raise UserError(f"{name} must be from 0 to 1{steps_of}: divide whole levels by {self.levels - 1}")
 
+    @classmethod
+    def small(cls) -> tuple[Image, ...]:
+        return (Image(1, 4, 4, levels=4), Image(1, 8, 8, levels=4), Image(3, 32, 32))
+
+    @classmethod
+    def tiny(cls) -> tuple[Image, ...]:
+        return (Image(1, 2, 2, levels=3), Image(3, 1, 2, levels=3), Image(3, 4, 4, levels=4))
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Tiles(x) if self.picture else super().draw(x)

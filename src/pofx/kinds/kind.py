@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from dataclasses import MISSING, asdict, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Union, get_args, get_origin
 
 from pofx.errors import UserError, nearest
 from pofx.kinds.shown import Curves, Points, Shown
@@ -106,6 +106,69 @@ class Kind:
         self.check_shape(x, name=name, model=model)
         if n is not None and len(x) != n:
             raise UserError(f"{name} must be {n} examples, not {len(x)}")
+
+    # What the contract needs: kinds to build a model for, and examples of them. Arrays in, arrays out
+
+    @classmethod
+    def small(cls) -> tuple[Self, ...]:
+        """Kinds of this sort in growing sizes: a model that refuses one is tried with the next."""
+        return ()
+
+    @classmethod
+    def tiny(cls) -> tuple[Self, ...]:
+        """More for a model whose density is exact: with few enough examples to go through all, or where an order of numbers shows."""
+        return ()
+
+    def random(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` examples at random, as a data set stores them: (n, *shape); of whole levels the level."""
+        import numpy as np
+
+        shape = (n, *self.shape)
+        if not self.levels:
+            return rng.standard_normal(shape).astype(np.float32)
+        return rng.integers(0, self.levels, shape).astype(np.uint8 if self.levels <= 256 and self.dtype == "float32" else np.int64)
+
+    @property
+    def count(self) -> int:
+        """How many examples there are; 0 where they cannot be counted."""
+        return self.levels**self.size
+
+    def every(self) -> np.ndarray:
+        """Every example, (count, *shape), float64 or int64; `number` says which one an example is.
+
+        Example:
+            >>> from pofx.kinds import Binary
+            >>> Binary(2).every().tolist()
+            [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+        """
+        import numpy as np
+
+        levels_ND = np.arange(self.count)[:, None] // self.levels ** np.arange(self.size) % self.levels
+        return (levels_ND / self._steps if self.dtype == "float32" else levels_ND).reshape(-1, *self.shape)
+
+    def number(self, x: np.ndarray) -> np.ndarray:
+        """Where each example (N, *shape) stands in `every()`, int64 (N,)."""
+        import numpy as np
+
+        levels_ND = np.rint(x.reshape(len(x), self.size) * self._steps).astype(np.int64)
+        return (levels_ND * self.levels ** np.arange(self.size)).sum(1)
+
+    def other(self, x: np.ndarray) -> np.ndarray:
+        """Other numbers of this kind in place of each of `x`, (N,)."""
+        import numpy as np
+
+        if not self.levels:
+            return np.roll(x, 1) + 1
+        return (np.rint(x * self._steps) + 1) % self.levels / self._steps
+
+    def filled(self, x: np.ndarray) -> np.ndarray:
+        """Examples (N, *shape) like `x` of which every number counts: of sequences, those that have not ended."""
+        return x
+
+    @property
+    def _steps(self) -> int:
+        """From the lowest value of a number to the highest; of classes a step is 1."""
+        return self.levels - 1 if self.dtype == "float32" else 1
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass

@@ -26,5 +26,9 @@ class Series(Kind):
     def shape(self) -> tuple[int, ...]:
         return (self.length, self.channels)
 
+    @classmethod
+    def small(cls) -> tuple[Series, ...]:
+        return (Series(6, 2), Series(32, 2))
+
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Curves(x.swapaxes(1, 2), "step")

@@ -20,5 +20,13 @@ class Vector(Kind):
     def shape(self) -> tuple[int, ...]:
         return (self.dims,)
 
+    @classmethod
+    def small(cls) -> tuple[Vector, ...]:
+        return (Vector(5), Vector(16))
+
+    @classmethod
+    def tiny(cls) -> tuple[Vector, ...]:
+        return (Vector(2),)
+
     def stacked(self, n: int) -> Vector:
         return Vector(n * self.dims)
