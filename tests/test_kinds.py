@@ -222,6 +222,69 @@ def test_kinds_load_no_torch_and_no_numpy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+U8 = np.uint8
+CLAIMED = [
+    ("x", np.array([[0, 1], [1, 1]], U8), Binary(2)),
+    ("x", np.array([[0, 2], [1, 1]], U8), Vector(2)),
+    ("x", np.array([True, False]), Binary(1)),
+    ("x", np.full((2, 1, 4, 5), 7, U8), Image(1, 4, 5)),
+    ("x", np.zeros((2, 1, 4, 5), U8), Binary(1, 4, 5)),
+    ("x", np.zeros((2, 4, 3)), Series(4, 3)),
+    ("x", np.zeros((2, 4), np.int16), Vector(4)),
+    ("x", np.zeros(2), Vector(1)),
+    ("x", np.array([0, 1, 2]), Vector(1)),
+    ("label", np.array([0, 1, 2]), Category(3)),
+    ("label", np.array([0, 1], U8), Category(2)),
+    ("label", np.array([0.0, 1.0]), Vector(1)),
+    ("x", np.array(["b", "a"]), Category(2, ("a", "b"))),
+    ("x", np.array([1j]), None),
+    ("x", np.zeros((1, 2, 3, 4, 5)), None),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "kind"), CLAIMED, ids=str)
+def test_the_first_kind_that_is_asked_and_claims_an_array_has_it(name, array, kind):
+    asked = sorted(Kind.known.values(), key=lambda cls: cls.asked)
+    found = next((claimed for cls in asked if (claimed := cls.claims(name, {"all": array})) is not None), None)
+    assert (found and found[0]) == kind
+    if found is not None:
+        assert found[1]["all"].shape == (len(array), *found[0].shape)
+
+
+def test_where_there_is_too_much_to_look_at_zeros_and_ones_are_numbers_and_nan_is_not_found():
+    assert Binary.claims("x", {"all": np.zeros((2, 3), U8)}, whole=False) is None
+    assert Vector.claims("x", {"all": np.array([np.nan])}, whole=False) is not None
+    with pytest.raises(UserError, match=r"^has nan at row 2, column 1 of valid: fix it or remove the row$"):
+        Vector.claims("x", {"train": np.zeros(2), "valid": np.array([0, np.nan])})
+    with pytest.raises(UserError, match=r"^has 1e\+300 at row 1, column 1, 2: fix it"):
+        Series.claims("x", {"all": np.array([[[0, 1e300]]])})
+    with pytest.raises(UserError, match=r"^is float64 of shape \(n, 3, 4, 4\); pictures are uint8 with 1 or 3 channels$"):
+        Image.claims("x", {"all": np.zeros((2, 3, 4, 4))})
+
+
+def test_kinds_of_pictures_become_others():
+    assert Image(3, 4, 6, levels=17).binarised() == Binary(3, 4, 6)
+    assert Image(1, 4, 6, levels=17).beside(3) == Image(1, 4, 18, levels=17)
+    assert Binary(1, 4, 6).beside(3) == Binary(1, 4, 18)
+    assert Image(1, 4, 6, levels=17).at() == Image(1, 4, 6)
+    assert Image(1, 4, 6).at(5, "rgb") == Image(3, 5, 5)
+    assert Image(3, 4, 6).at((7, 2)) == Image(3, 2, 7)
+
+
+def test_what_is_no_picture_becomes_none():
+    with pytest.raises(UserError, match=r"^it is binary already$"):
+        Binary(3).binarised()
+    for kind in (Vector(3), Tokens(4, 3), Category(3), Series(3)):
+        with pytest.raises(UserError, match=r"^only pictures are binarised$"):
+            kind.binarised()
+    for kind in (Vector(3), Binary(3), Category(3)):
+        with pytest.raises(UserError, match="do not stand side by side"):
+            kind.beside(2)
+    for kind in (Vector(3), Binary(1, 4, 4)):
+        with pytest.raises(UserError, match="have no size or colour"):
+            kind.at(3)
+
+
 GOOD = [
     (Size, 1),
     (Count, 0),

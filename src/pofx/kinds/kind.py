@@ -27,6 +27,7 @@ class Kind:
         likelihood: of its numbers, where a model names none
         written: endings of the files that examples are written to, the usual one first
         text: whether an example is read, and so printed where no file is named
+        asked: the place of this kind among those that are asked whether an array is theirs: lower ones come first
         classes: how many an example is one of; 0 where examples are no classes
     """
 
@@ -35,6 +36,7 @@ class Kind:
     likelihood: ClassVar[str] = "gaussian"
     written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
     text: ClassVar[bool] = False
+    asked: ClassVar[int] = 0
     classes: int = 0
 
     def __init_subclass__(cls) -> None:
@@ -80,6 +82,50 @@ class Kind:
         """What a person sees of examples (N, *shape); `codec` is what made them of text, for kinds that have one."""
         flat = x.reshape(len(x), -1)
         return Points(flat) if self.size == 2 else Curves(flat[:, None], "dimension")
+
+    def beside(self, n: int) -> Kind:
+        """The kind of `n` pictures side by side as one.
+
+        Raises:
+            UserError: examples are no pictures
+        """
+        raise UserError(f"examples of kind {self} do not stand side by side")
+
+    def at(self, size: int | tuple[int, int] | None = None, colour: str | None = None) -> Kind:
+        """The kind of these pictures, of 256 levels, when they are brought to another size or colour.
+
+        Args:
+            size: pixels a side, or width and height; None: as they are
+            colour: grey or rgb; None: as they are
+
+        Raises:
+            UserError: examples are no pictures of pixels
+        """
+        raise UserError(f"examples of kind {self} are no pictures, and have no size or colour")
+
+    def binarised(self) -> Kind:
+        """The kind of the bits that these pictures become.
+
+        Raises:
+            UserError: they become none, and why
+        """
+        raise UserError("only pictures are binarised")
+
+    @classmethod
+    def claims(cls, name: str, arrays: dict[str, np.ndarray], *, whole: bool = True) -> tuple[Kind, dict[str, np.ndarray]] | None:
+        """The kind of the field `name` and its arrays as a data set stores them, (n, *kind.shape); None where another kind may claim them.
+
+        Kinds are asked in the order of `asked`. Numbers come with the channels of pictures first.
+
+        Args:
+            name: of the field
+            arrays: of each part, all of one shape but for their rows
+            whole: whether there are few enough numbers to look at all
+
+        Raises:
+            UserError: nearly of this kind, and what is wrong, to stand behind the field's name
+        """
+        return None
 
     def check_shape(self, x: Any, *, name: str = "x", model: str = "the model") -> None:
         """Raise a UserError unless examples `x` (N, ...) have the shape of this kind; arguments as in `check`."""
@@ -202,6 +248,22 @@ def require_positive(kind: Kind, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UserError(f"{type(kind).__name__}: {name} must be a whole number of 1 or more, not {size!r}")
+
+
+def require_finite(arrays: dict[str, np.ndarray]) -> None:
+    """Raise a UserError, to stand behind a field's name, if a float is not finite in float32."""
+    import numpy as np
+
+    for part, array in arrays.items():
+        if array.dtype.kind != "f":
+            continue
+        with np.errstate(over="ignore"):  # a float64 that is too large for float32 is not finite either
+            finite = np.isfinite(array.astype(np.float32))
+        if not finite.all():
+            row, *where = np.argwhere(~finite)[0].tolist()
+            column = ", ".join(str(i + 1) for i in where) or "1"
+            value = f"{array[row][tuple(where)]} at row {row + 1}, column {column}{'' if part == 'all' else ' of ' + part}"
+            raise UserError(f"has {value}: fix it or remove the row")
 
 
 def kinds_in(annotation: Any) -> tuple[type[Kind], ...]:

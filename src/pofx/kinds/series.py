@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.kind import Kind, require_finite, require_positive
 from pofx.kinds.shown import Curves, Shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ class Series(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length, self.channels)
+
+    @classmethod
+    def claims(cls, name: str, arrays: dict[str, np.ndarray], *, whole: bool = True) -> tuple[Kind, dict[str, np.ndarray]] | None:
+        """Numbers (n, length, channels)."""
+        some = next(iter(arrays.values()))
+        if some.ndim != 3 or some.dtype.kind not in "biuf":
+            return None
+        if whole:
+            require_finite(arrays)
+        return Series(*some.shape[1:]), arrays
 
     @classmethod
     def small(cls) -> tuple[Series, ...]:
