@@ -69,7 +69,7 @@ def items(session: Session, data: str | None, n: int | None) -> tuple[Tensor, li
     kind, field, run = session.model.inputs["source"], "source", session.run
     if data is not None and kind.bits_per_dimension:
         try:
-            x, names, notes = load_pictures(data, kind)  # type: ignore[arg-type]
+            x, names, notes = load_pictures(data, kind)
         except UserError as error:
             raise UserError(f"{run.path} reads {kind}: {error}") from None
         for note in notes:
