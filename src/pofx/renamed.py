@@ -120,6 +120,10 @@ STAYED = {  # modules that are where they were, less some names
     "pofx.evaluate.protocol": ("pofx.model",),
     "pofx.evaluate.likelihood": ("pofx.data.blocks",),
     "pofx.evaluate.codes": ("pofx.inference.latent",),
+    "pofx.evaluate.bins": ("pofx.metrics.bins",),
+    "pofx.evaluate.clusters": ("pofx.metrics.clustering",),
+    "pofx.evaluate.modes": ("pofx.metrics.modes",),
+    "pofx.evaluate.parzen": ("pofx.metrics.parzen",),
 }
 
 NAMES = {  # of classes, functions and constants

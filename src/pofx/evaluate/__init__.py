@@ -9,14 +9,11 @@ from pofx import renamed
 from pofx.capabilities import BoundsInformation, Classifies, Clusters, Decodes, Encodes, Samples, Scores, Translates, can, require
 from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError, nearest
-from pofx.evaluate.bins import bin_centres, different_bins
 from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.evaluate.codes import CodeReport, code_report
 from pofx.evaluate.decoders import annealed_scores
 from pofx.evaluate.features import Features, chosen, known_size
 from pofx.evaluate.likelihood import bits_per_dimension, log_likelihood, log_probs, scoring_options
-from pofx.evaluate.modes import class_coverage, modes_covered
-from pofx.evaluate.parzen import chosen_sigma, parzen_log_likelihood
 from pofx.evaluate.probe import labelled_x, linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
@@ -26,9 +23,12 @@ from pofx.inference.latent import apply_attribute, attribute_vector, interpolate
 from pofx.inference.sampling import draw, known_options, sampling_options
 from pofx.kinds import Category, Image, Tokens
 from pofx.metrics.annealing import Annealing
+from pofx.metrics.bins import bin_centres, different_bins
 from pofx.metrics.frechet import frechet_distance
 from pofx.metrics.kid import kernel_distance
 from pofx.metrics.manifold import Manifold, prdc
+from pofx.metrics.modes import class_coverage, modes_covered
+from pofx.metrics.parzen import chosen_sigma, parzen_log_likelihood
 from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model
 from pofx.options import Count, Seed, Size

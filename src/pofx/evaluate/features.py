@@ -24,9 +24,9 @@ from pofx.capabilities import Classifies, Encodes, can, require
 from pofx.data.blocks import BLOCK, blocks
 from pofx.environment import cache_root
 from pofx.errors import UserError
-from pofx.evaluate.modes import stacked_classes
 from pofx.evaluate.protocol import weights_hash
 from pofx.kinds import Binary, Category, Image, Kind
+from pofx.metrics.modes import stacked_classes
 from pofx.model import Model, device_of
 
 if TYPE_CHECKING:
