@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.kind import Kind, Refusal, require_positive
 from pofx.kinds.shown import Shown, Tiles
 
 if TYPE_CHECKING:
@@ -38,6 +38,24 @@ class Binary(Kind):
     @property
     def picture(self) -> bool:
         return len(self.dims) == 2 or (len(self.dims) == 3 and self.dims[0] in (1, 3))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return self.dims[-2:] if len(self.dims) > 1 else self.dims
+
+    def spread(self, known: np.ndarray) -> np.ndarray:
+        return known[..., None, :, :] if len(self.dims) > 2 else known
+
+    @classmethod
+    def takes(cls, found: Kind) -> tuple[Refusal, ...]:
+        why = super().takes(found)
+        return (Refusal("make it binary with", "binarize", ("dynamic", "threshold")),) if why and found.bits_per_dimension else why
+
+    def accepts(self, found: Kind) -> tuple[Refusal, ...]:
+        why = super().accepts(found)
+        if why and not why[0].option and len(self.dims) == len(found.shape) == 3 and found.shape[1:] != self.dims[1:]:
+            return (Refusal("pass", "size", (self.dims[-1],)),)
+        return why
 
     def stacked(self, n: int) -> Binary:
         return Binary(n * self.dims[0], *self.dims[1:])

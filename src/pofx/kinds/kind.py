@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import types
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
 from pofx.errors import UserError, nearest
@@ -12,6 +13,22 @@ from pofx.kinds.shown import Curves, Points, Shown
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why data of one kind are not taken for another, as what may be done about it: an option of how they are read.
+
+    Args:
+        what: to do, up to the option, as in "make it binary with"
+        option: of `pofx.data.load`, which commands spell as a flag; empty where none would do
+        values: that it may take; none where that depends on the data
+    """
+
+    what: str = ""
+    option: str = ""
+    values: tuple[Any, ...] = ()
 
 
 class Kind:
@@ -27,6 +44,8 @@ class Kind:
         likelihood: of its numbers, where a model names none
         written: endings of the files that examples are written to, the usual one first
         text: whether an example is read, and so printed where no file is named
+        bits_per_dimension: whether a log-likelihood of it is by custom also said in bits a dimension
+        tokenizer: hash of what makes text into it; empty where nothing does
         classes: how many an example is one of; 0 where examples are no classes
     """
 
@@ -35,6 +54,8 @@ class Kind:
     likelihood: ClassVar[str] = "gaussian"
     written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
     text: ClassVar[bool] = False
+    bits_per_dimension: ClassVar[bool] = False
+    tokenizer: str = ""
     classes: int = 0
 
     def __init_subclass__(cls) -> None:
@@ -67,6 +88,41 @@ class Kind:
     def picture(self) -> bool:
         """Whether an example is drawn as a picture: grey, (H, W) or (1, H, W), or in colour, (3, H, W)."""
         return False
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The axes of what is known or not known as a whole: of a picture its pixels, of a series its steps, else every number."""
+        return self.shape
+
+    def spread(self, known: np.ndarray) -> np.ndarray:
+        """A mask of places (..., *places) as one of numbers, to be broadcast to (..., *shape)."""
+        return known
+
+    @property
+    def usual(self) -> int:
+        """How many examples are drawn where no number is asked for."""
+        return 64
+
+    @classmethod
+    def takes(cls, found: Kind) -> tuple[Refusal, ...]:
+        """Why data of kind `found` are not of this kind, whatever their sizes: nothing where they are."""
+        return () if issubclass(type(found), cls) else (Refusal(),)
+
+    def accepts(self, found: Kind) -> tuple[Refusal, ...]:
+        """Why examples of kind `found` are none of this very kind; nothing where they are as good as its own.
+
+        Example:
+            >>> from pofx.kinds import Binary, Image
+            >>> Image(1, 8, 8).accepts(Image(1, 8, 8, levels=17)), Binary(1, 8, 8).accepts(Image(1, 8, 8))[0].option
+            ((), 'binarize')
+        """
+        return type(self).takes(found) or (() if found.shape == self.shape else (Refusal(),))
+
+    def collate(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Batches (n, *shape) of it as one."""
+        import torch
+
+        return torch.cat(list(pieces))
 
     def stacked(self, n: int) -> Kind:
         """The kind of `n` examples as one: their channels, or their numbers, side by side.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.kind import Kind, Refusal, require_positive
 from pofx.kinds.shown import Curves, Shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ class Series(Kind):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length, self.channels)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def spread(self, known: np.ndarray) -> np.ndarray:
+        return known[..., None]
+
+    @classmethod
+    def takes(cls, found: Kind) -> tuple[Refusal, ...]:
+        why = super().takes(found)
+        if why and not found.levels and len(found.shape) == 1:
+            return (Refusal("if its rows are steps in time, pass how many make an example with", "window"),)
+        return why
 
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         return Curves(x.swapaxes(1, 2), "step")

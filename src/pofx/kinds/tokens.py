@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.errors import UserError
-from pofx.kinds.kind import Kind, require_positive
+from pofx.kinds.kind import Kind, Refusal, require_positive
 from pofx.kinds.shown import Shown, Texts
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; what ends a sequence
 
@@ -55,6 +57,38 @@ class Tokens(Kind):
     @property
     def levels(self) -> int:
         return self.vocabulary
+
+    @property
+    def usual(self) -> int:
+        return 8 if self.ends else 1
+
+    @classmethod
+    def takes(cls, found: Kind) -> tuple[Refusal, ...]:
+        why = super().takes(found)
+        if why and found.picture:
+            return (
+                Refusal("name a text, or the text of pictures with", "target", ("caption",)),
+                Refusal("digits with labels are spelled with", "spell", ("english",)),
+            )
+        return why and (Refusal("name a text file with", "data"), Refusal("running text is cut with", "window", (64,)))
+
+    def accepts(self, found: Kind) -> tuple[Refusal, ...]:
+        """Their vocabulary and tokenizer are to be the same, too, and they are no longer than these may be."""
+        if why := type(self).takes(found):
+            return why
+        if found == self:
+            return ()
+        if found.shape != self.shape:
+            return (Refusal("pass", "length" if self.ends else "window", (self.length,)),)
+        return (Refusal("its text was made into other tokens"),)
+
+    def collate(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Batches (n, L) of it as one, as wide as the widest, with PAD behind the others."""
+        import torch
+        from torch.nn.functional import pad
+
+        width = max(piece.shape[1] for piece in pieces)
+        return torch.cat([pad(piece, (0, width - piece.shape[1]), value=PAD) for piece in pieces])
 
     @property
     def ragged(self) -> bool:
