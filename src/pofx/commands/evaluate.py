@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
 from pofx.commands.files import write
-from pofx.commands.flags import asking_flags, sort
+from pofx.commands.flags import Flags, asking_flags, sort, together
 from pofx.commands.prepare import prepared
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
@@ -57,11 +57,12 @@ def evaluate(
 
     found = Run(run)
     model = found.model(trust=trust)
-    _, own, loading = sort("evaluate", asked, evaluate_flags(run, trust))
+    _, own, loading, *of_measures = sort("evaluate", asked, evaluate_flags(run, trust))
     condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
     asking = {"split": split, "seed": seed, "rows": rows, "draws": draws, "probe": probe, "given": condition, **own}
+    asking |= {name: value for options in of_measures for name, value in options.items()}
     measures.require_measurable(model, loaded, features=features, **asking)
     compared_by = None
     if features is not None or measures.draws_samples(model, draws):
@@ -80,7 +81,18 @@ def evaluate(
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
 
 
-evaluate_flags = asking_flags(evaluate, Scores, Samples, Translates)
+def evaluate_flags(run: str | None = None, trust: bool = False) -> list[Flags]:
+    """All flags: the verb's own, those of the model's methods, how data are read, and the options of the measures that the model allows."""
+    groups = asking_flags(evaluate, Scores, Samples, Translates)(run, trust)
+    if run is None:
+        return groups
+    from pofx.evaluate.registry import options_of
+    from pofx.run import Run
+
+    known = {name for group in groups[:2] for name in group.options}  # what has one name is one flag, for the model and for measures
+    options = options_of(Run(run).model_class(trust=trust))
+    own = {name: option for name, option in options.items() if name not in known}
+    return together(*groups, Flags("what measures can be asked", own, "measure"))
 
 
 def stored(run: Run, scores: list[Score]) -> dict[str, Any]:

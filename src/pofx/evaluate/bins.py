@@ -8,8 +8,14 @@ import numpy as np
 from torch import Tensor
 
 from pofx import renamed
+from pofx.capabilities import Samples
 from pofx.evaluate.protocol import Score
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request
 from pofx.metrics.bins import LEAST, bin_centres, different_bins
+from pofx.metrics.kid import SUBSETS
+
+BINS, ROWS_A_BIN = 100, 10  # at most so many bins, each of so many rows on average
 
 
 def bins_scores(
@@ -56,6 +62,24 @@ def bins_scores(
     return (
         Score(f"different bins, NDB/{K}{of}", bins.share, "share of bins", None, protocol, note),
         Score(f"Jensen-Shannon divergence of {K} bins{of}", bins.divergence, "nats", None, protocol),
+    )
+
+
+@measure("bins", needs=(Samples,), place=910)
+def bins_of_samples(request: Request) -> tuple[Score, ...]:
+    """Bins of another split's features, where samples are too many or too few; of no scores where that has too few rows."""
+    spare = request.other_features
+    K = min(BINS, len(spare) // ROWS_A_BIN, request.drawn // ROWS_A_BIN)
+    if len(spare) <= max(spare.shape[1], 2 * SUBSETS) or K < 2:
+        return ()
+    return bins_scores(
+        spare,
+        request.sample_features,
+        held_out=request.row_features,
+        K=K,
+        seed=request.seed,
+        features=request.compared_by.name,
+        about=request.of_features,
     )
 
 

@@ -5,6 +5,7 @@ Shapes: B examples, K clusters.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,8 @@ from pofx.capabilities import BoundsInformation, Clusters, Generates, HasMembers
 from pofx.data.blocks import BLOCK, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.kinds import Category
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import MOST, Request
 from pofx.metrics.clustering import majority, matched
 from pofx.model import Model, device_of, evaluating
 from pofx.randomness import generator
@@ -64,8 +66,8 @@ def clustering_accuracy(
     """
     clusterer = require(model, Clusters)
     kind = data.fields.get(field)
-    if not isinstance(kind, Category):
-        names = [name for name, other in data.fields.items() if isinstance(other, Category)]
+    if kind is None or not kind.classes:
+        names = [name for name, other in data.fields.items() if other.classes]
         raise UserError(f"the data has no labels in a field {field!r}: " + (nearest(field, names) if names else "they have none at all"))
     by = by or ("matched" if clusterer.clusters <= kind.classes else "majority")
     for name in (split, learned_on) if by != "matched" else (split,):
@@ -92,6 +94,18 @@ def clustering_accuracy(
         **environment(model),
     }
     return mean_score("clustering accuracy", (stands_for[clusters] == labels).astype(np.float64), "share of examples", protocol)
+
+
+@measure(
+    "clustering accuracy",
+    needs=(Clusters,),
+    fields=("label",),
+    when=lambda request: bool(request.model.clusters),  # one whose codes are numbers only has none
+    place=600,
+)
+def cluster_scores(request: Request) -> Iterator[Score]:
+    """How well groups agree with labels."""
+    yield clustering_accuracy(request.model, request.data, split=request.split, rows=request.rows, about=request.about)
 
 
 def _clustered(
@@ -139,6 +153,12 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
                 found.setdefault(name, []).append(L_B.double().cpu())
     protocol = {**(about or {}), "draws": n, "seed": seed, **environment(model)}
     return {name: mean_score(f"L_I of {name}", torch.cat(parts).numpy(), "nats", protocol) for name, parts in found.items()}
+
+
+@measure("what is told of codes", needs=(BoundsInformation,), when=lambda request: request.drawing, place=800)
+def information_scores(request: Request) -> list[Score]:
+    """The bound on how much of each code can be told from what is generated of it."""
+    return list(information(request.model, n=request.draws or MOST, seed=request.seed, about=request.about).values())
 
 
 __getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

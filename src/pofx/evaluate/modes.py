@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 from pofx import renamed
+from pofx.capabilities import Samples
+from pofx.data.sources.synthetic import KNOWN
 from pofx.evaluate.protocol import Score, mean_score
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request, column
 from pofx.metrics.modes import class_coverage, nearest_modes
 
 
@@ -46,6 +50,26 @@ def class_scores(
     protocol = {**(about or {}), "samples": len(classes), "compared with": compared}
     note = f"{len(classes)} samples of {K} classes: perfect ones would have a KL of about {(K - 1) / 2 / len(classes):.2g} nats"
     return Score(f"classes{of}", float(found), f"of {K}", None, protocol), Score(f"KL of classes{of}", kl, "nats", None, protocol, note)
+
+
+@measure("classes of samples", needs=(Samples,), when=lambda request: request.has("label"), place=920)
+def classes_of_samples(request: Request) -> tuple[Score, ...]:
+    """Which labels samples have, as the features' classifier sees them, if it has one for these labels."""
+    label, features = request.data.fields["label"], request.compared_by
+    if features.classify is None or not features.tells(label):
+        return ()
+    labels = column(request.rows_of, np.arange(len(request.rows_of)), "label")
+    share = torch.bincount(labels, minlength=label.classes).double() / len(labels)
+    classes = features.classes_of(request.samples)
+    reference = share if share.all() else None
+    return class_scores(classes, label.classes, reference, features=features.name, about=request.of_features)
+
+
+@measure("modes", needs=(Samples,), when=lambda request: str(request.data.record.get("spec")) in KNOWN, place=930)
+def modes_of_samples(request: Request) -> tuple[Score, Score]:
+    """Which modes samples reach, of data whose modes are known."""
+    known = KNOWN[str(request.data.record["spec"])]
+    return mode_scores(request.samples, np.array(known.centres), known.sd, about=request.of_samples)
 
 
 __getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

@@ -43,6 +43,7 @@ class Kind:
         dtype: of a batch of it: float32, or int64
         likelihood: of its numbers, where a model names none
         written: endings of the files that examples are written to, the usual one first
+        in_time: whether its first axis is steps in time, so that an example has a future
         text: whether an example is read, and so printed where no file is named
         bits_per_dimension: whether a log-likelihood of it is by custom also said in bits a dimension
         tokenizer: hash of what makes text into it; empty where nothing does
@@ -53,6 +54,7 @@ class Kind:
     dtype: ClassVar[str] = "float32"
     likelihood: ClassVar[str] = "gaussian"
     written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
+    in_time: ClassVar[bool] = False
     text: ClassVar[bool] = False
     bits_per_dimension: ClassVar[bool] = False
     tokenizer: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pofx.kinds.kind import Kind, Refusal, require_positive
 from pofx.kinds.shown import Curves, Shown
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Series(Kind):
     """Real-valued sequences: float32, shape (length, channels), first step first."""
+
+    in_time: ClassVar[bool] = True
 
     length: int
     channels: int = 1
