@@ -7,9 +7,9 @@ in a model's own file is registered when that file is imported.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pofx.capabilities import Samples, can, require
@@ -113,9 +113,10 @@ def measure(
 
 def measures() -> list[Measure]:
     """All that are registered, in the order of their scores."""
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        if not file.stem.startswith("_") and not file.stem.endswith("_private"):  # these name what only one measure needs
-            importlib.import_module(f"{__package__}.{file.stem}")
+    package = importlib.import_module(__package__ or "")
+    for _, name, _ in pkgutil.iter_modules(package.__path__):
+        if not name.endswith("_private"):  # what wraps a library, which may be slow to import
+            importlib.import_module(f"{package.__name__}.{name}")
     return sorted(_KNOWN.values(), key=lambda known: known.place)
 
 
