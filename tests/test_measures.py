@@ -286,3 +286,26 @@ def test_a_name_of_pofx_s_own_measures_is_taken_and_another_import_of_a_file_tak
     first = len(measures())
     registered()
     assert len(measures()) == first
+
+
+def test_an_option_that_could_not_be_given_is_refused():
+    def seeded(request, *, seed: int = 0): ...
+    def wanting(request, *, power: int): ...
+
+    with pytest.raises(UserError, match=r"measure 'toy': seed is asked of every request: read request.seed"):
+        measure("toy")(seeded)
+    with pytest.raises(UserError, match="measure 'toy': option power needs a default"):
+        measure("toy")(wanting)
+
+
+def test_where_data_are_read_by_an_option_s_name_the_measure_s_says_that_it_is_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run(capsys, "train pca --data digits --latent 2 --out run")
+
+    @measure("toy", needs=(Encodes,))
+    def toy(request: Request, *, size: Size = 1) -> list[Score]:
+        return [Score("toy", float(size), "")]
+
+    assert run(capsys, "evaluate run --measure-size 5")["scores"][-1]["value"] == 5
+    assert main(["evaluate", "run", "--size", "5"]) == 2
+    assert "made for x: Image" in capsys.readouterr().err

@@ -7,22 +7,24 @@ in a model's own file is registered when that file is imported.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pofx.capabilities import Samples, can, require
 from pofx.errors import UserError
-from pofx.options import HyperParameter, check_value, options
+from pofx.evaluate.request import Request
+from pofx.options import REQUIRED, HyperParameter, check_value, options
 
 if TYPE_CHECKING:
     from pofx.evaluate.protocol import Score
-    from pofx.evaluate.request import Request
     from pofx.model import Model
 
 Function = TypeVar("Function", bound=Callable[..., Iterable["Score"]])
 LAST = 1000  # the place of a measure that says none
+_FIELDS = {field.name for field in fields(Request)}
 _KNOWN: dict[str, Measure] = {}
 
 
@@ -98,13 +100,19 @@ def measure(
     Args: as in `Measure`
 
     Raises:
-        UserError: one of pofx's own is called so
+        UserError: one of pofx's own is called so; an option that is a field of the request, or has no default
     """
 
     def register(function: Function) -> Function:
         known = _KNOWN.get(name)
         if known is not None and _own(known.function) and known.function.__module__ != function.__module__:
             raise UserError(f"pofx has a measure {name!r} of its own ({known.function.__module__}): choose another name")
+        for option in inspect.signature(function).parameters.values():
+            if option.kind is inspect.Parameter.KEYWORD_ONLY:
+                if option.name in _FIELDS:
+                    raise UserError(f"measure {name!r}: {option.name} is asked of every request: read request.{option.name}")
+                if option.default is REQUIRED:
+                    raise UserError(f"measure {name!r}: option {option.name} needs a default, such as None where it is measured on demand")
         _KNOWN[name] = Measure(name, function, needs, fields, when, check, place)
         return function
 
@@ -127,7 +135,8 @@ def options_of(model: object) -> dict[str, HyperParameter]:
 
 def require_used(model: Model, name: str, idle: list[Measure]) -> None:
     """Raise a UserError: an option is of measures of which none applies, for want of a capability if that is why."""
-    require(model, *idle[0].needs) if idle[0].needs else None
+    if needs := idle[0].needs:
+        require(model, *needs)
     raise UserError(f"{name} is of {' and '.join(known.name for known in idle)}, which is not measured here: remove it")
 
 
