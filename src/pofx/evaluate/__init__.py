@@ -123,7 +123,8 @@ def evaluate(
             classes, or the number of one class
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) while log p is computed, and while samples are drawn
-        asked: further keyword arguments of the model's `log_prob`, such as `samples`, of its `sample` and of its `translate`
+        asked: further keyword arguments of the model's `log_prob`, such as `samples`, of its `sample` and of its `translate`; and options
+            of measures, such as `k`
 
     Raises:
         UserError: no such split; data that the model was not made for; too few rows; an argument that none of these has got; nothing to

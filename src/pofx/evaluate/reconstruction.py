@@ -37,7 +37,7 @@ def reconstruction_error(
     Returns:
         the mean over examples of the error per example (summed over dimensions), and per dimension
     """
-    decoder = require(model, Decodes, Encodes)
+    _, decoder = require(model, Encodes), require(model, Decodes)
     chosen = chosen_rows(split, rows)
     z_of = (encoded(model, split, chosen) if codes is None else codes).split(BLOCK)
     sums: list[float] = []

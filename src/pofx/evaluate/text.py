@@ -302,7 +302,7 @@ def reconstruction_match(
         codes: of these rows, where somebody has them
         about: as in `text_scores`
     """
-    decoder = require(model, Decodes, Encodes)
+    _, decoder = require(model, Encodes), require(model, Decodes)
     chosen = chosen_rows(split, rows)
     z_of = (encoded(model, split, chosen) if codes is None else codes).split(BLOCK)
     whole: list[float] = []
