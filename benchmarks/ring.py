@@ -11,7 +11,7 @@ from benchmarks.rows import Row
 from benchmarks.training import processor_seconds, protocol_of, trained
 from pofx.capabilities import Samples, require
 from pofx.data.sources.synthetic import KNOWN
-from pofx.evaluate.modes import modes_covered
+from pofx.metrics.modes import modes_covered
 from pofx.randomness import generator
 
 SAMPLES = 2500

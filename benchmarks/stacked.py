@@ -10,8 +10,8 @@ from benchmarks.protocol import machine
 from benchmarks.rows import Row
 from benchmarks.training import middle, processor_seconds, protocol_of, trained
 from pofx.evaluate.features import Features, by_channel, network
-from pofx.evaluate.modes import Coverage, class_coverage
 from pofx.inference.sampling import draw
+from pofx.metrics.modes import Coverage, class_coverage
 from pofx.run import Run
 
 SAMPLES = 26_000

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,16 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_measure_is_left() -> Iterator[None]:
+    """A measure that a test's file or a page registers is asked of no other test's model."""
+    yield
+    if (registry := sys.modules.get("pofx.evaluate.registry")) is not None:
+        for name, known in list(registry._KNOWN.items()):
+            if not known.function.__module__.startswith("pofx."):
+                del registry._KNOWN[name]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import binom, chi2_contingency
 
 from pofx.errors import UserError
-from pofx.evaluate.bins import bin_centres, bins_scores, different_bins
+from pofx.evaluate.bins import bins_scores
+from pofx.metrics.bins import bin_centres, different_bins
 
 
 def test_each_bin_is_the_two_proportion_test_and_the_divergence_is_scipy_s(rng):

@@ -9,8 +9,9 @@ import torch
 
 from pofx.data import Column, Data, Split
 from pofx.errors import Lacks, UserError
-from pofx.evaluate.clusters import clustering_accuracy, information, majority, matched
+from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.kinds import Category, Image, Vector
+from pofx.metrics.clustering import majority, matched
 from pofx.model import Model
 from pofx.models.adversarial.gan import GAN
 from pofx.models.adversarial.infogan import InfoGAN

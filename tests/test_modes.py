@@ -8,7 +8,8 @@ import torch
 from scipy.stats import chi2
 
 from pofx.errors import UserError
-from pofx.evaluate.modes import class_coverage, class_scores, mode_scores, modes_covered, nearest_modes, stacked_classes
+from pofx.evaluate.modes import class_scores, mode_scores
+from pofx.metrics.modes import class_coverage, modes_covered, nearest_modes, stacked_classes
 
 RING = np.stack([np.cos(2 * np.pi * np.arange(8) / 8), np.sin(2 * np.pi * np.arange(8) / 8)], 1)
 

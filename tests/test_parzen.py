@@ -8,7 +8,8 @@ import torch
 from scipy.stats import gaussian_kde
 
 from pofx.errors import UserError
-from pofx.evaluate.parzen import BLOCK, chosen_sigma, parzen_log_likelihood, parzen_score
+from pofx.evaluate.parzen import parzen_score
+from pofx.metrics.parzen import BLOCK, chosen_sigma, parzen_log_likelihood
 
 
 def plain(samples, x, sigma):

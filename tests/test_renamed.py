@@ -59,6 +59,9 @@ def test_a_player_s_key_is_its_name_unless_it_has_had_another():
     assert Player("new", [], lambda batch, noise: {}, key="old").key == "old"
 
 
+ARITHMETIC = {"bins": "bins", "clusters": "clustering", "modes": "modes", "parzen": "parzen"}  # of evaluate, and of metrics
+
+
 @pytest.mark.parametrize("module", sorted(renamed.MODULES))
 def test_every_old_module_is_found(module):
     sys.modules.pop(module, None)
@@ -87,6 +90,15 @@ def test_old_names_are_found_and_told_of_once():
         from pofx.game import Watched as again
 
         assert again is Logged
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(("module", "home"), [(f"evaluate.{old}", f"metrics.{new}") for old, new in ARITHMETIC.items()])
+def test_what_is_arithmetic_is_found_where_the_scores_of_it_are(module, home):
+    old, new = (importlib.import_module(f"pofx.{name}") for name in (module, home))
+    for name, value in vars(new).items():
+        if getattr(value, "__module__", None) == new.__name__ and not name.startswith("_"):
+            assert getattr(old, name) is value
 
 
 def test_what_never_was_is_not_found():

@@ -228,7 +228,7 @@ def test_no_work_is_done_before_an_error_that_can_be_known(data, asked, said, fe
 
 
 def test_no_network_is_trained_for_too_few_rows(monkeypatch):
-    monkeypatch.setattr("pofx.evaluate.chosen", lambda *_: pytest.fail("made features before the error"))
+    monkeypatch.setattr("pofx.evaluate.request.chosen", lambda *_: pytest.fail("made features before the error"))
     data = load("digits")
     with pytest.raises(UserError, match="64 features needs 65 samples or more"):
         evaluate(Bright(data.fields["x"]), data, draws=64)

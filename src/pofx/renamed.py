@@ -117,9 +117,14 @@ MODULES: dict[str, tuple[str, ...]] = {  # old module -> where its names are now
 STAYED = {  # modules that are where they were, less some names
     "pofx.kinds": ("pofx.options",),
     "pofx.model": ("pofx.capabilities", "pofx.options", "pofx.plan", "pofx.randomness"),
+    "pofx.evaluate": ("pofx.inference.arguments", "pofx.evaluate.features", "pofx.evaluate.probe", "pofx.evaluate.sample_quality"),
     "pofx.evaluate.protocol": ("pofx.model",),
     "pofx.evaluate.likelihood": ("pofx.data.blocks",),
     "pofx.evaluate.codes": ("pofx.inference.latent",),
+    "pofx.evaluate.bins": ("pofx.metrics.bins",),
+    "pofx.evaluate.clusters": ("pofx.metrics.clustering",),
+    "pofx.evaluate.modes": ("pofx.metrics.modes",),
+    "pofx.evaluate.parzen": ("pofx.metrics.parzen",),
 }
 
 NAMES = {  # of classes, functions and constants

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
 from pofx.commands.files import write
-from pofx.commands.flags import sort
+from pofx.commands.flags import Flags, asked_class, asking_flags, sort, together
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 
-@verb(Scores, Samples, Translates, data=True, long=("protocol",))
+def evaluate_flags(run: str | Session | None = None, trust: bool = False) -> list[Flags]:
+    """All flags: the verb's own, those of the model's methods, how data are read, and the options of the measures that the model allows."""
+    groups = asking_flags(evaluate, Scores, Samples, Translates)(run, trust)
+    if run is None:
+        return groups
+    from pofx.evaluate.registry import options_of
+
+    known = {name for group in groups[:2] for name in group.options}  # what has one name is one flag, for the model and for measures
+    options = options_of(asked_class(run, trust))
+    own = {name: option for name, option in options.items() if name not in known}
+    return together(*groups, Flags("what measures can be asked", own, "measure"))
+
+
+@verb(flags=evaluate_flags, long=("protocol",))
 def evaluate(
     run: str | Session,
     *,
@@ -58,11 +71,12 @@ def evaluate(
 
     session = Session.load(run, trust=trust)
     found, model = session.run, session.model
-    _, own, loading = sort("evaluate", asked, evaluate.known(run, trust))
+    _, own, loading, *of_measures = sort("evaluate", asked, evaluate.known(run, trust))
     condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
     asking = {"split": split, "seed": seed, "rows": rows, "draws": draws, "probe": probe, "given": condition, **own}
+    asking |= {name: value for options in of_measures for name, value in options.items()}
     measures.require_measurable(model, loaded, features=features, **asking)
     compared_by = None
     if features is not None or measures.draws_samples(model, draws):

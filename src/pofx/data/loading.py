@@ -23,7 +23,7 @@ from pofx.data.tokenizer import Tokenizer
 from pofx.data.tokenizer import Tokens as TokenizerKind
 from pofx.environment import data_root
 from pofx.errors import Uneven, UserError, nearest
-from pofx.kinds import Image, Kind, Series, Tokens
+from pofx.kinds import Kind, Series, Tokens
 from pofx.options import Fraction, Range, Seed, Size, check_value, options
 
 
@@ -264,7 +264,7 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     return TimeSeries.of(contents, name)
 
 
-def load_pictures(spec: str | Path, like: Image) -> tuple[Tensor, list[str], list[str]]:
+def load_pictures(spec: str | Path, like: Kind) -> tuple[Tensor, list[str], list[str]]:
     """All pictures of a source, to be given to a model that was made for pictures of another kind.
 
     Args:
@@ -277,20 +277,21 @@ def load_pictures(spec: str | Path, like: Image) -> tuple[Tensor, list[str], lis
     Raises:
         UserError: the data is unknown or damaged, or has no pictures, or some of another shape
     """
+    channels, height, width = like.shape
     chosen = {option.name: option.default for option in OPTIONS} | {"uncut": True, "tokenizers": {}}
     try:
         _, contents = find(str(spec), chosen)
         found = contents.fields["x"]
         try:
-            found.at((like.width, like.height))
+            found.at((width, height))
         except UserError:
             raise UserError(f"{spec} has {found}, and pictures are wanted") from None
         even = found.shape == like.shape
     except Uneven:
         even = False
     if not even:
-        colour = "grey" if like.channels == 1 else "rgb"
-        _, contents = find(str(spec), chosen | {"size": (like.width, like.height), "channels": colour})
+        colour = "grey" if channels == 1 else "rgb"
+        _, contents = find(str(spec), chosen | {"size": (width, height), "channels": colour})
     parts = [Column(contents.fields["x"], held["x"]) for held in contents.parts.values()]
     x = torch.cat([column.numbers(torch.arange(len(column))) for column in parts])
     names = [each for part in contents.parts for each in contents.names.get(part, [])]

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pofx import renamed
-from pofx.capabilities import BoundsInformation, Classifies, Clusters, Decodes, Encodes, Samples, Scores, Translates, can, require
+from pofx.capabilities import Classifies, Samples, Scores, can
 from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError, nearest
-from pofx.evaluate.bins import bin_centres, different_bins
 from pofx.evaluate.clusters import clustering_accuracy, information
 from pofx.evaluate.codes import CodeReport, code_report
 from pofx.evaluate.decoders import annealed_scores
-from pofx.evaluate.features import Features, chosen, known_size
-from pofx.evaluate.likelihood import bits_per_dimension, log_likelihood, log_probs, scoring_options
-from pofx.evaluate.modes import class_coverage, modes_covered
-from pofx.evaluate.parzen import chosen_sigma, parzen_log_likelihood
-from pofx.evaluate.probe import labelled_x, linear_probe
+from pofx.evaluate.features import Features
+from pofx.evaluate.likelihood import bits_per_dimension, log_likelihood, log_probs
+from pofx.evaluate.probe import linear_probe
 from pofx.evaluate.protocol import Score, differences, require_comparable, weights_hash
 from pofx.evaluate.reconstruction import error_rate, reconstruction_error
-from pofx.evaluate.sample_quality import MOST, require_enough_for_all, sample_scores
-from pofx.evaluate.text import reconstruction_match, running_log_probs, text_scores, translating_options, translation_scores, translations
+from pofx.evaluate.registry import Measure, measure, measures, require_used
+from pofx.evaluate.request import MOST, Request, draws_samples
+from pofx.evaluate.sample_quality import sample_scores
+from pofx.evaluate.text import reconstruction_match, running_log_probs, text_scores, translation_scores, translations
 from pofx.inference.latent import apply_attribute, attribute_vector, interpolate, traverse
-from pofx.inference.sampling import draw, known_options, sampling_options
-from pofx.kinds import Category, Image, Tokens
+from pofx.inference.sampling import draw
 from pofx.metrics.annealing import Annealing
+from pofx.metrics.bins import bin_centres, different_bins
 from pofx.metrics.frechet import frechet_distance
 from pofx.metrics.kid import kernel_distance
 from pofx.metrics.manifold import Manifold, prdc
+from pofx.metrics.modes import class_coverage, modes_covered
+from pofx.metrics.parzen import chosen_sigma, parzen_log_likelihood
 from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model
 from pofx.options import Count, Seed, Size
@@ -38,6 +40,8 @@ __all__ = [
     "CodeReport",
     "Features",
     "Manifold",
+    "Measure",
+    "Request",
     "Score",
     "annealed_scores",
     "apply_attribute",
@@ -55,11 +59,14 @@ __all__ = [
     "error_rate",
     "evaluate",
     "frechet_distance",
+    "information",
     "interpolate",
     "kernel_distance",
     "linear_probe",
     "log_likelihood",
     "log_probs",
+    "measure",
+    "measures",
     "modes_covered",
     "parzen_log_likelihood",
     "prdc",
@@ -116,64 +123,32 @@ def evaluate(
             classes, or the number of one class
         unfinished: a folder that keeps finished blocks of log p, so that an evaluation that was killed goes on where it stopped
         progress: called with (rows done, rows in all) while log p is computed, and while samples are drawn
-        asked: further keyword arguments of the model's `log_prob`, such as `samples`, of its `sample` and of its `translate`
+        asked: further keyword arguments of the model's `log_prob`, such as `samples`, of its `sample` and of its `translate`; and options
+            of measures, such as `k`
 
     Raises:
         UserError: no such split; data that the model was not made for; too few rows; an argument that none of these has got; nothing to
             measure
     """
-    drawing = draws_samples(model, draws)
-    require_measurable(model, data, split=split, seed=seed, rows=rows, draws=draws, features=features, probe=probe, given=given, **asked)
-    if drawing and not isinstance(features, Features):
-        features = chosen(data, features)
-        require_measurable(model, data, split=split, rows=rows, draws=draws, features=features, given=given, **asked)
-    rows_of = data.splits[split]
-    of_sample, of_log_prob, of_translate = _sorted(model, asked)
-    about = {"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}}
-    labelled = isinstance(data.fields.get("label"), Category)
-    scores: list[Score] = []
-    text = isinstance(model.inputs["x"], Tokens)
-    if can(model, Scores) and text:
-        scores += text_scores(
-            model, data, split=split, seed=seed, rows=rows, about=about, unfinished=unfinished, progress=progress, **of_log_prob
-        )
-    elif can(model, Scores):
-        log_p = log_likelihood(
-            model, rows_of, seed=seed, rows=rows, about=about, given=given, unfinished=unfinished, progress=progress, **of_log_prob
-        )
-        scores.append(log_p)
-        if isinstance(kind := model.inputs["x"], Image):
-            scores.append(bits_per_dimension(log_p, kind))
-    if can(model, Translates) and "x" in data.tokenizers:
-        scores += translation_scores(model, data, split=split, rows=rows, about=about, progress=progress, **of_translate)
-    if can(model, Encodes) and can(model, Decodes):
-        scores += (reconstruction_match if text else reconstruction_error)(model, rows_of, rows=rows, about=about)
-    if can(model, Encodes):
-        scores.append(code_report(model, rows_of, rows=rows, about=about).score())
-    if can(model, Classifies) and labelled:
-        scores.append(error_rate(model, rows_of, rows=rows, about=about))
-    if can(model, Clusters) and labelled and model.clusters:  # one whose codes are numbers only has none
-        scores.append(clustering_accuracy(model, data, split=split, rows=rows, about=about))
-    if probe is not None:
-        scores.append(linear_probe(model, data, labels=probe, split=split, seed=seed, rows=rows, about=about))
-    if drawing and can(model, BoundsInformation):
-        scores += information(model, n=draws or MOST, seed=seed, about=about).values()
-    if drawing:
-        assert isinstance(features, Features)
-        condition = given if isinstance(given, str) else None
-        scores += sample_scores(
-            model,
-            data,
-            features,
-            split=split,
-            draws=draws,
-            rows=rows,
-            seed=seed,
-            given=condition,
-            about=about,
-            progress=progress,
-            **of_sample,
-        )
+    request = Request(
+        model,
+        data,
+        split=split,
+        seed=seed,
+        rows=rows,
+        draws=draws,
+        features=features,
+        given=given,
+        unfinished=unfinished,
+        progress=progress,
+        asked=asked if probe is None else {**asked, "probe": probe},
+    )
+    _require(request)
+    if request.drawing and not isinstance(features, Features):
+        request = replace(request, features=request.compared_by)
+        _require(request)
+    request = replace(request, about={"data": data.record, "split": split, "weights": {"sha256": weights_hash(model), **(weights or {})}})
+    scores = [score for known in measures() if known.applies(request) for score in known(request)]
     if not scores:
         raise UserError(f"there is nothing to measure on {model.title()}: it can {', '.join(model.capabilities()) or 'nothing'}")
     return scores
@@ -193,64 +168,55 @@ def require_measurable(
     **asked: Any,
 ) -> None:
     """Raise the UserErrors of `evaluate` that can be known before any work. Arguments as there."""
-    if split not in data.splits:
-        raise UserError(f"the data has no split {split!r}: {nearest(split, data.splits)}")
-    rows_of, labelled = data.splits[split], isinstance(data.fields.get("label"), Category)
+    asked = asked if probe is None else {**asked, "probe": probe}
+    _require(Request(model, data, split=split, seed=seed, rows=rows, draws=draws, features=features, given=given, asked=asked))
+
+
+def _require(request: Request) -> None:
+    model, data, given = request.model, request.data, request.given
+    if request.split not in data.splits:
+        raise UserError(f"the data has no split {request.split!r}: {nearest(request.split, data.splits)}")
+    rows_of = request.rows_of
     used = {"x", "source", *(["label"] if can(model, Classifies) else []), *([given] if isinstance(given, str) else [])}
     _require_fields(model, data, used)
-    drawing = draws_samples(model, draws)
-    of_sample, of_log_prob, of_translate = _sorted(model, asked)
-    if of_log_prob and not can(model, Scores):
-        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(of_log_prob))} means nothing here: remove it")
-    n = min(len(rows_of) if rows is None else rows, MOST)
-    instead = f"pass --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
-    if not drawing and (idle := of_sample.keys() - of_log_prob.keys() - of_translate.keys()):
-        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {instead}")
-    if drawing and isinstance(given, int):
-        raise UserError("samples of one class are not evaluated beside all of them: pass --given label, or --draws 0")
-    x = model.inputs["x"]
-    if drawing and isinstance(x, Tokens):
-        raise UserError("samples of text are not compared with text by features: pass --draws 0, or remove it")
-    if features is not None and not drawing:
-        raise UserError(f"features are what samples are compared by, and none are drawn: {instead}, or remove --features")
-    row = chosen_rows(rows_of, rows, least=1 if isinstance(x, Tokens) and not x.ends else 2)[:1]  # a running text is scored whole
+    found = [known for known in measures() if known.applies(request)]
+    if request.scoring and not can(model, Scores):
+        raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(request.scoring))} means nothing here: remove it")
+    _require_drawing(request)
+    least = 1 if request.x.text and not request.x.ragged else 2  # a running text is scored whole
+    chosen_rows(rows_of, request.rows, least=least)
     if isinstance(given, str):
         if given not in rows_of.columns:
             raise UserError(f"the split has no field {given!r}")
         rows_of.require_paired("x", given)
-    if "source" in model.inputs:
-        rows_of.require_paired("x", "source")
-    if "label" in rows_of.columns and (can(model, Classifies) or (can(model, Clusters) and labelled and model.clusters)):
-        rows_of.require_paired("x", "label")
-    if can(model, Scores):
-        scoring_options(model, of_log_prob)
-    if can(model, Translates):
-        translating_options(model, of_translate)
-    if probe is not None:
-        require(model, Encodes)
-        labelled_x(data, probe, split, seed)
-    if drawing:
-        sampling_options(model, of_sample)
-        d = features.of(rows_of, row).shape[1] if isinstance(features, Features) else known_size(data, features)
-        name = features.name if isinstance(features, Features) else features or ""
-        require_enough_for_all(min(n, draws or n), d or 0, name)
+    for field in ("source", *(field for known in found for field in known.fields)):
+        if field in rows_of.columns and (field != "source" or field in model.inputs):
+            rows_of.require_paired("x", field)
+    request.require_options()
+    for name in request.asked:
+        of = [known for known in measures() if name in known.options]
+        if of and not any(known in found for known in of) and name not in {*request.sampling, *request.scoring, *request.translating}:
+            require_used(model, name, of)
+    for known in found:
+        known.require(request)
 
 
-def _sorted(model: Model, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Which of the further arguments are of the model's `sample`, of its `log_prob`, of its `translate`; some are of several."""
-    of_sample, of_translate = (
-        {name: value for name, value in asked.items() if name in known_options(model, capability)} for capability in (Samples, Translates)
-    )
-    others = {name: value for name, value in asked.items() if name not in {*of_sample, *of_translate}}
-    return of_sample, others | {n: asked[n] for n in asked if n in known_options(model, Scores)}, of_translate
-
-
-def draws_samples(model: Model, draws: int | None) -> bool:
-    """Whether evaluation draws samples: if it is asked for so many, or no number is given and the model has no density to be measured
-    by."""
-    if draws:
-        require(model, Samples)
-    return bool(draws) if draws is not None else can(model, Samples) and not can(model, Scores)
+def _require_drawing(request: Request) -> None:
+    """Raise a UserError where what is asked is of samples and none are drawn, or samples are drawn that are not measured."""
+    n = min(len(request.rows_of) if request.rows is None else request.rows, MOST)
+    instead = f"pass --draws {n} (in Python: draws={n}), or as many as the run that it is to be compared with"
+    if request.drawing:
+        if isinstance(request.given, int):
+            raise UserError("samples of one class are not evaluated beside all of them: pass --given label, or --draws 0")
+        if request.x.text:
+            raise UserError("samples of text are not compared with text by features: pass --draws 0, or remove it")
+        return
+    of_samples = [known for known in measures() if Samples in known.needs]
+    idle = request.sampling.keys() | {name for known in of_samples for name in known.options if name in request.asked}
+    if idle := idle - request.scoring.keys() - request.translating.keys():
+        raise UserError(f"{', '.join(sorted(idle))} is of samples, and none are drawn: {instead}")
+    if request.features is not None:
+        raise UserError(f"features are what samples are compared by, and none are drawn: {instead}, or remove --features")
 
 
 def _require_fields(model: Model, data: Any, used: set[str]) -> None:

@@ -1,20 +1,24 @@
 """How well the groups that a model found without labels agree with labels, and how much a generator's x tell of its codes.
 
-Shapes: B examples, K clusters, L labels.
+Shapes: B examples, K clusters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from pofx import renamed
 from pofx.capabilities import BoundsInformation, Clusters, Generates, HasMemberships, can, require
 from pofx.data.blocks import BLOCK, blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.kinds import Category
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import MOST, Request
+from pofx.metrics.clustering import majority, matched
 from pofx.model import Model, device_of, evaluating
 from pofx.randomness import generator
 
@@ -24,50 +28,6 @@ RULES: dict[str, str] = {
     "majority": "a cluster takes the label that most of its rows have in another split",
     "exemplar": "a cluster takes the label of its most certain row in another split",
 }
-
-
-def matched(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label that each cluster stands for, where no two share one and as many rows as can be agree: the Hungarian method.
-
-    Args:
-        clusters: int (B,), from 0 to K - 1
-        labels: int (B,), from 0 to L - 1
-
-    Returns:
-        int64 (K,), K one more than the largest cluster; -1 where there are more clusters than labels, and this one is left without
-
-    References:
-        The Hungarian Method for the Assignment Problem (Kuhn, 1955)
-
-    Example:
-        >>> matched(np.array([0, 0, 1, 1, 2]), np.array([1, 1, 0, 1, 0]))
-        array([ 1,  0, -1])
-    """
-    from scipy.optimize import linear_sum_assignment  # takes a while to import
-
-    count_KL = counted(clusters, labels)
-    found = np.full(len(count_KL), -1, dtype=np.int64)
-    which, label = linear_sum_assignment(count_KL, maximize=True)
-    found[which] = label
-    return found
-
-
-def majority(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label that most rows of each cluster have, the lowest of equals; -1 for a cluster without rows. Arguments as in `matched`.
-
-    Example:
-        >>> majority(np.array([0, 0, 1, 1, 3]), np.array([1, 1, 0, 1, 0]))
-        array([ 1,  0, -1,  0])
-    """
-    count_KL = counted(clusters, labels)
-    return np.where(count_KL.any(1), count_KL.argmax(1), -1)
-
-
-def counted(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rows of each cluster with each label, int64 (K, L)."""
-    count_KL = np.zeros((clusters.max() + 1, labels.max() + 1), dtype=np.int64)
-    np.add.at(count_KL, (clusters, labels), 1)
-    return count_KL
 
 
 def clustering_accuracy(
@@ -106,8 +66,8 @@ def clustering_accuracy(
     """
     clusterer = require(model, Clusters)
     kind = data.fields.get(field)
-    if not isinstance(kind, Category):
-        names = [name for name, other in data.fields.items() if isinstance(other, Category)]
+    if kind is None or not kind.classes:
+        names = [name for name, other in data.fields.items() if other.classes]
         raise UserError(f"the data has no labels in a field {field!r}: " + (nearest(field, names) if names else "they have none at all"))
     by = by or ("matched" if clusterer.clusters <= kind.classes else "majority")
     for name in (split, learned_on) if by != "matched" else (split,):
@@ -134,6 +94,18 @@ def clustering_accuracy(
         **environment(model),
     }
     return mean_score("clustering accuracy", (stands_for[clusters] == labels).astype(np.float64), "share of examples", protocol)
+
+
+@measure(
+    "clustering accuracy",
+    needs=(Clusters,),
+    fields=("label",),
+    when=lambda request: bool(request.model.clusters),  # one whose codes are numbers only has none
+    place=600,
+)
+def cluster_scores(request: Request) -> Iterator[Score]:
+    """How well groups agree with labels."""
+    yield clustering_accuracy(request.model, request.data, split=request.split, rows=request.rows, about=request.about)
 
 
 def _clustered(
@@ -181,3 +153,12 @@ def information(model: Model, *, n: int = 10_000, seed: int = 0, about: dict[str
                 found.setdefault(name, []).append(L_B.double().cpu())
     protocol = {**(about or {}), "draws": n, "seed": seed, **environment(model)}
     return {name: mean_score(f"L_I of {name}", torch.cat(parts).numpy(), "nats", protocol) for name, parts in found.items()}
+
+
+@measure("what is told of codes", needs=(BoundsInformation,), when=lambda request: request.drawing, place=800)
+def information_scores(request: Request) -> list[Score]:
+    """The bound on how much of each code can be told from what is generated of it."""
+    return list(information(request.model, n=request.draws or MOST, seed=request.seed, about=request.about).values())
+
+
+__getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

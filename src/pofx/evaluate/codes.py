@@ -5,6 +5,7 @@ Shapes: B examples, d code dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from pofx import renamed
 from pofx.capabilities import Encodes, HasPosterior, can, require
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.evaluate.protocol import Score, environment
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request, encoded
 from pofx.model import Model, device_of, evaluating
 
 
@@ -57,7 +60,14 @@ class CodeReport:
 ACTIVE_ABOVE = 0.01
 
 
-def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None) -> CodeReport:
+def code_report(
+    model: Model,
+    split: Any,
+    *,
+    rows: int | np.ndarray | None = None,
+    codes: Tensor | None = None,
+    about: dict[str, Any] | None = None,
+) -> CodeReport:
     """Variance, activity and KL of each dimension of the code, over a split.
 
     Args:
@@ -65,24 +75,30 @@ def code_report(model: Model, split: Any, *, rows: int | np.ndarray | None = Non
             N(0, 1), has its KL reported too
         split: a split of a data set
         rows: so many rows from the first, or the rows' numbers; by default all
+        codes: of these rows, where somebody has them
         about: what the caller knows of the data and the weights, stored in the protocol
 
     References:
         Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015), arXiv 1509.00519, section 5.2: active units
     """
-    encoder = require(model, Encodes)
+    require(model, Encodes)
     chosen = chosen_rows(split, rows)
-    codes: list[Tensor] = []
+    z_Bd = (encoded(model, split, chosen) if codes is None else codes).flatten(1).double()
     kls: list[Tensor] = []
-    with evaluating(model):
-        for _, batch in blocks(split, chosen, device_of(model)):
-            codes.append(encoder.encode(batch["x"]).flatten(1).double().cpu())
-            if can(model, HasPosterior):
+    if can(model, HasPosterior):
+        with evaluating(model):
+            for _, batch in blocks(split, chosen, device_of(model)):
                 mean_Bd, std_Bd = (moment.double().cpu() for moment in model.posterior(batch["x"]))
                 kls.append(0.5 * (mean_Bd.square() + std_Bd.square() - 1) - std_Bd.log())
     protocol = {**(about or {}), **rows_record(chosen), "active above": ACTIVE_ABOVE, **environment(model)}
-    variance = torch.cat(codes).var(0)
+    variance = z_Bd.var(0)
     return CodeReport(tuple(variance.tolist()), tuple(torch.cat(kls).mean(0).tolist()) if kls else None, protocol)
+
+
+@measure("active units", needs=(Encodes,), place=400)
+def code_scores(request: Request) -> Iterator[Score]:
+    """How many dimensions of the code are used."""
+    yield code_report(request.model, request.rows_of, rows=request.rows, codes=request.codes, about=request.about).score()
 
 
 __getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

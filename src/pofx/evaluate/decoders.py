@@ -19,7 +19,6 @@ from pofx.capabilities import Generates, HasLatentLikelihood, Samples, can
 from pofx.data.blocks import Progress, chosen_rows, rows_record
 from pofx.errors import UserError
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.kinds import Binary
 from pofx.metrics.annealing import Annealing
 from pofx.model import Model, device_of, evaluating
 from pofx.randomness import Noise, generator
@@ -100,7 +99,7 @@ def decoder_of(model: Model, sigma: float | None = None) -> Decoder:
     def means(x: Tensor, u_BCd: Tensor) -> Tensor:
         return mean(u_BCd.flatten(0, 1)).double().view(*u_BCd.shape[:2], *x.shape[1:])
 
-    if isinstance(model.inputs["x"], Binary):
+    if _bits(model):
         if sigma is not None:
             raise UserError(f"{model.title()} makes bits, which are drawn with the probabilities that it gives: remove sigma")
 
@@ -139,6 +138,10 @@ def _own(model: Any) -> Decoder:
         return model.decode(z_Nd.to(weight.dtype))
 
     return Decoder(model.codes.dims, log_px, draw, mean, "the model's own", is_own=True)
+
+
+def _bits(model: Model) -> bool:
+    return model.inputs["x"].likelihood == "bernoulli"
 
 
 def fitted_sigma(model: Model, x: Tensor, *, annealing: Annealing | None = None, seed: int = 0) -> float:
@@ -206,7 +209,7 @@ def annealed_scores(
         On the Quantitative Analysis of Decoder-Based Generative Models (Wu, Burda, Salakhutdinov & Grosse, 2017), arXiv 1611.04273
     """
     annealing, chosen, fitted = annealing or Annealing(), chosen_rows(split, rows), None
-    if sigma is None and not can(model, HasLatentLikelihood) and not isinstance(model.inputs["x"], Binary) and valid is not None:
+    if sigma is None and not can(model, HasLatentLikelihood) and not _bits(model) and valid is not None:
         held_out = np.arange(min(len(chosen), len(valid)))
         quick = replace(annealing, chains=min(4, annealing.chains), temperatures=-(-annealing.temperatures // 5))
         fitted = sigma = fitted_sigma(model, valid.read(held_out)["x"], annealing=quick, seed=seed)

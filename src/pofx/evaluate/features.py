@@ -24,9 +24,9 @@ from pofx.capabilities import Classifies, Encodes, can, require
 from pofx.data.blocks import BLOCK, blocks
 from pofx.environment import cache_root
 from pofx.errors import UserError
-from pofx.evaluate.modes import stacked_classes
 from pofx.evaluate.protocol import weights_hash
-from pofx.kinds import Binary, Category, Image, Kind
+from pofx.kinds import Kind
+from pofx.metrics.modes import stacked_classes
 from pofx.model import Model, device_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Features:
         with torch.no_grad():
             return torch.cat([self.classify(block.to(self.device)).cpu() for block in x.split(BLOCK)]).numpy()
 
-    def tells(self, label: Category) -> bool:
+    def tells(self, label: Kind) -> bool:
         """Whether its classes are these labels: as many, of the same names where both have names."""
         return self.classes == label.classes and (not self.names or not label.names or self.names == label.names)
 
@@ -96,7 +96,7 @@ class Features:
         rows = x.flatten(1)
         if not (finite := rows.isfinite().all(1)).all():
             raise UserError(f"x number {int((~finite).nonzero()[0])} is not finite, so it has no features")
-        if isinstance(self.x, (Image, Binary)) and not (inside := ((rows >= 0) & (rows <= 1)).all(1)).all():
+        if _of_levels(self.x) and not (inside := ((rows >= 0) & (rows <= 1)).all(1)).all():
             bad = int((~inside).nonzero()[0])
             low, high = rows[bad].min(), rows[bad].max()
             raise UserError(f"picture number {bad} has values from {low:.3g} to {high:.3g}, but pictures lie in [0, 1]: scale them first")
@@ -110,6 +110,7 @@ def pixels(x: Kind) -> Features:
     """x itself, flattened: for vectors and for tiny pictures.
 
     Example:
+        >>> from pofx.kinds import Image
         >>> pixels(Image(1, 2, 2))(torch.full((3, 1, 2, 2), 0.5)).shape
         (3, 4)
     """
@@ -120,6 +121,7 @@ def network(model: Model) -> Features:
     """The codes of any model that encodes; its classes, too, if it classifies.
 
     Example:
+        >>> from pofx.kinds import Image
         >>> from pofx.models.autoencoders.pca import PCA
         >>> network(PCA(Image(1, 2, 2), latent=3))(torch.zeros(5, 1, 2, 2)).shape
         (5, 3)
@@ -128,7 +130,7 @@ def network(model: Model) -> Features:
     model.eval()
     sha256, label = weights_hash(model), model.inputs.get("label")
     found = Features(f"{model.title()}@{sha256[:8]}", model.inputs["x"], encoder.encode, sha256, device=device_of(model))
-    if not can(model, Classifies) or not isinstance(label, Category):
+    if not can(model, Classifies) or label is None or not label.classes:
         return found
     logits = model.classify
     return replace(found, classify=lambda block: logits(block).argmax(1), classes=label.classes, names=label.names)
@@ -146,7 +148,7 @@ def inception(file: str | Path, x: Kind) -> Features:
     Raises:
         UserError: x is no such picture; the file is not of that network
     """
-    if not isinstance(x, (Image, Binary)) or len(x.shape) != 3 or x.shape[0] not in (1, 3):
+    if not x.picture or len(x.shape) != 3:
         raise UserError(f"the Inception network sees pictures of one or three channels, not x: {x}: use --features of a run")
     from pofx.layers.inception import load_inception
 
@@ -165,7 +167,7 @@ def by_channel(single: Features, channels: int) -> Features:
 
     For grey pictures that were stacked (`pofx.data.load(..., stacked=3)`), by a network that knows one.
     """
-    if not isinstance(single.x, Image):
+    if not single.x.picture or len(single.x.shape) != 3:
         raise UserError(f"features {single.name} are of {single.x}, which cannot be a channel of a picture")
     classify = single.classify
 
@@ -178,7 +180,7 @@ def by_channel(single: Features, channels: int) -> Features:
 
     return replace(
         single,
-        x=replace(single.x, channels=channels),
+        x=single.x.stacked(channels),
         function=lambda block: single.function(apart(block)).view(len(block), -1),
         classify=None if classify is None else spelled,
         classes=single.classes**channels,
@@ -213,7 +215,7 @@ def chosen(data: Data, spec: str | None = None, *, trust: bool = False, report: 
     found = network(Run(spec).model(trust=trust))
     if (channels := data.record.get("stacked")) and found.x.shape == (1, *x.shape[1:]):
         found = by_channel(found, channels)
-    if type(found.x) is not type(x) or found.x.shape != x.shape:  # how many levels a picture has does not matter: they lie in [0, 1]
+    if x.accepts(found.x):  # how many levels a picture has does not matter: they lie in [0, 1]
         raise UserError(f"--features {spec} are of x: {found.x}, but the data has x: {x}")
     return found
 
@@ -272,4 +274,10 @@ def own_network(data: Data, *, report: Report | None = None) -> Features:
 
 def _classifiable(data: Data) -> bool:
     x = data.fields["x"]
-    return isinstance(x, (Image, Binary)) and len(x.shape) == 3 and isinstance(data.fields.get("label"), Category)
+    label = data.fields.get("label")
+    return _of_levels(x) and len(x.shape) == 3 and label is not None and label.classes > 0
+
+
+def _of_levels(x: Kind) -> bool:
+    """Whether its numbers are levels from 0 to 1: those of pictures, and bits."""
+    return x.levels > 0 and x.dtype == "float32"

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import numpy as np
 import torch
 
 from pofx import renamed
-from pofx.capabilities import Dequantised, HasLikelihood, Scores, can, method, require
+from pofx.capabilities import Dequantised, HasLikelihood, Scores, can, require
 from pofx.data.blocks import BLOCK, Progress, blocks, chosen_rows, rows_record
-from pofx.errors import UserError, nearest
+from pofx.errors import UserError
 from pofx.evaluate.protocol import Score, environment, mean_score, weights_hash
-from pofx.kinds import Image
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request
+from pofx.inference.arguments import scoring_options
+from pofx.kinds import Kind
 from pofx.model import Model, device_of, evaluating
-from pofx.options import check_value, options
 from pofx.randomness import generator
 from pofx.run import explained, write_whole
 
@@ -58,6 +61,25 @@ def log_likelihood(
     chosen = chosen_rows(split, rows)
     values, keywords = log_probs(model, split, seed=seed, rows=rows, given=given, unfinished=unfinished, progress=progress, **asked)
     return log_likelihood_of(model, values, chosen, seed=seed, options=keywords, given=given, about=about)
+
+
+@measure("log p", needs=(Scores,), when=lambda request: not request.x.text, place=100)
+def likelihood_scores(request: Request) -> Iterator[Score]:
+    """log p, and the same in bits per dimension where x is a picture."""
+    log_p = log_likelihood(
+        request.model,
+        request.rows_of,
+        seed=request.seed,
+        rows=request.rows,
+        about=request.about,
+        given=request.given,
+        unfinished=request.unfinished,
+        progress=request.progress,
+        **request.scoring,
+    )
+    yield log_p
+    if request.x.bits_per_dimension:
+        yield bits_per_dimension(log_p, request.x)
 
 
 def log_likelihood_of(
@@ -137,10 +159,11 @@ def dequantised(model: Model) -> bool:
     return can(model, HasLikelihood) and can(model.likelihood, Dequantised) and bool(model.likelihood.dequantised)
 
 
-def bits_per_dimension(score: Score, kind: Image) -> Score:
+def bits_per_dimension(score: Score, kind: Kind) -> Score:
     """The same score as bits per dimension of integer pixels: -log p / (D ln 2), lower is better.
 
     Example:
+        >>> from pofx.kinds import Image
         >>> print(bits_per_dimension(Score("log p", -64 * math.log(256), "nats per example"), Image(1, 8, 8)))
         bits per dimension: 8 bits
     """
@@ -162,17 +185,6 @@ def _what(model: Model, keywords: dict[str, Any], given: str | int | None) -> st
             return f"{what}, evidence lower bound, 1 sample"
         case samples:
             return f"{what}, importance-weighted bound, {samples} samples"
-
-
-def scoring_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
-    """Every keyword argument of the model's `log_prob` beside `given` and `generator`, as asked or by default."""
-    ask = method(type(model), Scores)
-    known = {p.name: p for p in options(ask, ask.__doc__) if p.name not in ("given", "generator")}
-    for name, value in asked.items():
-        if name not in known:
-            raise UserError(f"log_prob of {model.title()} has no argument {name!r}: {nearest(name, known)}")
-        check_value(name, known[name].annotation, value)
-    return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
 
 
 def _key(model: Model, split: Any, chosen: np.ndarray, seed: int, keywords: dict[str, Any], given: str | int | None) -> str:

@@ -6,7 +6,7 @@ Shapes: n labelled rows, d numbers in a code, K classes, S strengths of the regu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from pofx.capabilities import Encodes, require
 from pofx.data.blocks import blocks, chosen_rows, rows_record
 from pofx.errors import UserError, nearest
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.kinds import Category
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request
 from pofx.model import Model, device_of, evaluating
 from pofx.options import Seed, Size
 
@@ -136,6 +137,24 @@ def _probe(
     )
 
 
+def _check(request: Request, *, probe: int | None = None) -> None:
+    if probe is not None:
+        labelled_x(request.data, probe, request.split, request.seed)
+
+
+@measure("linear probe", needs=(Encodes,), check=_check, place=700)
+def probe_scores(request: Request, *, probe: Size | None = None) -> Iterator[Score]:
+    """The accuracy of a linear classifier of the codes, where it is asked for.
+
+    Args:
+        probe: also the accuracy of a linear classifier of the codes that is given the labels of so many rows of the training split
+    """
+    if probe is not None:
+        yield linear_probe(
+            request.model, request.data, labels=probe, split=request.split, seed=request.seed, rows=request.rows, about=request.about
+        )
+
+
 def labelled_x(data: Any, labels: int, split: str, seed: int) -> tuple[str, np.ndarray]:
     """The field of the training split that its labels are of, and which of its rows are drawn; an error if `split` cannot be scored."""
     if split not in data.splits:
@@ -157,7 +176,7 @@ def labelled_rows(data: Any, labels: int, seed: int = 0) -> np.ndarray:
         UserError: data without labels; labels that cannot be divided evenly; too few rows of a class
     """
     kind = data.fields.get("label")
-    if not isinstance(kind, Category):
+    if kind is None or not kind.classes:
         raise UserError(f"a linear probe needs labels, but the data has {', '.join(f'{n}: {k}' for n, k in data.fields.items())}")
     each, rest = divmod(labels, kind.classes)
     if rest or not each:

@@ -1,4 +1,4 @@
-"""How like the data samples are: every measure that compares samples of a model with rows of a split."""
+"""How like the data samples are: distances and shares of features, and all other measures that are of samples."""
 
 from __future__ import annotations
 
@@ -6,29 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from pofx.data.blocks import Progress, blocks, chosen_rows, rows_record
-from pofx.data.sources.synthetic import KNOWN
+from pofx.capabilities import Samples
+from pofx.data.blocks import Progress, chosen_rows
 from pofx.errors import UserError
-from pofx.evaluate.bins import bins_scores
 from pofx.evaluate.features import Features
-from pofx.evaluate.modes import class_scores, mode_scores
-from pofx.evaluate.parzen import parzen_score
-from pofx.evaluate.protocol import Score, environment
-from pofx.inference.sampling import draw, sampling_options
-from pofx.kinds import Category, Image, Vector
+from pofx.evaluate.protocol import Score
+from pofx.evaluate.registry import measure, measures
+from pofx.evaluate.request import MOST, Request
 from pofx.metrics.frechet import frechet_distance, require_enough
 from pofx.metrics.kid import SUBSETS, kernel_distance
 from pofx.metrics.manifold import prdc
 from pofx.metrics.sliced import sliced_wasserstein
 from pofx.model import Model
+from pofx.options import Size
 
-MOST = 10_000  # rows that samples are compared with, and samples if no other number is asked for
-PARZEN_VALID = 1000  # rows that choose the bandwidth of a Parzen window
 PROJECTIONS = 1000
-BINS, ROWS_A_BIN = 100, 10  # at most so many bins, each of so many rows on average
 
 
 def sample_scores(
@@ -64,54 +57,28 @@ def sample_scores(
             default the model draws classes itself
         about: what the caller knows of the data and the weights, stored in each protocol
         progress: called with (drawn, in all)
-        asked: further keyword arguments of the model's `sample`
+        asked: further keyword arguments of the model's `sample`, and options of these measures
 
     Raises:
         UserError: too few rows or samples for the features' covariance, or for k neighbours; samples that are no pictures
     """
-    rows_of = data.splits[split]
-    chosen = chosen_rows(rows_of, rows)[:MOST]
-    n = len(chosen) if draws is None else draws
-    sampling = sampling_options(model, asked)
-    real = features.of(rows_of, chosen)
-    require_enough_for_all(min(len(real), n), real.shape[1], features.name, k)
-    classes = None if given is None else _field(rows_of, chosen, given)[torch.arange(n) % len(chosen)]
-    x = draw(model, n, seed=seed, given=classes, progress=progress, **asked)
-    others = [name for name in ("train", "valid", "test") if name in data.splits and name != split]
-
-    base = {
-        **(about or {}),
-        **rows_record(chosen),
-        "draws": n,
-        "seed": seed,
-        "sampling": sampling,
-        **({} if given is None else {"given": given}),
-        **environment(model),
-    }
-    protocol = {**base, "features": features.record()}
-    fake = features(x)
-    found = _compared(real, fake, protocol, features, seed, k)
-    spare = np.arange(min(n, len(data.splits[others[0]])) if others else 0)
-    if len(spare) > max(real.shape[1], 2 * SUBSETS, k):
-        spare_real = features.of(data.splits[others[0]], spare)
-        floors = _compared(real, spare_real, protocol, features, seed, k)
-        words = f"of {len(spare)} rows of {others[0]} in place of samples"
-        found = [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
-        if (bins := min(BINS, len(spare) // ROWS_A_BIN, n // ROWS_A_BIN)) > 1:
-            found += bins_scores(spare_real, fake, held_out=real, K=bins, seed=seed, features=features.name, about=protocol)
-    label = data.fields.get("label")
-    if features.classify is not None and isinstance(label, Category) and features.tells(label):
-        labels = _field(rows_of, np.arange(len(rows_of)), "label")
-        share = torch.bincount(labels, minlength=label.classes).double() / len(labels)
-        found += class_scores(features.classes_of(x), label.classes, share if share.all() else None, features=features.name, about=protocol)
-    if (known := KNOWN.get(str(data.record.get("spec")))) is not None:
-        found += mode_scores(x, np.array(known.centres), known.sd, about=base)
-    if others and isinstance(model.inputs["x"], (Image, Vector)):
-        name = "valid" if "valid" in others else others[0]
-        held_out = _field(data.splits[name], np.arange(min(PARZEN_VALID, len(data.splits[name]))), "x")
-        chosen_on = "validation rows" if name == "valid" else f"{name} rows"
-        found.append(parzen_score(x, held_out, _field(rows_of, chosen, "x"), chosen_on=chosen_on, about=base))
-    return found
+    request = Request(
+        model,
+        data,
+        split=split,
+        seed=seed,
+        rows=rows,
+        draws=len(chosen_rows(data.splits[split], rows)[:MOST]) if draws is None else draws,
+        features=features,
+        given=given,
+        about=about or {},
+        progress=progress,
+        asked={"k": k, **asked},
+    )
+    found = [known for known in measures() if Samples in known.needs and known.applies(request)]
+    for known in found:
+        known.require(request)
+    return [score for known in found for score in known(request)]
 
 
 def require_enough_for_all(n: int, d: int, name: str = "", k: int = 5) -> None:
@@ -119,6 +86,28 @@ def require_enough_for_all(n: int, d: int, name: str = "", k: int = 5) -> None:
     require_enough(n, d, name)
     if n < (least := max(2 * SUBSETS, k + 1)):
         raise UserError(f"samples are compared with rows where there are {least} of either or more, not {n}: use more rows and draws")
+
+
+def _check(request: Request, *, k: int = 5) -> None:
+    n = min(len(request.rows_of) if request.rows is None else request.rows, MOST)
+    require_enough_for_all(min(n, request.draws or n), *request.features_known, k)
+
+
+@measure("distances and shares of features", needs=(Samples,), check=_check, place=900)
+def features_compared(request: Request, *, k: Size = 5) -> list[Score]:
+    """Frechet and kernel distance, precision, recall, density, coverage, sliced Wasserstein distance.
+
+    Args:
+        k: of samples' precision, recall, density and coverage: nearest neighbour whose distance is a ball's radius
+    """
+    real, features, protocol = request.row_features, request.compared_by, request.of_features
+    found = _compared(real, request.sample_features, protocol, features, request.seed, k)
+    spare = request.other_features
+    if len(spare) <= max(real.shape[1], 2 * SUBSETS, k):
+        return found
+    floors = _compared(real, spare, protocol, features, request.seed, k)
+    words = f"of {len(spare)} rows of {request.others[0]} in place of samples"
+    return [replace(score, note=f"{score.what}: {floor.value:.4g} {words}") for score, floor in zip(found, floors, strict=True)]
 
 
 def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], features: Features, seed: int, k: int) -> list[Score]:
@@ -132,14 +121,6 @@ def _compared(real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any], feat
     return [
         Score(f"{features.measure}[{name}]", frechet_distance(real, fake), "squared distance", None, protocol),
         Score(f"kid[{name}]", mmd, "squared distance", error, of_subsets),
-        *(Score(f"{measure}[{name}]", getattr(shares, measure), unit, None, of_k) for measure, unit in units.items()),
+        *(Score(f"{share}[{name}]", getattr(shares, share), unit, None, of_k) for share, unit in units.items()),
         Score(f"sliced Wasserstein[{name}]", distance, "distance", None, {**protocol, "projections": PROJECTIONS}),
     ]
-
-
-def _field(split: Any, rows: np.ndarray, name: str) -> Tensor:
-    """One field of these rows, (n, ...)."""
-    parts = [batch[name] for _, batch in blocks(split, rows, torch.device("cpu")) if name in batch]
-    if not parts:
-        raise UserError(f"the split has no field {name!r}")
-    return torch.cat(parts)

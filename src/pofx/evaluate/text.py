@@ -21,10 +21,11 @@ from pofx.data.blocks import BLOCK, Progress, chosen_rows, rows_record
 from pofx.errors import UserError
 from pofx.evaluate.likelihood import log_likelihood_of, log_probs
 from pofx.evaluate.protocol import Score, environment, mean_score
-from pofx.inference.sampling import known_options
-from pofx.kinds import PAD, Tokens
+from pofx.evaluate.registry import measure
+from pofx.evaluate.request import Request, encoded
+from pofx.inference.arguments import translating_options
+from pofx.kinds import PAD
 from pofx.model import Model, device_of, evaluating
-from pofx.options import check_value
 
 if TYPE_CHECKING:
     from pofx.data.tokenizer import Tokenizer
@@ -71,9 +72,7 @@ def running_log_probs(model: Model, tokens: np.ndarray, window: int, progress: P
     N, text_N = len(tokens), torch.as_tensor(tokens, dtype=torch.int64)
     window = min(window, N)
     begins = [*range(0, N - window, max(1, window // 2)), N - window]
-    kind = model.inputs["x"]
-    assert isinstance(kind, Tokens)
-    together = max(1, min(AT_ONCE, SCORES // kind.vocabulary) // window)
+    together = max(1, min(AT_ONCE, SCORES // model.inputs["x"].levels) // window)
     log_p_N, done = np.zeros(N), 0
     with evaluating(model):
         for some in torch.tensor(begins).split(together):
@@ -116,13 +115,13 @@ def text_scores(
     """
     require(model, Scores)
     kind, rows_of, tokenizer = model.inputs["x"], data.splits[split], data.tokenizers.get("x")
-    assert isinstance(kind, Tokens)
-    if not kind.ends and can(model, Factorises):
+    if not kind.ragged and can(model, Factorises):
         if isinstance(rows, np.ndarray):
             raise UserError("a running text is scored whole: pass rows as a number of windows from the first, or remove them")
         tokens_N = running_text(rows_of, rows)
-        values = running_log_probs(model, tokens_N, kind.length, asked.get("progress"))
-        protocol = {**(about or {}), "rows": rows, "context": context_rule(kind.length), "density": model.density, **environment(model)}
+        (window,) = kind.shape
+        values = running_log_probs(model, tokens_N, window, asked.get("progress"))
+        protocol = {**(about or {}), "rows": rows, "context": context_rule(window), "density": model.density, **environment(model)}
         scores, counted, texts = [], np.ones(len(tokens_N)), [tokens_N]
     else:
         chosen = chosen_rows(rows_of, rows)
@@ -134,7 +133,7 @@ def text_scores(
         scores, protocol = [log_p], log_p.protocol
     given_it = " given source" if "source" in model.inputs else ""
     nats, error = ratio(-values, counted)
-    error = None if not kind.ends else error
+    error = error if kind.ragged else None
     of_tokens = {**protocol, "tokens": int(counted.sum())}
     scores.append(Score(f"nats per token{given_it}", nats, "nats", error, of_tokens))
     perplexity = math.exp(min(nats, 700.0))
@@ -148,7 +147,9 @@ def text_scores(
             "density": model.density if exact else "bound",
             "of": "the text" if exact else "one tokenisation of the text, a lower bound on its log p",
         }
-        bits, error = ratio(-values / math.log(2), characters) if kind.ends else (nats * len(values) / math.log(2) / characters.sum(), None)
+        bits, error = (
+            ratio(-values / math.log(2), characters) if kind.ragged else (nats * len(values) / math.log(2) / characters.sum(), None)
+        )
         bound = "" if exact else ", upper bound"
         scores.append(Score(f"bits per character{given_it}{bound}", float(bits), "bits", error, of_text))
     return scores
@@ -193,7 +194,7 @@ def translations(
     """
     translator = require(model, Translates)
     order = np.arange(len(rows))
-    if isinstance(model.inputs["source"], Tokens):
+    if model.inputs["source"].ragged:
         lengths = np.concatenate([(split.read(some)["source"] != PAD).sum(1).numpy() for some in _cut(rows)])
         order = np.argsort(lengths, kind="stable")
     found: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
@@ -207,14 +208,6 @@ def translations(
             if progress is not None:
                 progress(done, len(rows))
     return found
-
-
-def translating_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
-    """Every keyword argument of the model's `translate`, as asked or by default, checked."""
-    known = known_options(model, Translates)
-    for name, value in asked.items():
-        check_value(name, known[name].annotation, value)
-    return {name: asked.get(name, option.default) for name, option in known.items()}
 
 
 def translation_scores(
@@ -263,16 +256,16 @@ def translation_scores(
     each = sum(len(bleu["BLEU"].tokenizer(text).split()) for text in wanted) / len(wanted)
     notes = []
     if each < SENTENCES:
-        left_out = "no BLEU" if isinstance(model.inputs["source"], Tokens) else "neither BLEU nor chrF"
+        left_out = "no BLEU" if model.inputs["source"].text else "neither BLEU nor chrF"
         notes = [f"{left_out}: the references have {each:.2g} tokens on average ({tokenize}), and BLEU counts n-grams of four"]
-        if not isinstance(model.inputs["source"], Tokens):  # readings of labels
+        if not model.inputs["source"].text:  # readings of labels
             return [replace(scores[0], note=notes[0])]
     if tokenizer.kind == "words":
         notes.append("the references are decoded from words: what is rare is <unknown> in them, and spaces are put where they usually are")
-    measures, note = {**(bleu if each >= SENTENCES else {}), "chrF2": ChrF()}, "; ".join(notes) or None
-    for name, measure in measures.items():
-        score = resampled_score(measure, found, wanted, RESAMPLED)
-        signature = str(measure.get_signature())
+    resampled, note = {**(bleu if each >= SENTENCES else {}), "chrF2": ChrF()}, "; ".join(notes) or None
+    for name, of in resampled.items():
+        score = resampled_score(of, found, wanted, RESAMPLED)
+        signature = str(of.get_signature())
         shown = json.loads(score.format(width=30, signature=signature, is_json=True))  # as text alone; and nothing where all are 0
         middle, half = shown.get("confidence_mean", 0.0), shown.get("confidence_var", 0.0)
         with_it = {**protocol, "signature": signature, "chosen": {"interval_95": [middle - half, middle + half]}}
@@ -293,7 +286,12 @@ def bleu_tokenizer(texts: list[str]) -> str:
 
 
 def reconstruction_match(
-    model: Model, split: Any, *, rows: int | np.ndarray | None = None, about: dict[str, Any] | None = None
+    model: Model,
+    split: Any,
+    *,
+    rows: int | np.ndarray | None = None,
+    codes: Tensor | None = None,
+    about: dict[str, Any] | None = None,
 ) -> tuple[Score, Score]:
     """How much of a text survives encode and decode: the share of texts that come back exactly, and that of tokens in their place.
 
@@ -301,16 +299,18 @@ def reconstruction_match(
         model: that encodes and decodes x of kind `Tokens`
         split: a split of a data set
         rows: as in `text_scores`
-        about: likewise
+        codes: of these rows, where somebody has them
+        about: as in `text_scores`
     """
-    encoder, decoder = require(model, Encodes), require(model, Decodes)
+    _, decoder = require(model, Encodes), require(model, Decodes)
     chosen = chosen_rows(split, rows)
+    z_of = (encoded(model, split, chosen) if codes is None else codes).split(BLOCK)
     whole: list[float] = []
     places: list[float] = []
     with evaluating(model):
-        for some in _cut(chosen):
+        for some, z_Bd in zip(_cut(chosen), z_of, strict=True):
             x_BL = split.read(some)["x"].to(device_of(model))
-            same_BL = padded(decoder.decode(encoder.encode(x_BL)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
+            same_BL = padded(decoder.decode(z_Bd.to(x_BL.device)), x_BL.shape[1])[:, : x_BL.shape[1]] == x_BL
             there_BL = x_BL != PAD
             places += ((same_BL & there_BL).sum(1) / there_BL.sum(1)).tolist()
             whole += (same_BL | ~there_BL).all(1).double().tolist()
@@ -328,3 +328,42 @@ def padded(x_BL: Tensor, length: int) -> Tensor:
 
 def _cut(rows: np.ndarray) -> list[np.ndarray]:
     return np.split(rows, range(BLOCK, len(rows), BLOCK))
+
+
+# As measures
+
+
+@measure("log p of text", needs=(Scores,), when=lambda request: request.x.text, place=100)
+def text_likelihoods(request: Request) -> list[Score]:
+    """log p, nats a token, perplexity, bits a character."""
+    return text_scores(
+        request.model,
+        request.data,
+        split=request.split,
+        seed=request.seed,
+        rows=request.rows,
+        about=request.about,
+        unfinished=request.unfinished,
+        progress=request.progress,
+        **request.scoring,
+    )
+
+
+@measure("translations", needs=(Translates,), when=lambda request: "x" in request.data.tokenizers, place=200)
+def translated(request: Request) -> list[Score]:
+    """Translations beside their references."""
+    return translation_scores(
+        request.model,
+        request.data,
+        split=request.split,
+        rows=request.rows,
+        about=request.about,
+        progress=request.progress,
+        **request.translating,
+    )
+
+
+@measure("reconstruction of text", needs=(Encodes, Decodes), when=lambda request: request.x.text, place=300)
+def text_reconstructions(request: Request) -> tuple[Score, Score]:
+    """How much of a text survives encoding and decoding."""
+    return reconstruction_match(request.model, request.rows_of, rows=request.rows, codes=request.codes, about=request.about)

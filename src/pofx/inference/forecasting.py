@@ -10,7 +10,6 @@ from torch import Tensor
 from pofx.capabilities import Completes, require
 from pofx.data.blocks import Progress
 from pofx.errors import UserError
-from pofx.kinds import Series
 from pofx.model import Model, evaluating
 
 
@@ -47,6 +46,7 @@ def continued(
         UserError: the model does not complete, or not sequences of C channels; context out of its range
 
     Example:
+        >>> from pofx.kinds import Series
         >>> from pofx.models.autoregressive.series_markov import SeriesMarkov
         >>> chain, past = SeriesMarkov(Series(4)), torch.zeros(100, 1, 1)
         >>> continued(chain, past, 9, generator=torch.Generator().manual_seed(0)).shape
@@ -54,11 +54,11 @@ def continued(
     """
     completer = require(model, Completes)
     kind, (B, K, C) = model.inputs["x"], past.shape
-    if not isinstance(kind, Series):
+    if not kind.in_time:
         raise UserError(f"{model.title()} was made for x: {kind}, which is no sequence in time that could be continued")
-    if kind.channels != C or K == 0:
-        raise UserError(f"{model.title()} was made for {kind}, and the past has {K} steps of {C} channels: give {kind.channels} channels")
-    T = kind.length
+    T, channels = kind.shape
+    if channels != C or K == 0:
+        raise UserError(f"{model.title()} was made for {kind}, and the past has {K} steps of {C} channels: give {channels} channels")
     if T == 1:
         raise UserError(f"{model.title()} was made for single steps, so it knows of none how the next follows: train with --window 2")
     context = T - 1 if context is None else context

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from pofx.capabilities import Decodes, Encodes, require
 from pofx.errors import UserError
-from pofx.kinds import Tokens
 from pofx.model import Model, device_of, evaluating
 
 
@@ -98,7 +97,7 @@ def apply_attribute(model: Model, x: Tensor, attribute: Tensor, strengths: Seque
 def _codes(model: Model, x: Tensor, code: bool = False) -> Tensor:
     encoder, _ = require(model, Encodes), require(model, Decodes)
     shape = encoder.codes.shape if code else model.inputs["x"].shape
-    if tuple(x.shape[1:]) != shape and (code or not isinstance(model.inputs["x"], Tokens)):  # rows of tokens are as long as the longest
+    if tuple(x.shape[1:]) != shape and (code or not model.inputs["x"].text):  # rows of tokens are as long as the longest
         wanted = ", ".join(map(str, ("n", *shape)))
         raise UserError(f"{model.title()} takes {'codes' if code else 'x'} of shape ({wanted}), not {tuple(x.shape)}")
     x = x.to(device_of(model))

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pofx.capabilities import Samples, method, require
+from pofx.capabilities import Samples, require
 from pofx.data.blocks import BLOCK, Progress
-from pofx.errors import UserError, nearest
+from pofx.errors import UserError
+from pofx.inference.arguments import known_options, sampling_options
 from pofx.model import Model, device_of, evaluating
-from pofx.options import HyperParameter, check_value, options
 from pofx.randomness import generator
+
+__all__ = ["draw", "known_options", "sampling_options"]
 
 
 def draw(model: Model, n: int, *, seed: int = 0, given: Tensor | None = None, progress: Progress | None = None, **asked: Any) -> Tensor:
@@ -46,20 +48,3 @@ def draw(model: Model, n: int, *, seed: int = 0, given: Tensor | None = None, pr
             if progress is not None:
                 progress(start + len(blocks[-1]), n)
     return torch.cat(blocks)
-
-
-def sampling_options(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
-    """Every keyword argument of the model's `sample` beside `given` and `generator`, as asked or by default."""
-    known = known_options(model)
-    for name, value in asked.items():
-        if name not in known:
-            raise UserError(f"sample of {model.title()} has no argument {name!r}: {nearest(name, known)}")
-        check_value(name, known[name].annotation, value)
-    return {name: asked.get(name, parameter.default) for name, parameter in known.items()}
-
-
-def known_options(model: Model, capability: type = Samples) -> dict[str, HyperParameter]:
-    """The keyword arguments of a capability by name, beside `given`, `generator` and `prompt`; none where the model has not got it."""
-    function = method(type(model), capability)
-    found = [] if function is None else options(function, function.__doc__)
-    return {option.name: option for option in found if option.name not in ("given", "generator", "prompt")}
