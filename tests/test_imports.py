@@ -13,7 +13,7 @@ SOURCE = Path(pofx.__file__).parent
 
 # Lowest first: a room imports its own row's rooms and those of the rows before it
 ROOMS = (
-    ("errors", "environment", "renamed"),
+    ("errors", "environment", "renamed", "progress"),
     ("options",),
     ("kinds", "randomness"),
     ("plan", "capabilities"),

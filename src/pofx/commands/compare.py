@@ -96,13 +96,13 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
         model, kind = session.model, session.kind
         with evaluating(model):
             if not kind.text and can(model, Samples):
-                samples[name] = (model.sample(n, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
+                samples[name] = (session.numbers([model.sample(n, generator=generator(("sample", 0)))]), kind)
             if not kind.text and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
                 split = session.read(split="valid")
                 x = split.read(np.arange(min(n, len(split))))["x"]
                 if not any((x.numpy().shape == y.shape and (x.numpy() == y).all()) for y, _ in restored.values()):
                     restored[f"original, {name}" if restored else "original"] = (x.numpy(), kind)
-                restored[name] = (model.decode(model.encode(x)).float().cpu().numpy(), kind)
+                restored[name] = (session.numbers([model.decode(model.encode(x))]), kind)
         curve = loss_curves(run)
         lines |= {f"{name}: {label}": line for label, line in curve.items() if "(valid)" in label}
     parts = [labelled_rows(rows, title) for rows, title in ((samples, "Samples"), (restored, "Reconstructions")) if rows]

@@ -86,7 +86,7 @@ def complete(
         for rows_of in torch.arange(len(x)).repeat(draws).split(BLOCK):
             condition = {} if labels is None else {"given": labels[rows_of]}
             done.append(completer.complete(x[rows_of], known_mask[rows_of], generator=noise, **condition, **own))
-    completed = torch.cat(done).float().numpy().reshape(draws, *x.shape)
+    completed = session.numbers(done).reshape(draws, *x.shape)
     if file.suffix.lower() == ".png":
         strips = {} if holes else {"original": (x.numpy(), kind)}
         strips["known"] = masked(x.numpy(), keep, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.capabilities import Encodes, require
-from pofx.commands.files import ARRAYS, TABLES, as_array, destination
+from pofx.commands.files import ARRAYS, TABLES, destination
 from pofx.commands.flags import sort
 from pofx.commands.verb import verb
 from pofx.session import Arrays, Part, Result, Session, Table
@@ -26,6 +26,7 @@ def embed(
         asked: further arguments of the model's `encode`, and how the data are read
     """
     import numpy as np
+    import torch
 
     from pofx.data.blocks import blocks
     from pofx.model import device_of, evaluating
@@ -43,7 +44,7 @@ def embed(
             found.append(encoder.encode(batch["x"], **own).flatten(1))
             if session.kind.text:
                 ids["text"] += session.texts(batch["x"].cpu())
-    codes = as_array(found)
+    codes = torch.cat(found).float().cpu().numpy()
     if file.suffix.lower() in TABLES:
         artefact: Table | Arrays = Table({**ids, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
     else:

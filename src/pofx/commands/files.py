@@ -171,9 +171,3 @@ def joined(texts: Sequence[str]) -> str:
         ('one\\ntwo', 'first line\\nsecond\\n\\ntwo')
     """
     return ("\n\n" if any("\n" in text for text in texts) else "\n").join(texts)
-
-
-def as_array(blocks: list[Any]) -> Any:
-    import torch
-
-    return torch.cat(blocks).float().cpu().numpy()

@@ -45,18 +45,18 @@ def illustrate(run: Run, data: Data) -> list[Path]:
             pass
         elif can(model, Samples) and labels is not None and labels.classes <= ROWS:
             given = torch.arange(labels.classes).repeat_interleave(8)
-            x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
+            x = session.numbers([model.sample(len(given), given=given, generator=generator(("sample", 0)))])
             names = labels.names or tuple(map(str, range(labels.classes)))
             found["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
         elif can(model, Samples) and kind.shape == (2,):
             valid = data.splits["valid"].read(np.arange(min(POINTS, len(data.splits["valid"]))))["x"].numpy()
-            found["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
+            found["samples.png"] = plane(session.numbers([model.sample(POINTS, generator=generator(("sample", 0)))]), valid, size=480)
         elif can(model, Samples):
-            found["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
+            found["samples.png"] = grid(session.numbers([model.sample(64, generator=generator(("sample", 0)))]), kind)
         if not kind.text and can(model, Encodes) and can(model, Decodes):
             split = data.splits["valid"]
             original = split.read(np.arange(min(16, len(split))))["x"]
-            back = model.decode(model.encode(original)).float().cpu().numpy()
+            back = session.numbers([model.decode(model.encode(original))])
             found["reconstructions.png"] = labelled_rows({"original": (original.numpy(), kind), "reconstruction": (back, kind)})
     if lines := loss_curves(run):
         found["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")

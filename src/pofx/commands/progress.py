@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 from pofx.environment import first_replica
 
+T = TypeVar("T")
 EVERY = 10.0  # seconds between lines in a log
 
 
@@ -81,6 +83,22 @@ class Counting(_Shown):
         elif time.monotonic() - self.printed >= EVERY:
             self.printed = time.monotonic()
             print(f"{self.what}: {done}/{total}", file=sys.stderr, flush=True)
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items of long work, with a progress bar on a terminal and a line every ten seconds in a log."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, what, total, console=Console(stderr=True), transient=True)
+        return
+    said = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() > said + EVERY:
+            said = time.monotonic()
+            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+        yield item
 
 
 def _bar() -> tuple[Any, Any]:

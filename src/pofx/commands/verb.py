@@ -8,6 +8,8 @@ from typing import Any, Generic, ParamSpec
 
 from pofx.commands.files import save
 from pofx.commands.flags import Flags, Known, asking_flags
+from pofx.commands.progress import counted
+from pofx.progress import shown_by
 from pofx.session import Result
 
 P = ParamSpec("P")
@@ -30,7 +32,8 @@ class Verb(Generic[P]):
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        found = self.function(*args, **kwargs)
+        with shown_by(counted):
+            found = self.function(*args, **kwargs)
         if not isinstance(found, Result):
             return found
         for file, artefact in found.artefacts.items():

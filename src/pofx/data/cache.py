@@ -7,10 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -194,19 +192,3 @@ def opened(folder: Path) -> Contents:
         tokenizers={name: Tokenizer.from_json(text) for name, text in manifest["tokenizers"].items()},
         begins={part: (line, character) for part, (line, character) in manifest["begins"].items()},
     )
-
-
-def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """`items`, with a progress bar on a terminal and a line every ten seconds in a log."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, what, total, console=Console(stderr=True), transient=True)
-        return
-    said = time.monotonic()
-    for done, item in enumerate(items):
-        if time.monotonic() > said + 10:
-            said = time.monotonic()
-            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
-        yield item

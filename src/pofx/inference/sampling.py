@@ -42,7 +42,8 @@ def draw(model: Model, n: int, *, seed: int = 0, given: Tensor | None = None, pr
         for number, start in enumerate(range(0, n, BLOCK)):
             condition = {} if given is None else {"given": given[start : start + BLOCK].to(device)}
             noise = generator(("draw", seed, number), device)
-            blocks.append(sampler.sample(min(BLOCK, n - start), generator=noise, **condition, **keywords).float().cpu())
+            x = sampler.sample(min(BLOCK, n - start), generator=noise, **condition, **keywords).cpu()
+            blocks.append(x.float() if x.is_floating_point() else x)
             if not (finite := blocks[-1].flatten(1).isfinite().all(1)).all():
                 raise UserError(f"sample {start + int((~finite).nonzero()[0])} is not finite: train the model again with a lower lr")
             if progress is not None:

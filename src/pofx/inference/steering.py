@@ -22,12 +22,13 @@ from pofx.model import Model, device_of, evaluating
 
 
 def generated(model: Model, z_Bd: Tensor) -> np.ndarray:
-    """x of the codes, float32 (B, *shape)."""
+    """x of the codes, float32 (B, *shape), or int64 where its kind is."""
     generating = require(model, Generates)
     if tuple(z_Bd.shape[1:]) != (generating.prior.dims,):
         raise UserError(f"{model.title()} takes codes of shape (n, {generating.prior.dims}), not {tuple(z_Bd.shape)}")
     with evaluating(model):
-        return torch.cat([generating.generate(some.to(device_of(model))).float().cpu() for some in z_Bd.split(BLOCK)]).numpy()
+        x = torch.cat([generating.generate(some.to(device_of(model))).cpu() for some in z_Bd.split(BLOCK)])
+    return (x.float() if x.is_floating_point() else x).numpy()
 
 
 def swept(z_Bd: Tensor, columns: slice, values_Sk: Tensor) -> Tensor:

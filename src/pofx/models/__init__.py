@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -49,7 +50,7 @@ def _from_file(name: str) -> type[Model]:
     path = Path(file)
     if not path.is_file():
         raise UserError(f"no file {file}: a model of your own is path/to/file.py:Class")
-    module_name = f"pofx_file_{path.stem}_{abs(hash(path.resolve()))}"
+    module_name = f"pofx_file_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"  # a run's copy has the same classes, and so kinds
     if module_name not in sys.modules:
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None  # a .py file has one, and a loader

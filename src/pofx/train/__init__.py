@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -191,8 +192,8 @@ def resume(
         if steps is not None:
             training = replace(training, steps=steps, epochs=None)
         training = replace(training, lr=training.lr if lr is None else lr, clip=training.clip if clip is None else clip)
+        model = run.blank(trust=trust)  # whose file may have a kind of its own, which the data are of
         data = reload(run.config["data"], run.tokenizers())
-        model = run.blank(trust=trust)
         match_precision(model, {name: tensor for name, tensor in tensors.items() if name.startswith("model/")})
         trainer = Trainer(model, data, training, state=run.path / "state", report=report)
         if trainer.replicas.rank == 0:
@@ -226,7 +227,7 @@ def _alone(out: Path) -> Iterator[None]:
 def _finish(trainer: Trainer, out: Path) -> Run:
     keep_freed_memory()
     for note in trainer.notes if trainer.replicas.rank == 0 else ():
-        print(f"note: {note}", file=sys.stderr)
+        warnings.warn(note, stacklevel=3)
     with _stops(trainer):
         trainer.run()
     if trainer.stop_asked and not trainer.ended:

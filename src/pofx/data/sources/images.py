@@ -13,11 +13,12 @@ import numpy as np
 import PIL.Image
 from PIL import ImageOps
 
-from pofx.data.cache import Store, progress
+from pofx.data.cache import Store
 from pofx.data.contents import PARTS, Contents
 from pofx.data.sources.lines import objects
 from pofx.errors import Uneven, UserError, nearest
 from pofx.kinds import Category, Image, Kind
+from pofx.progress import progress
 
 PART_FOLDERS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 PICTURE_KEYS = ("image", "file_name", "file")  # of JSON lines
