@@ -15,7 +15,7 @@ from benchmarks.rows import Row
 from pofx import models
 from pofx.errors import UserError
 from pofx.kinds import Binary
-from pofx.testing.cases import EXAMPLES, Case, every
+from pofx.testing.cases import Case, every
 
 ERROR = "sum of p over all 3x3 binary pictures, every exact model: largest distance from 1"
 ROWS = [Row(ERROR, "", ("<=", 1e-5), "0 (mathematics)")]
@@ -29,8 +29,8 @@ def measure() -> Iterator[tuple[str, float, dict[str, Any]]]:
         (first, (accepted, _)), *others = cls.needs().items()
         if cls.density != "exact" or Binary not in accepted:
             continue
-        required = {field: EXAMPLES[kinds[0]][0] for field, (kinds, needed) in others if needed}
-        optional = {field: EXAMPLES[kinds[0]][0] for field, (kinds, needed) in others if not needed}
+        required = {field: kinds[0].small()[0] for field, (kinds, needed) in others if needed}
+        optional = {field: kinds[0].small()[0] for field, (kinds, needed) in others if not needed}
         for more in (required, required | optional) if optional else (required,):
             case = Case(cls, {first: pictures, **more})
             try:

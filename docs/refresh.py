@@ -54,7 +54,7 @@ def models(language: str = "en") -> str:
         return say.get(text, text)
 
     rows = []
-    for model in commands.models():
+    for model in commands.VERBS["models"]():
         page = f"docs/models/{model['name']}.md"
         paper = model["paper"]
         rows.append([
@@ -78,7 +78,7 @@ def taxonomy() -> str:
         "implicit": "x can be drawn, but log p(x) cannot be computed",
         "none": "neither: codes, or labels",
     }
-    zoo = commands.models()
+    zoo = commands.VERBS["models"]()
     return _table(
         ["p(x)", "what that means", "models"],
         [[kind, meaning, ", ".join(m["name"] for m in zoo if m["p(x)"] == kind) or "none yet"] for kind, meaning in what.items()],

@@ -53,9 +53,16 @@ WORDS = set().union(*(members(capability.protocol) for capability in CAPABILITIE
 
 def asked_by_name(text: str) -> list[str]:
     """Where a program asks for a capability by its name: with a word of one, or a model for whatever a variable says."""
-    found = []
-    for call in ast.walk(ast.parse(text)):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr"):
+    found, tree = [], ast.parse(text)
+    forwarded = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]  # somebody else asked
+    allowed = {id(node) for function in forwarded for node in ast.walk(function)}
+    for call in ast.walk(tree):
+        if (
+            id(call) not in allowed
+            and isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id in ("hasattr", "getattr")
+        ):
             of, word = ast.unparse(call.args[0]), call.args[1]
             by_word = isinstance(word, ast.Constant) and word.value in WORDS
             of_a_model = not isinstance(word, ast.Constant) and of in ("model", "self.model", "blank", "cls", "case.cls", "type(model)")

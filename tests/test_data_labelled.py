@@ -12,7 +12,6 @@ import torch
 import pofx
 from pofx import models
 from pofx.commands.hints import bound
-from pofx.commands.prepare import Rows
 from pofx.data import load, reload
 from pofx.data.loading import stratified_subset
 from pofx.errors import UserError
@@ -20,6 +19,7 @@ from pofx.evaluate import error_rate
 from pofx.kinds import Category, Image
 from pofx.model import bind
 from pofx.run import Run, seeded
+from pofx.session import Rows
 from pofx.train import Training, resume, train
 
 SMALL = {"hidden": (8,), "discriminator_hidden": (6,), "latent": 2}

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from pofx.commands.hints import bound
-from pofx.commands.prepare import Rows
 from pofx.data import load, load_series, reload
 from pofx.errors import UserError
 from pofx.kinds import Series, Vector
 from pofx.models.autoregressive.series_markov import SeriesMarkov
+from pofx.session import Rows
 
 STEPS = 100
 

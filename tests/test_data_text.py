@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pofx.commands.hints import bound
-from pofx.commands.prepare import Rows, prepared
 from pofx.data import describe, load, reload
 from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
@@ -17,6 +16,7 @@ from pofx.kinds import EOS, PAD, Tokens
 from pofx.model import bind
 from pofx.models.autoencoders.vae import VAE
 from pofx.models.language.ngram import NGram
+from pofx.session import Rows, prepared
 from pofx.train import Training, train
 
 NAMES = [f"{a}{b}" for a in ("ha", "mi", "seo", "ji", "eun") for b in ("na", "young", "jun", "ah", "woo", "ri")]

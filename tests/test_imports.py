@@ -26,6 +26,7 @@ ROOMS = (
     ("run", "card"),
     ("train",),
     ("evaluate",),
+    ("session",),
     ("commands", "testing"),
     ("cli", "__main__", "__init__"),
 )

@@ -2,12 +2,16 @@
 
 import json
 import math
+import subprocess
+import sys
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
+import torch
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Binary, Category, Image, Kind, Series, Vector, kinds_in
+from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens, Vector, kinds_in
 from pofx.options import Count, Fraction, NonNegative, Positive, Range, Seed, Size, check_value
 
 KINDS = [
@@ -59,6 +63,227 @@ def test_what_is_no_kind_is_refused(build, message):
     with pytest.raises(UserError, match=r"^[^\n]*$") as found:
         build()
     assert message in str(found.value)
+
+
+CHECKED = [
+    (Image(1, 1, 2, levels=3), [[[[0.0, 0.5]]], [[[1.0, 0.0]]]]),
+    (Binary(3), [[0.0, 1.0, 1.0]]),
+    (Vector(2), [[-7.5, 1e9]]),
+    (Series(2, 1), [[[3.0], [-3.0]]]),
+    (Category(3), [0, 2, 1]),
+    (Tokens(4, 3), [[2, 3, 1], [1, 0, 0], [2, 3, 3]]),
+    (Tokens(4, 3), [[2, 1, 0, 0, 0]]),  # PAD count for nothing
+    (Tokens(4, 3, ends=False), [[2, 3, 3, 2, 2]]),  # a running text is of any length
+]
+
+
+def of_both(kind, rows):
+    """An array and a tensor of these rows."""
+    array = np.array(rows, dtype=kind.dtype)
+    return array, torch.from_numpy(array)
+
+
+@pytest.mark.parametrize(("kind", "rows"), CHECKED)
+def test_examples_of_a_kind_pass(kind, rows):
+    for x in of_both(kind, rows):
+        kind.check(x)
+        kind.check(x, strict=False, n=len(rows))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        (Image(1, 1, 2), [[[0.0, 0.5]]], "pca was made for x of shape (1, 1, 2), not (1, 2)"),
+        (Image(1, 1, 2), [[[[0.0, 255.0]]]], "x must be from 0 to 1 in steps of 1/255: divide whole levels by 255"),
+        (Image(1, 1, 2, levels=3), [[[[0.0, 0.4]]]], "x must be from 0 to 1 in steps of 1/2: divide whole levels by 2"),
+        (Image(1, 1, 2), [[[[0.0, float("nan")]]]], "x must be from 0 to 1 in steps of 1/255: divide whole levels by 255"),
+        (Binary(2), [[0.0, 0.5]], "pca was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()"),
+        (Binary(2), [[0.0, 2.0]], "pca was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()"),
+        (Vector(2), [[1.0, 2.0, 3.0]], "pca was made for x of shape (2,), not (3,)"),
+        (Series(2, 1), [[1.0, 2.0]], "pca was made for x of shape (2, 1), not (2,)"),
+        (Category(3), [0, 3], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Category(3), [-1, 0], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Category(3), [[0, 1]], "x must be whole numbers from 0 to 2, one class for each example"),
+        (Tokens(4, 3), [2, 3], "x must be tokens, int64 of shape (examples, tokens), not"),
+        (Tokens(4, 3), [[2, 2, 2, 1]], "pca was made for x of at most 3 tokens with their EOS, not 4: shorten it"),
+        (Tokens(4, 3), [[2, 4]], "x has token 4, outside the vocabulary of 4: they are 0 to 3"),
+        (Tokens(4, 3), [[-1, 2]], "x has token -1, outside the vocabulary of 4: they are 0 to 3"),
+        (Tokens(4, 3), [[1, 2]], "x has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it"),
+        (Tokens(4, 3), [[0, 2]], "x has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it"),
+        (Tokens(4, 3, ends=False), [[2, 1]], "x has an EOS, but pca was made for running text, which has none"),
+    ],
+)
+def test_what_is_no_example_of_a_kind_is_refused(kind, rows, message):
+    for x in of_both(kind, rows):
+        with pytest.raises(UserError, match=r"^[^\n]*$") as found:
+            kind.check(x, model="pca")
+        assert str(found.value).startswith(message)
+
+
+def test_whole_numbers_of_another_type_are_no_classes_and_no_tokens():
+    with pytest.raises(UserError, match=r"^given must be 2 whole numbers from 0 to 2"):
+        Category(3).check(np.array([0.0, 1.0]), name="given", n=2)
+    with pytest.raises(UserError, match=r"not uint64 of shape"):
+        Tokens(4, 3).check(np.array([[2, 1]], dtype=np.uint64))
+
+
+def test_how_many_there_must_be_is_checked():
+    with pytest.raises(UserError, match=r"^given must be 3 whole numbers from 0 to 2, one class for each example"):
+        Category(3).check(torch.tensor([0, 1]), name="given", n=3)
+    for kind, x in ((Vector(2), torch.zeros(1, 2)), (Tokens(4, 3), torch.ones(1, 2, dtype=torch.int64) * 2)):
+        with pytest.raises(UserError, match=r"^source must be 3 examples, not 1"):
+            kind.check(x, name="source", n=3)
+
+
+def test_a_source_may_lie_between_levels_but_not_outside_their_range():
+    between, outside = torch.full((1, 1, 1, 1), 0.3), torch.full((1, 1, 1, 1), 1.3)
+    for kind in (Image(1, 1, 1, levels=2), Binary(1, 1, 1)):
+        kind.check(between, strict=False)
+        with pytest.raises(UserError):
+            kind.check(outside, strict=False)
+    with pytest.raises(UserError, match=r"^source must be from 0 to 1: divide whole levels by 255"):
+        Image(1, 1, 1).check(outside, name="source", strict=False)
+    Tokens(4, 2).check(torch.tensor([[2, 2, 2, 1]]), strict=False)  # how long a source may be its model says
+
+
+COUNTED = [
+    (Image(1, 2, 2, levels=3), 81),
+    (Image(3, 1, 1, levels=4), 64),
+    (Binary(5), 32),
+    (Binary(1, 1, 3), 8),
+    (Category(7), 7),
+    (Tokens(4, 3), 15),  # of two ordinary tokens 8 beginnings, and 1 + 2 + 4 that have ended
+    (Tokens(5, 1), 4),
+    (Tokens(4, 3, ends=False), 8),
+]
+
+
+@pytest.mark.parametrize(("kind", "count"), COUNTED)
+def test_every_example_comes_once_at_its_number(kind, count):
+    x = kind.every()
+    assert kind.count == count
+    assert x.shape == (count, *kind.shape)
+    assert len(np.unique(x.reshape(count, -1), axis=0)) == count
+    assert kind.number(x).tolist() == list(range(count))
+    kind.check(x.astype(kind.dtype))
+
+
+def test_real_numbers_cannot_be_counted():
+    assert Vector(3).count == Series(4, 2).count == 0
+
+
+SMALL = [kind for cls in Kind.known.values() for kind in (*cls.small(), *cls.tiny())]
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=str)
+def test_examples_at_random_are_examples(kind):
+    stored = kind.random(40, np.random.default_rng(0))
+    assert stored.shape == (40, *kind.shape)
+    assert np.array_equal(stored, kind.random(40, np.random.default_rng(0)))
+    unit = kind.levels - 1 if kind.levels and kind.dtype == "float32" else 1
+    kind.check((stored / unit).astype(kind.dtype))
+    if kind.levels:  # and of all of them
+        assert set(range(kind.levels)) - ({0, 1} if kind.text and not kind.ragged else set()) <= set(np.unique(stored).tolist())
+
+
+def test_sequences_at_random_are_of_all_lengths_and_some_have_no_end():
+    x = Tokens(5, 6).random(80, np.random.default_rng(0))
+    assert set((x > 1).sum(1).tolist()) == set(range(7))
+    assert ((x == 1).sum(1) == 0).nonzero()[0].tolist() == list(range(7, 80, 8))
+
+
+def test_every_kind_has_small_ones():
+    assert {type(kind) for kind in SMALL} == {Image, Binary, Vector, Series, Category, Tokens}
+    for cls in {type(kind) for kind in SMALL}:
+        assert all(type(kind) is cls for kind in (*cls.small(), *cls.tiny()))
+        assert [kind.size for kind in cls.small()] == sorted({kind.size for kind in cls.small()})
+
+
+@pytest.mark.parametrize("kind", [Image(1, 1, 1, levels=4), Binary(1), Category(3)], ids=str)
+def test_another_number_is_another_and_of_the_kind(kind):
+    x = kind.every().reshape(-1)
+    assert (kind.other(x) != x).all()
+    assert sorted(kind.other(x).tolist()) == sorted(x.tolist())
+
+
+def test_another_token_is_an_ordinary_one_and_other_reals_are_others():
+    assert Tokens(5, 1).other(np.array([0, 1, 2, 3, 4])).tolist() == [4, 2, 3, 4, 2]
+    assert Vector(1).other(np.array([0.5, 2.0, 4.0])).tolist() == [5.0, 1.5, 3.0]
+
+
+def test_sequences_that_have_ended_are_filled_with_ordinary_tokens():
+    x = np.array([[3, 1, 0, 0], [2, 4, 3, 2]])
+    assert Tokens(5, 4).filled(x).tolist() == [[3, 4, 4, 2], [2, 4, 3, 2]]
+    assert Vector(2).filled(x) is x
+
+
+def test_kinds_load_no_torch_and_no_numpy():
+    code = "import sys, pofx.kinds; print(sorted({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+U8 = np.uint8
+CLAIMED = [
+    ("x", np.array([[0, 1], [1, 1]], U8), Binary(2)),
+    ("x", np.array([[0, 2], [1, 1]], U8), Vector(2)),
+    ("x", np.array([True, False]), Binary(1)),
+    ("x", np.full((2, 1, 4, 5), 7, U8), Image(1, 4, 5)),
+    ("x", np.zeros((2, 1, 4, 5), U8), Binary(1, 4, 5)),
+    ("x", np.zeros((2, 4, 3)), Series(4, 3)),
+    ("x", np.zeros((2, 4), np.int16), Vector(4)),
+    ("x", np.zeros(2), Vector(1)),
+    ("x", np.array([0, 1, 2]), Vector(1)),
+    ("label", np.array([0, 1, 2]), Category(3)),
+    ("label", np.array([0, 1], U8), Category(2)),
+    ("label", np.array([0.0, 1.0]), Vector(1)),
+    ("x", np.array(["b", "a"]), Category(2, ("a", "b"))),
+    ("x", np.array([1j]), None),
+    ("x", np.zeros((1, 2, 3, 4, 5)), None),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "kind"), CLAIMED, ids=str)
+def test_the_first_kind_that_is_asked_and_claims_an_array_has_it(name, array, kind):
+    asked = sorted(Kind.known.values(), key=lambda cls: cls.asked)
+    found = next((claimed for cls in asked if (claimed := cls.claims(name, {"all": array})) is not None), None)
+    assert (found and found[0]) == kind
+    if found is not None:
+        assert found[1]["all"].shape == (len(array), *found[0].shape)
+
+
+def test_where_there_is_too_much_to_look_at_zeros_and_ones_are_numbers_and_nan_is_not_found():
+    assert Binary.claims("x", {"all": np.zeros((2, 3), U8)}, whole=False) is None
+    assert Vector.claims("x", {"all": np.array([np.nan])}, whole=False) is not None
+    with pytest.raises(UserError, match=r"^has nan at row 2, column 1 of valid: fix it or remove the row$"):
+        Vector.claims("x", {"train": np.zeros(2), "valid": np.array([0, np.nan])})
+    with pytest.raises(UserError, match=r"^has 1e\+300 at row 1, column 1, 2: fix it"):
+        Series.claims("x", {"all": np.array([[[0, 1e300]]])})
+    with pytest.raises(UserError, match=r"^is float64 of shape \(n, 3, 4, 4\); pictures are uint8 with 1 or 3 channels$"):
+        Image.claims("x", {"all": np.zeros((2, 3, 4, 4))})
+
+
+def test_kinds_of_pictures_become_others():
+    assert Image(3, 4, 6, levels=17).binarised() == Binary(3, 4, 6)
+    assert Image(1, 4, 6, levels=17).beside(3) == Image(1, 4, 18, levels=17)
+    assert Binary(1, 4, 6).beside(3) == Binary(1, 4, 18)
+    assert Image(1, 4, 6, levels=17).at() == Image(1, 4, 6)
+    assert Image(1, 4, 6).at(5, "rgb") == Image(3, 5, 5)
+    assert Image(3, 4, 6).at((7, 2)) == Image(3, 2, 7)
+
+
+def test_what_is_no_picture_becomes_none():
+    with pytest.raises(UserError, match=r"^it is binary already$"):
+        Binary(3).binarised()
+    kind: Kind
+    for kind in (Vector(3), Tokens(4, 3), Category(3), Series(3)):
+        with pytest.raises(UserError, match=r"^only pictures are binarised$"):
+            kind.binarised()
+    for kind in (Vector(3), Binary(3), Category(3)):
+        with pytest.raises(UserError, match="do not stand side by side"):
+            kind.beside(2)
+    for kind in (Vector(3), Binary(1, 4, 4)):
+        with pytest.raises(UserError, match="have no size or colour"):
+            kind.at(3)
 
 
 GOOD = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pofx.kinds import Binary, Image, Series, Vector
-from pofx.render.pictures import GAP, UNKNOWN, curves, grid, growth, is_picture, labelled_rows, masked, moments, scatter, stacked
+from pofx.render.pictures import GAP, UNKNOWN, curves, grid, growth, labelled_rows, masked, moments, scatter, stacked
 
 
 def tile(picture, i, columns, height, width):
@@ -56,7 +56,7 @@ def test_labelled_rows_stand_one_above_the_other_to_the_right_of_their_labels():
 
 @pytest.mark.parametrize(("kind", "n"), [(Vector(2), 40), (Vector(7), 40), (Series(20, 2), 3), (Binary(9), 4)])
 def test_what_is_no_picture_is_plotted_deterministically(kind, n):
-    assert not is_picture(kind)
+    assert not kind.picture
     x = np.random.default_rng(0).normal(size=(n, *kind.shape))
     first, second = grid(x, kind), grid(x, kind)
     assert first.tobytes() == second.tobytes()

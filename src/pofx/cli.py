@@ -81,13 +81,13 @@ def _run(words: list[str]) -> int:
     as_json = values.pop("json", False)
     if as_json and "stream" in verb.own().options:
         values["stream"] = False
-    report = verb.function(*arguments, **values)
+    report = verb(*arguments, **values)
     if first_replica():
         if as_json:
             print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
         elif isinstance(report, dict) and verb.alone in report and "out" not in report:
             if "streamed" not in report:
-                from pofx.commands.texts import joined
+                from pofx.commands.files import joined
 
                 print(joined(report[verb.alone]))
             if "note" in report:
@@ -112,7 +112,7 @@ def _read(name: str, verb: Verb, rest: list[str]) -> tuple[list[Any], dict[str, 
     if not complete and not asked_help:
         missing = next(key for key in positional if key not in given)
         raise UserError(f"pofx {name} needs {missing.upper()}: {positional[missing].help}; pofx {name} --help says more")
-    groups = verb.flags(**given, **settled) if verb.flags else [verb.own()]
+    groups = verb.known(**given, **settled) if verb.flags else [verb.own()]
     parser = _parser(name, verb, *groups)
     if asked_help:
         if verb.flags and not complete:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from pofx import __version__, models, renamed
 from pofx.errors import UserError, nearest
-from pofx.kinds import Kind, Tokens
+from pofx.kinds import Kind
 from pofx.model import Model
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ class Run:
 
         kinds = self.kinds
         kind = kinds.get(field)
-        if not isinstance(kind, Tokens):
-            have = ", ".join(f"{name}: {type(kind).__name__}" for name, kind in kinds.items())
+        if kind is None or not kind.text:
+            have = ", ".join(f"{name}: {kind.called()}" for name, kind in kinds.items())
             raise UserError(f"{self.path} has no text called {field!r}: it was made for {have}")
         file = self.path / "tokenizers" / f"{field}.json"
         if not file.is_file():

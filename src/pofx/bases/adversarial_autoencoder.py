@@ -68,7 +68,7 @@ class AdversarialAutoEncoder(Model):
             codes: numbers that the decoder takes; those of the prior by default
         """
         self.rules = Rules.of(self)
-        self.bounded, self.shape = not isinstance(x, Vector), x.shape
+        self.bounded, self.shape = x.levels > 0, x.shape
         asked = self.config["reconstruction"]
         if asked == "bernoulli" and not self.bounded:
             raise UserError(f"{self.title()}: reconstruction bernoulli needs x in [0, 1] (Image or Binary), not {x}: use mse")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pofx.distributions.likelihoods import Likelihood
 from pofx.errors import UserError
-from pofx.kinds import Binary, Category, Image, Kind
+from pofx.kinds import Category, Kind
 from pofx.model import Model
 from pofx.options import check_value
 from pofx.plan import Batch, Part
@@ -217,22 +217,14 @@ def check_asked(
         known: should be bool, and of a shape that broadcasts to that of x
     """
     kind, title = next(iter(model.inputs.values())), model.title()
-    if x.shape[1:] != kind.shape:
-        raise UserError(f"{title} was made for x of shape {kind.shape}, not {tuple(x.shape[1:])}")
+    kind.check_shape(x, model=title)  # what is known is known of an x of this shape
     if known is not None:
         fits = known.dim() <= x.dim() and all(k in (1, n) for k, n in zip(known.shape[::-1], x.shape[::-1], strict=False))
         if known.dtype != torch.bool or not fits:
             raise UserError(f"known must be bool and fit x of shape {tuple(x.shape)}, not {known.dtype} of shape {tuple(known.shape)}")
-    if isinstance(kind, (Binary, Image)):
-        seen = x if known is None else torch.where(known, x, 0)
-        steps = seen * (kind.levels - 1 if isinstance(kind, Image) else 1)
-        if not ((seen >= 0) & (seen <= 1) & ((steps - steps.round()).abs() < 0.01)).all():
-            if isinstance(kind, Binary):
-                raise UserError(f"{title} was made for bits, and x has other numbers than 0 and 1: give (x >= 0.5).float()")
-            raise UserError(f"x must be from 0 to 1 in steps of 1/{kind.levels - 1}: divide whole levels by {kind.levels - 1}")
+    kind.check(x if known is None else torch.where(known, x, 0), model=title)
     if given is None:
         return
     if label is None:
         raise UserError(f"{title} was trained without labels, so nothing can be given: train it on data with a label")
-    if given.dtype != torch.int64 or given.shape != x.shape[:1] or not ((given >= 0) & (given < label.classes)).all():
-        raise UserError(f"given must be {len(x)} whole numbers from 0 to {label.classes - 1}, one class for each example")
+    label.check(given, name="given", n=len(x), model=title)

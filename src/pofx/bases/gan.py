@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pofx import renamed
 from pofx.distributions.priors import Prior
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Kind, Vector
+from pofx.kinds import Kind
 from pofx.layers.spatial_transformer import random_affine, require_pictures
 from pofx.model import Model, unconditional
 from pofx.plan import Adam, Batch, Logged, Part, Player, Stage
@@ -276,17 +276,14 @@ def packed(x: Kind, packing: int) -> Kind:
     """The kind that a discriminator sees which scores `packing` x together: their channels, or their numbers, side by side.
 
     Example:
+        >>> from pofx.kinds import Image
         >>> packed(Image(3, 8, 8), 2)
         Image(channels=6, height=8, width=8, levels=256)
     """
-    match x:
-        case Image(channels, height, width, levels):
-            return Image(packing * channels, height, width, levels)
-        case Binary():
-            return Binary(packing * x.shape[0], *x.shape[1:])
-        case Vector(dims):
-            return Vector(packing * dims)
-    raise UserError(f"x of kind {x} cannot be packed: remove packing")
+    try:
+        return x.stacked(packing)
+    except UserError:
+        raise UserError(f"x of kind {x} cannot be packed: remove packing") from None
 
 
 def pack(x: Tensor, packing: int) -> Tensor:

@@ -39,7 +39,7 @@ class Tables(Autoregressive):
     first_D: Tensor
 
     def __init__(self, x: Binary | Image, *, tau: int, smoothing: float, instead: str):
-        K, D = x.levels if isinstance(x, Image) else 2, x.size
+        K, D = x.levels, x.size
         super().__init__(x, Categorical(K))
         self.K, self.tau, self.smoothing = K, tau, smoothing
         parameters = K**tau - 1 + (D - tau) * (K - 1) * K**tau  # the first tau numbers together, and those after them

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import EOS, PAD, Image, Kind, Tokens
+from pofx.kinds import EOS, PAD, Kind, Tokens
 from pofx.model import Model, unconditional
 from pofx.options import NonNegative, Range, Size, annotations_of, check_value
 from pofx.plan import Batch, Part, Ratio
@@ -392,25 +392,9 @@ def check_field(model: Model, name: str, values: Tensor) -> None:
         values: tokens, pictures or other numbers
     """
     kind, title = model.inputs["source" if name == "source" else "x"], model.title()
-    if not isinstance(kind, Tokens):
-        if values.shape[1:] != kind.shape:
-            raise UserError(f"{title} was made for {name} of shape {kind.shape}, not {tuple(values.shape[1:])}")
-        if isinstance(kind, Image) and not ((values >= 0) & (values <= 1)).all():
-            raise UserError(f"{name} must be from 0 to 1: divide whole levels by {kind.levels - 1}")
-        return
-    if values.dtype != torch.int64 or values.dim() != 2:
-        raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {values.dtype} of shape {tuple(values.shape)}")
-    if name != "prompt" and not values.shape[1]:
-        raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is EOS (1), and PAD is 0")
-    if name == "source" and values.shape[1] > kind.length:
-        raise UserError(f"{title} was made for a source of at most {kind.length} tokens, not {values.shape[1]}: shorten it")
-    if name == "x" and kind.ends and len(values) and (longest := int((values != PAD).sum(1).max())) > kind.length:
-        raise UserError(f"{title} was made for x of at most {kind.length} tokens with their EOS, not {longest}: shorten it")
-    if not ((values >= 0) & (values < kind.vocabulary)).all():
-        bad = values[(values < 0) | (values >= kind.vocabulary)][0]
-        raise UserError(f"{name} has token {bad}, outside the vocabulary of {kind.vocabulary}: they are 0 to {kind.vocabulary - 1}")
-    over_BL = values <= EOS
-    if ((over_BL[:, :-1]) & (values[:, 1:] != PAD)).any():
-        raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it")
-    if not kind.ends and (values == EOS).any():
-        raise UserError(f"{name} has an EOS, but {title} was made for running text, which has none")
+    kind.check(values, name=name, model=title, strict=name == "x")
+    if kind.text:
+        if name != "prompt" and not values.shape[1]:
+            raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is EOS (1), and PAD is 0")
+        if name == "source" and values.shape[1] > kind.size:  # its PAD have places too
+            raise UserError(f"{title} was made for a source of at most {kind.size} tokens, not {values.shape[1]}: shorten it")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.commands.evaluate import stored
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.prepare import prepared
+from pofx.commands.flags import sort
+from pofx.commands.verb import verb
 from pofx.errors import UserError, nearest
 from pofx.options import Count, Positive, Seed, Size
+from pofx.session import Session, prepared
 
 
+@verb(data=True, long=("protocol",))
 def anneal(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: str = "test",
@@ -51,11 +53,10 @@ def anneal(
     from pofx.evaluate.decoders import annealed_scores
     from pofx.evaluate.protocol import weights_hash
     from pofx.metrics.annealing import Annealing
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    _, _, loading = sort("anneal", asked, anneal_flags(run, trust))
+    session = Session.load(run, trust=trust)
+    found, model = session.run, session.model
+    *_, loading = sort("anneal", asked, anneal.known(run, trust))
     loaded = prepared(found, model, data, loading)
     if split not in loaded.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, loaded.splits)}")
@@ -75,6 +76,3 @@ def anneal(
             progress=progress,
         )
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
-
-
-anneal_flags = asking_flags(anneal)

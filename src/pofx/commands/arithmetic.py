@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pofx.capabilities import Generates, require
-from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
-from pofx.commands.sweep import SHEET
+from pofx.commands.files import destination
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Range, Seed
+from pofx.session import Arrays, Result, Session
+
+SHEET = 8  # samples in a row of a numbered sheet
 
 
+@verb()
 def arithmetic(
-    run: str,
+    run: str | Session,
     *,
     start: tuple[Count, ...] | None = None,
     minus: tuple[Count, ...] = (),
@@ -22,7 +26,7 @@ def arithmetic(
     seed: Seed = 0,
     out: str | None = None,
     trust: bool = False,
-) -> dict[str, Any]:
+) -> Result:
     """Arithmetic with the codes of samples: first a numbered sheet to choose from, then start - minus + plus.
 
     The samples are those of `pofx sample RUN --n N --seed SEED`, numbered from 0. Without --start they are drawn as a sheet. With it, the
@@ -45,21 +49,18 @@ def arithmetic(
     from pofx.inference import steering
     from pofx.randomness import generator
     from pofx.render.pictures import labelled_rows
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    prior = require(model, Generates).prior
+    session = Session.load(run, trust=trust)
+    model, prior, kind = session.model, require(session.model, Generates).prior, session.kind
     if start is None and (minus or plus):
         raise UserError("pass --start with the samples to start from")
     name = "numbered.png" if start is None else "arithmetic.png"
-    file = destination(out or found.path / "samples" / name, (".png", *ARRAYS))
+    file = destination(out or session.run.path / "samples" / name, kind.written)
     for number in (*(start or ()), *minus, *plus):
         if number >= n:
             raise UserError(f"sample {number} is asked for, but there are {n}: they count from 0")
-    kind, source = model.inputs["x"], generator(("sample", seed))
-    z_Bd = prior.sample(n, next(model.parameters()), source)
-    report = {"run": str(found.path), "samples": n, "seed": seed, "out": str(file)}
+    z_Bd = prior.sample(n, next(model.parameters()), source := generator(("sample", seed)))
+    report = {"run": str(session.run.path), "samples": n, "seed": seed, "out": str(file)}
     if start is None:
         x = steering.generated(model, z_Bd)
         shown = {f"{i} to {min(i + SHEET, n) - 1}": (x[i : i + SHEET], kind) for i in range(0, n, SHEET)}
@@ -76,8 +77,5 @@ def arithmetic(
         shown["result, and around it"] = (x, kind)
         title = f"{model.title()}: mean code of start, minus, plus"
         report |= {term: list(numbers) for term, numbers in terms.items()}
-    if file.suffix.lower() == ".png":
-        write_picture(file, labelled_rows(shown, title))
-    else:
-        write_arrays(file, {"x": x}, "x")
-    return report
+    artefact = labelled_rows(shown, title) if file.suffix.lower() == ".png" else Arrays({"x": x}, "x")
+    return Result(report, {"x": x}, artefacts={file: artefact})

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pofx.commands.codes import KNOWN_WELL, Walk
-from pofx.commands.prepare import Part
+from pofx.commands.verb import verb
 from pofx.errors import UserError, nearest
-from pofx.kinds import Category
 from pofx.options import Size
-
-if TYPE_CHECKING:
-    pass
+from pofx.session import Part, Result, Session
 
 
+@verb(data=True)
 def attribute(
-    run: str,
+    run: str | Session,
     *,
     has: str,
     lacks: str | None = None,
@@ -27,7 +25,7 @@ def attribute(
     out: str | None = None,
     trust: bool = False,
     **loading: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Arithmetic with codes: items, moved along the mean code of those with a label minus the mean code of those without.
 
     Args:
@@ -48,9 +46,9 @@ def attribute(
     from pofx import evaluate as measures
 
     asked = Walk(run, attribute, loading, data, split, out, "attribute.png", trust)
-    kind = asked.data.fields.get(field)
-    if not isinstance(kind, Category):
-        labels = [name for name, other in asked.data.fields.items() if isinstance(other, Category)]
+    fields = asked.rows.data.fields
+    if field not in fields or not fields[field].classes:
+        labels = [name for name, kind in fields.items() if kind.classes]
         raise UserError(
             f"the data has no labels in a field {field!r}: " + (nearest(field, labels) if labels else "they have no labels at all")
         )
@@ -68,4 +66,4 @@ def attribute(
     moved = measures.apply_attribute(asked.model, asked.items(without[:n].tolist()), direction, strengths)
     strips = {f"item {row}": strip for row, strip in zip(without[:n].tolist(), moved, strict=True)}
     steps = ", ".join(f"{s:g}" for s in strengths)
-    return asked.drawn(strips, f"{asked.model.title()}: plus {steps} times ({has} minus {lacks or 'the others'})")
+    return asked.result(strips, f"{asked.model.title()}: plus {steps} times ({has} minus {lacks or 'the others'})")

@@ -1,52 +1,47 @@
-"""What the verbs that walk through codes share: items, their codes, and pictures of what is decoded."""
+"""What the verbs that walk through codes share: items, their codes, and what is decoded, row by row."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, require
-from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
-from pofx.commands.flags import Known, asking_flags, sort
-from pofx.commands.prepare import Part, Rows, prepared
+from pofx.commands.files import destination
+from pofx.commands.flags import sort
 from pofx.errors import UserError
-from pofx.kinds import Tokens
+from pofx.session import Arrays, Part, Result, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from pofx.kinds import Kind
-    from pofx.model import Model
+    from pofx.commands.verb import Verb
 
-
-FILES = (".png", *ARRAYS)
 KNOWN_WELL = 2000  # items from which the spread of the codes is learnt
-
-
-def codes_flags(verb: Any) -> Known:
-    """All flags of a verb here: its own, and how the data are read."""
-    return asking_flags(verb)
 
 
 class Walk:
     """A run's model with the items that a verb asks about, and where its picture goes."""
 
     def __init__(
-        self, run: str, verb: Any, loading: dict[str, Any], data: str | None, split: Part, out: str | None, name: str, trust: bool
+        self,
+        run: str | Session,
+        verb: Verb[Any],
+        loading: dict[str, Any],
+        data: str | None,
+        split: Part,
+        out: str | None,
+        name: str,
+        trust: bool,
     ):
-        from pofx.run import Run
-
-        self.run = Run(run)
-        self.model: Model = self.run.model(trust=trust)
+        self.session = Session.load(run, trust=trust)
+        self.model, asked = self.session.model, verb.function.__name__
         require(self.model, Encodes, Decodes)
-        if isinstance(self.model.inputs["x"], Tokens):
-            raise UserError(f"{verb.__name__} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
-        *_, options = sort(verb.__name__, loading, codes_flags(verb)(run, trust))
-        self.file = destination(out or self.run.path / "samples" / name, FILES)
-        self.data = prepared(self.run, self.model, data, options)
-        self.rows = Rows(self.data, split)
-        self.kind: Kind = self.data.fields["x"]
+        if self.session.kind.text:
+            raise UserError(f"{asked} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
+        *_, options = sort(asked, loading, verb.known(run, trust))
+        self.file = destination(out or self.session.run.path / "samples" / name, self.session.kind.written)
+        self.rows = self.session.read(data, options, split=split)
 
     def items(self, rows: list[int]) -> Any:
         if rows[-1] >= len(self.rows):
@@ -59,18 +54,18 @@ class Walk:
         with evaluating(self.model):
             return require(self.model, Encodes).encode(self.items(list(range(min(KNOWN_WELL, len(self.rows)))))).flatten(1).cpu().numpy()
 
-    def drawn(self, strips: dict[str, np.ndarray], title: str) -> dict[str, Any]:
-        draw(self.file, strips, self.kind, title)
-        return {"run": str(self.run.path), "data": self.data.record["spec"], "out": str(self.file)}
+    def result(self, strips: dict[str, np.ndarray], title: str, **more: Any) -> Result:
+        """Strips of x by label, (S, *shape) each."""
+        report = {"run": str(self.session.run.path), "data": self.rows.spec, "out": str(self.file)}
+        return Result(report | more, {"x": strips}, artefacts={self.file: rows_of(self.file, self.session, strips, title)})
 
 
-def draw(file: Path, strips: dict[str, np.ndarray], kind: Kind, title: str) -> None:
+def rows_of(file: Path, session: Session, strips: dict[str, np.ndarray], title: str) -> Any:
     """Strips of x by label, (S, *shape) each, as rows of a picture, or stacked as an array."""
     import numpy as np
 
     from pofx.render.pictures import labelled_rows
 
     if file.suffix.lower() == ".png":
-        write_picture(file, labelled_rows({label: (strip, kind) for label, strip in strips.items()}, title))
-    else:
-        write_arrays(file, {"x": np.stack(list(strips.values()))}, "x")
+        return labelled_rows({label: (strip, session.kind) for label, strip in strips.items()}, title)
+    return Arrays({"x": np.stack(list(strips.values()))}, "x")

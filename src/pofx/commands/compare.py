@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, Samples, can
 from pofx.commands.evaluate import stored_scores
-from pofx.commands.files import destination, write_picture
-from pofx.commands.prepare import prepared
+from pofx.commands.files import destination
+from pofx.commands.verb import verb
 from pofx.errors import UserError
-from pofx.kinds import Tokens
 from pofx.options import Size
+from pofx.session import Result, Session
 
 if TYPE_CHECKING:
     from pofx.evaluate import Score
     from pofx.run import Run
 
 
-def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: Size = 10, trust: bool = False) -> dict[str, Any]:
+@verb(long=("scores",))
+def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: Size = 10, trust: bool = False) -> Result:
     """Runs side by side: one table of their scores, and one picture of samples, reconstructions and losses.
 
     Scores are compared only where they were made by one protocol (data, split, seeds, options).
@@ -46,13 +47,13 @@ def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: S
     for what, by_run in chosen.items():
         unit = next(iter(by_run.values())).unit
         table.append({"what": what, "unit": unit, **{path: _number(by_run[path]) if path in by_run else None for path in runs}})
-    write_picture(file, _side_by_side(found, n, trust))
-    return {
+    report = {
         "table": table,
         "scores": {what: {path: score.to_json() for path, score in by_run.items()} for what, by_run in chosen.items()},
         "models": {path: run.config["model"]["name"] for path, run in found.items()},
         "picture": str(file),
     }
+    return Result(report, artefacts={file: _side_by_side(found, n, trust)})
 
 
 def _number(score: Score) -> str:
@@ -91,15 +92,13 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
     lines: dict[str, Any] = {}
     short = len({Path(path).name for path in runs}) == len(runs)
     for path, run in runs.items():
-        model, name = run.model(trust=trust), Path(path).name if short else path
-        kind = model.inputs["x"]
+        session, name = Session(run, run.model(trust=trust)), Path(path).name if short else path
+        model, kind = session.model, session.kind
         with evaluating(model):
-            text = isinstance(kind, Tokens)  # texts are no pictures
-            if not text and can(model, Samples):
+            if not kind.text and can(model, Samples):
                 samples[name] = (model.sample(n, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
-            if not text and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
-                data = prepared(run, model, None, {})
-                split = data.splits["valid"]
+            if not kind.text and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
+                split = session.read(split="valid")
                 x = split.read(np.arange(min(n, len(split))))["x"]
                 if not any((x.numpy().shape == y.shape and (x.numpy() == y).all()) for y, _ in restored.values()):
                     restored[f"original, {name}" if restored else "original"] = (x.numpy(), kind)

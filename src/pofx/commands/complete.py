@@ -7,18 +7,18 @@ from typing import Any
 
 from pofx.capabilities import Completes, NamesContext, can, require
 from pofx.commands.condition import given_condition
-from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
-from pofx.commands.flags import asking_flags, sort
+from pofx.commands.files import destination
+from pofx.commands.flags import sort
 from pofx.commands.masks import mask, with_holes
-from pofx.commands.prepare import Part, Rows, prepared
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Seed, Size
+from pofx.session import BLOCK, Arrays, Part, Result, Rows, Session, prepared
 
-BLOCK = 500  # examples that a model completes at once
 
-
+@verb(Completes, data=True)
 def complete(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: Part | None = None,
@@ -30,7 +30,7 @@ def complete(
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Complete items of which only a part is known: each several times, one below the other.
 
     The report says what the model sees of what is known: one that draws row by row sees only what comes before.
@@ -55,25 +55,23 @@ def complete(
 
     from pofx.model import evaluating
     from pofx.randomness import generator
-    from pofx.render.pictures import is_picture, labelled_rows, masked
-    from pofx.run import Run
+    from pofx.render.pictures import labelled_rows, masked
 
-    found = Run(run)
-    model = found.model(trust=trust)
+    session = Session.load(run, trust=trust)
+    model, kind, path = session.model, session.kind, session.run.path
     completer = require(model, Completes)
-    _, own, loading = sort("complete", asked, complete_flags(run, trust))
-    kind, chosen_label = model.inputs["x"], given_condition(model, given)
-    default = "completions.png" if is_picture(kind) else "completions.npz"
-    file = destination(out or found.path / "samples" / default, (".png", *ARRAYS))
+    _, own, loading = sort("complete", asked, complete.known(run, trust))
+    chosen_label = given_condition(model, given)
+    file = destination(out or path / "samples" / ("completions.png" if kind.picture else "completions.npz"), kind.written)
     holes = with_holes(Path(data), kind) if data is not None and known is None else None
     labels = None
     if holes is None:
         needed = (chosen_label,) if isinstance(chosen_label, str) else ()
-        loaded = prepared(found, model, data, loading, also=needed)
-        own_data = loaded.record["spec"] == found.config.get("data", {}).get("spec")
+        loaded = prepared(session.run, model, data, loading, also=needed)
+        own_data = loaded.record["spec"] == session.run.config.get("data", {}).get("spec")
         rows = Rows(loaded, split or ("test" if own_data else "all"))
         batch = rows.read(np.arange(min(n, len(rows))))
-        x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if is_picture(kind) else "first")
+        x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if kind.picture else "first")
         keep = mask(what, kind, len(x), seed)
         labels = batch[chosen_label] if isinstance(chosen_label, str) else None
     else:
@@ -93,12 +91,12 @@ def complete(
         strips = {} if holes else {"original": (x.numpy(), kind)}
         strips["known"] = masked(x.numpy(), keep, kind)
         strips |= {f"drawn {k + 1}": (drawn, kind) for k, drawn in enumerate(completed)}
-        write_picture(file, labelled_rows(strips))
+        artefact: Any = labelled_rows(strips)
     else:
         original = np.where(keep, x.numpy(), np.nan) if holes else x.numpy()
-        write_arrays(file, {"x": original, "known": keep, "completion": completed.swapaxes(0, 1)}, "completion")
-    return {
-        "run": str(found.path),
+        artefact = Arrays({"x": original, "known": keep, "completion": completed.swapaxes(0, 1)}, "completion")
+    report = {
+        "run": str(path),
         "data": spec,
         "items": len(x),
         "draws": draws,
@@ -110,6 +108,4 @@ def complete(
         **own,
         "out": str(file),
     }
-
-
-complete_flags = asking_flags(complete, Completes)
+    return Result(report, {"completion": completed.swapaxes(0, 1)}, artefacts={file: artefact})

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from pofx.capabilities import Samples, can
 from pofx.errors import UserError, nearest
-from pofx.kinds import Category
 
 if TYPE_CHECKING:
+    from pofx.kinds import Kind
     from pofx.model import Model
 
 
-def condition(model: Model) -> tuple[str, Category]:
+def condition(model: Model) -> tuple[str, Kind]:
     """The field that the model is conditional on, and its classes.
 
     Raises:
         UserError: the model is a p(x), or was trained as one
     """
     _, *others = model.needs().items()
-    takes = [name for name, (kinds, _) in others if Category in kinds and can(model, Samples)]
+    takes = [name for name, (kinds, _) in others if any(kind.label for kind in kinds) and can(model, Samples)]
     for name in takes:
-        if isinstance(kind := model.inputs.get(name), Category):
+        if (kind := model.inputs.get(name)) is not None and kind.classes:
             return name, kind
     title = model.title()
     if takes:
@@ -30,10 +30,11 @@ def condition(model: Model) -> tuple[str, Category]:
     raise UserError(f"{title} is a p(x), so nothing can be given: remove --given; `pofx models` shows which models take a label")
 
 
-def classes(kind: Category, words: Sequence[str]) -> list[int]:
+def classes(kind: Kind, words: Sequence[str]) -> list[int]:
     """The numbers of the classes that `words` name, by name or by number.
 
     Example:
+        >>> from pofx.kinds import Category
         >>> classes(Category(3, ("cat", "dog", "owl")), ["owl", "0"]), classes(Category(10), ["7"])
         ([2, 0], [7])
     """

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.commands.flags import Flags, data_flags, sort, together
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Size
+from pofx.session import Result
 
 CLASSES = 50  # whose rows are listed one by one
 LINES, LOOK = 5, 1000  # lines of text that are shown; tokens of running text that they are looked for in
@@ -17,7 +19,8 @@ def look_flags(spec: str | None = None) -> list[Flags]:
     return together(Flags.of("flags", data), data_flags())
 
 
-def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> dict[str, Any]:
+@verb(flags=look_flags, long=("splits", "record"))
+def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> Result:
     """Look at a data set: fields, counts, labels, problems by file name, a picture grid; the first lines of text.
 
     Args:
@@ -26,7 +29,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
         n: how many of them
         options: how the data are read, as in `pofx.data.load`
     """
-    from pofx.commands.files import destination, write_picture
+    from pofx.commands.files import destination
     from pofx.data import describe, load
 
     _, loading = sort("data", options, look_flags(spec))
@@ -42,7 +45,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
         "problems": account["problems"],
         "record": account["record"],
     }
-    split = next(iter(found.splits.values()))
+    result, split = Result(report), next(iter(found.splits.values()))
     if found.tokenizers:
         report["padding"] = account["splits"]["train"].get("padding")
         first = split.read(range(min(LINES, len(split))))
@@ -54,13 +57,13 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
     if file is not None:
         from pofx.render.pictures import grid
 
-        drawn = "x" if "x" not in found.tokenizers else "source"
-        if drawn in found.tokenizers or drawn not in found.fields:
+        drawn = next((name for name in ("x", "source") if name in found.fields and not found.fields[name].text), None)
+        if drawn is None:
             raise UserError(f"{spec} is text, of which there is no picture: remove --out; its first lines are shown")
         pictures = split.read(range(min(n, len(split))))[drawn]
-        write_picture(file, grid(pictures.numpy(), found.fields[drawn]))
+        result.artefacts[file] = grid(pictures.numpy(), found.fields[drawn])
         report["picture"] = str(file)
-    return report
+    return result
 
 
 def _brief(about: dict[str, Any]) -> dict[str, Any]:

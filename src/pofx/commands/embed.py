@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.capabilities import Encodes, require
-from pofx.commands.files import ARRAYS, TABLES, as_array, destination, write_arrays, write_table
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.prepare import Part, Rows, prepared
-from pofx.kinds import Tokens
+from pofx.commands.files import ARRAYS, TABLES, as_array, destination
+from pofx.commands.flags import sort
+from pofx.commands.verb import verb
+from pofx.session import Arrays, Part, Result, Session, Table
 
 
+@verb(Encodes, data=True)
 def embed(
-    run: str, *, data: str | None = None, split: Part = "all", out: str | None = None, trust: bool = False, **asked: Any
-) -> dict[str, Any]:
+    run: str | Session, *, data: str | None = None, split: Part = "all", out: str | None = None, trust: bool = False, **asked: Any
+) -> Result:
     """The code of every item, one row an item.
 
     Args:
@@ -28,28 +29,24 @@ def embed(
 
     from pofx.data.blocks import blocks
     from pofx.model import device_of, evaluating
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    encoder = require(model, Encodes)
-    _, own, loading = sort("embed", asked, embed_flags(run, trust))
-    file = destination(out or found.path / "codes.parquet", (*TABLES, *ARRAYS))
-    loaded = prepared(found, model, data, loading)
-    rows = Rows(loaded, split)
-    written: dict[str, list[str]] = {}
-    if isinstance(model.inputs["x"], Tokens):
-        decode = found.tokenizer("x").decode
-        written = {"text": [decode(x) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model)) for x in batch["x"].tolist()]}
-    with evaluating(model):
-        codes = as_array(
-            [encoder.encode(batch["x"], **own).flatten(1) for _, batch in blocks(rows, np.arange(len(rows)), device_of(model))]
-        )
+    session = Session.load(run, trust=trust)
+    encoder = require(session.model, Encodes)
+    _, own, loading = sort("embed", asked, embed.known(run, trust))
+    file = destination(out or session.run.path / "codes.parquet", (*TABLES, *ARRAYS))
+    rows = session.read(data, loading, split=split)
+    ids, found = rows.about(), list[Any]()
+    if session.kind.text:
+        ids["text"] = []
+    with evaluating(session.model):
+        for _, batch in blocks(rows, np.arange(len(rows)), device_of(session.model)):
+            found.append(encoder.encode(batch["x"], **own).flatten(1))
+            if session.kind.text:
+                ids["text"] += session.texts(batch["x"].cpu())
+    codes = as_array(found)
     if file.suffix.lower() in TABLES:
-        write_table(file, {**rows.about(), **written, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
+        artefact: Table | Arrays = Table({**ids, **{f"code_{i}": codes[:, i] for i in range(codes.shape[1])}})
     else:
-        write_arrays(file, {"code": codes, **{name: np.array(column) for name, column in (rows.about() | written).items()}}, "code")
-    return {"run": str(found.path), "data": loaded.record["spec"], "items": len(codes), "dimensions": codes.shape[1], "out": str(file)}
-
-
-embed_flags = asking_flags(embed, Encodes)
+        artefact = Arrays({"code": codes, **{name: np.array(column) for name, column in ids.items()}}, "code")
+    report = {"run": str(session.run.path), "data": rows.spec, "items": len(codes), "dimensions": codes.shape[1], "out": str(file)}
+    return Result(report, {"code": codes}, ids, {file: artefact})

@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING, Any
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
 from pofx.commands.files import write
-from pofx.commands.flags import Flags, asking_flags, sort, together
-from pofx.commands.prepare import prepared
+from pofx.commands.flags import Flags, asked_class, asking_flags, sort, together
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
+from pofx.session import Session, prepared
 
 if TYPE_CHECKING:
     from pofx.evaluate import Score
     from pofx.run import Run
 
 
+def evaluate_flags(run: str | Session | None = None, trust: bool = False) -> list[Flags]:
+    """All flags: the verb's own, those of the model's methods, how data are read, and the options of the measures that the model allows."""
+    groups = asking_flags(evaluate, Scores, Samples, Translates)(run, trust)
+    if run is None:
+        return groups
+    from pofx.evaluate.registry import options_of
+
+    known = {name for group in groups[:2] for name in group.options}  # what has one name is one flag, for the model and for measures
+    options = options_of(asked_class(run, trust))
+    own = {name: option for name, option in options.items() if name not in known}
+    return together(*groups, Flags("what measures can be asked", own, "measure"))
+
+
+@verb(flags=evaluate_flags, long=("protocol",))
 def evaluate(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: str = "test",
@@ -54,11 +69,10 @@ def evaluate(
     from pofx import evaluate as measures
     from pofx.commands.progress import Counting
     from pofx.evaluate.features import chosen
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    _, own, loading, *of_measures = sort("evaluate", asked, evaluate_flags(run, trust))
+    session = Session.load(run, trust=trust)
+    found, model = session.run, session.model
+    _, own, loading, *of_measures = sort("evaluate", asked, evaluate.known(run, trust))
     condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})
@@ -80,20 +94,6 @@ def evaluate(
             **asking,
         )
     return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
-
-
-def evaluate_flags(run: str | None = None, trust: bool = False) -> list[Flags]:
-    """All flags: the verb's own, those of the model's methods, how data are read, and the options of the measures that the model allows."""
-    groups = asking_flags(evaluate, Scores, Samples, Translates)(run, trust)
-    if run is None:
-        return groups
-    from pofx.evaluate.registry import options_of
-    from pofx.run import Run
-
-    known = {name for group in groups[:2] for name in group.options}  # what has one name is one flag, for the model and for measures
-    options = options_of(Run(run).model_class(trust=trust))
-    own = {name: option for name, option in options.items() if name not in known}
-    return together(*groups, Flags("what measures can be asked", own, "measure"))
 
 
 def stored(run: Run, scores: list[Score]) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import UserError
+from pofx.session import Arrays, Film, Table, Texts
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    import numpy as np
+
+    from pofx.session import Session
 
 
 ARRAYS = (".npy", ".npz")
@@ -61,44 +65,112 @@ def growing(file: Path) -> Iterator[Callable[[str], None]]:
         yield add
 
 
-def write_picture(file: Path, picture: Picture) -> None:
-    """Write a picture as PNG; the same picture gives the same bytes."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+def save(file: Path, artefact: Any) -> None:
+    """Write what a verb found out, as the file's ending says: the same, the same bytes.
+
+    Args:
+        file: where to
+        artefact: a picture, `Arrays`, a `Table`, a `Film`, or `Texts`
+    """
+    buffer, form = io.BytesIO(), file.suffix.lower()
+    match artefact:
+        case Arrays(values, main):
+            import numpy as np
+
+            np.save(buffer, values[main], allow_pickle=False) if form == ".npy" else np.savez(buffer, **values)
+        case Table(columns):
+            import pyarrow as pa
+            from pyarrow import csv, parquet
+
+            (csv.write_csv if form == ".csv" else parquet.write_table)(pa.table(columns), buffer)
+        case Film((first, *others), durations):  # that begins again and again
+            first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
+        case Texts(values, about):
+            lines = [json.dumps(row, ensure_ascii=False) for row in about] if form == ".jsonl" else [joined(values)]
+            buffer.write("".join(f"{line}\n" for line in lines).encode())
+        case picture:
+            picture.save(buffer, "PNG")
     write(file, buffer.getvalue())
 
 
-def write_animation(file: Path, film: tuple[list[Picture], list[int]]) -> None:
-    """Write pictures, and for how many milliseconds each is shown, as a GIF that begins again and again."""
-    buffer = io.BytesIO()
-    (first, *others), durations = film
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
-    write(file, buffer.getvalue())
+def examples(
+    file: Path,
+    session: Session,
+    x: np.ndarray,
+    *,
+    labels: dict[str, slice] | None = None,
+    about: dict[str, Sequence[Any]] | None = None,
+    columns: int | None = None,
+) -> Any:
+    """Examples of the model's x as what the file's ending says: drawn, as numbers, or as texts.
+
+    Args:
+        file: where they go
+        session: whose x they are
+        x: (N, *shape)
+        labels: of rows of examples, where each is to have its own
+        about: what else is known of each, as columns
+        columns: of a picture without such rows
+    """
+    from pofx.render.pictures import grid, labelled_rows
+
+    match file.suffix.lower():
+        case ".png" if labels is not None and columns is None:
+            return labelled_rows({name: (x[some], session.kind) for name, some in labels.items()})
+        case ".png":
+            return grid(x, session.kind, columns=columns)
+        case ".npy" | ".npz":
+            return Arrays({"x": x, **(about or {})}, "x")
+    texts = session.texts(x)
+    return Texts(texts, [dict(zip([*(about or {}), "text"], row, strict=True)) for row in zip(*(about or {}).values(), texts, strict=True)])
 
 
-def write_arrays(file: Path, arrays: dict[str, Any], main: str) -> None:
-    """Write arrays as .npz, or the one called `main` as .npy."""
-    import numpy as np
+def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays: Arrays, title: str = "") -> Any:
+    """The same examples in several states, one below the other, as what the file's ending says.
 
-    buffer = io.BytesIO()
-    if file.suffix.lower() == ".npy":
-        np.save(buffer, arrays[main], allow_pickle=False)
-    else:
-        np.savez(buffer, **arrays)
-    write(file, buffer.getvalue())
+    Args:
+        file: where they go
+        session: whose x they are
+        rows: label -> x (N, *shape)
+        arrays: what an ending for numbers means
+        title: of a picture
+    """
+    from pofx.render.pictures import labelled_rows
+
+    match file.suffix.lower():
+        case ".png":
+            return labelled_rows({label: (x, session.kind) for label, x in rows.items()}, title)
+        case ".npy" | ".npz":
+            return arrays
+    said = zip(*map(session.texts, rows.values()), strict=True)
+    return Texts(side_by_side(session, rows), [dict(zip(rows, texts, strict=True)) for texts in said])
 
 
-def write_table(file: Path, columns: dict[str, Any]) -> None:
-    """Write columns of equal length as .csv or .parquet."""
-    import pyarrow as pa
-    from pyarrow import csv, parquet
+def side_by_side(session: Session, rows: Mapping[str, np.ndarray]) -> list[str]:
+    """Of each example a text: a line a state, which begins with its label."""
+    return labelled({label: session.texts(x) for label, x in rows.items()})
 
-    table, buffer = pa.table(columns), io.BytesIO()
-    if file.suffix.lower() == ".csv":
-        csv.write_csv(table, buffer)
-    else:
-        parquet.write_table(table, buffer)
-    write(file, buffer.getvalue())
+
+def labelled(states: Mapping[str, Sequence[str]]) -> list[str]:
+    """Of each example a text: a line a state, which begins with its label.
+
+    Example:
+        >>> labelled({"original": ["a"], "copy": ["b"]})
+        ['original  a\\ncopy      b']
+    """
+    width = 2 + max(map(len, states))
+    lines = [[f"{label:<{width}}{text}" for text in texts] for label, texts in states.items()]
+    return ["\n".join(some) for some in zip(*lines, strict=True)]
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts one under another, with a blank line between where one of them has several lines.
+
+    Example:
+        >>> joined(["one", "two"]), joined(["first line\\nsecond", "two"])
+        ('one\\ntwo', 'first line\\nsecond\\n\\ntwo')
+    """
+    return ("\n\n" if any("\n" in text for text in texts) else "\n").join(texts)
 
 
 def as_array(blocks: list[Any]) -> Any:

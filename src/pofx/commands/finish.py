@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Attends, Completes, Decodes, Encodes, Gated, Generates, Samples, Scores, Translates, can
 from pofx.environment import first_replica
-from pofx.kinds import Category, Series, Tokens
 
 if TYPE_CHECKING:
     from pofx.run import Run
@@ -40,7 +39,7 @@ def finished(run: Run, data: Any) -> dict[str, Any]:
     model = run.config["model"]
     blank = run.blank(trust=True)
     first, *others = blank.inputs
-    conditions = [name for name in others if isinstance(blank.inputs[name], Category)]
+    conditions = [name for name in others if blank.inputs[name].classes]
     conditions += [name for name in others if name == "source"]
     learned = f"p({first} | {', '.join(conditions)})" if conditions and can(blank, Samples) else None
     report = {
@@ -62,12 +61,12 @@ def finished(run: Run, data: Any) -> dict[str, Any]:
             "embed": Encodes,
             "reconstruct": Decodes,
             "sweep": Generates,
-            "forecast" if isinstance(blank.inputs["x"], Series) else "complete": Completes,
+            "forecast" if blank.inputs["x"].in_time else "complete": Completes,
             "evaluate": None,
         }
-        source = ' --text "..."' if isinstance(blank.inputs.get("source"), Tokens) else ""
+        source = ' --text "..."' if "source" in blank.inputs and blank.inputs["source"].text else ""
         further = {"forecast": " --horizon 12", "translate": source}
-        if isinstance(blank.inputs["x"], Tokens):  # a way between texts, not pairs of pictures
+        if blank.inputs["x"].text:  # a way between texts, not pairs of pictures
             del verbs["sweep"]
             verbs["interpolate"] = Decodes
             further["interpolate"] = ' --between "..." "..."'

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import method
 from pofx.errors import UserError, nearest
 from pofx.options import REQUIRED, HyperParameter, annotations_of, argument_help, check_value, options
+from pofx.session import Session
+
+if TYPE_CHECKING:
+    from pofx.model import Model
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,10 @@ def training_flags() -> Flags:
 def asking_flags(verb: Callable[..., Any], *capabilities: type, data: bool = True) -> Known:
     """All flags of `verb`, which asks a run's model for `capabilities`: its own, those of their methods, and how data are read."""
 
-    def flags(run: str | None = None, trust: bool = False) -> list[Flags]:
-        from pofx.run import Run
-
+    def flags(run: str | Session | None = None, trust: bool = False) -> list[Flags]:
         groups, own = [Flags.of("flags", verb)], dict[str, HyperParameter]()
         if run is not None:
-            cls = Run(run).model_class(trust=trust)
+            cls = asked_class(run, trust)
             for capability in capabilities:
                 if (ask := method(cls, capability)) is not None:
                     own |= Flags.of("", ask, without=("given", "generator", "prompt")).options
@@ -99,3 +101,10 @@ def asking_flags(verb: Callable[..., Any], *capabilities: type, data: bool = Tru
         return together(*groups, *([data_flags()] if data else []))
 
     return flags
+
+
+def asked_class(run: str | Session, trust: bool) -> type[Model]:
+    """The class of a run's model, which is not constructed."""
+    from pofx.run import Run
+
+    return type(run.model) if isinstance(run, Session) else Run(run).model_class(trust=trust)

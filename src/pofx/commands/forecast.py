@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.capabilities import Completes, require
-from pofx.commands.files import destination, write_arrays, write_picture, write_table
-from pofx.commands.flags import asking_flags, sort
+from pofx.commands.files import destination
+from pofx.commands.flags import sort
+from pofx.commands.verb import verb
 from pofx.errors import UserError
-from pofx.kinds import Series
 from pofx.options import Fraction, Seed, Size
+from pofx.session import Arrays, Result, Session, Table
 
 BLOCK = 1000  # futures that are drawn at once
 FILES = (".csv", ".parquet", ".npy", ".npz")
 
 
+@verb(Completes, long=("forecast",))
 def forecast(
-    run: str,
+    run: str | Session,
     *,
     horizon: Size,
     data: str | None = None,
@@ -29,7 +31,7 @@ def forecast(
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Continue a time series: quantiles of each future step, from futures that are drawn step by step.
 
     All numbers are in the units of the data. The horizon may be as long as you like: what was drawn is part of the past of what comes
@@ -59,27 +61,26 @@ def forecast(
     from pofx.inference.forecasting import continued
     from pofx.randomness import generator
     from pofx.render.pictures import fan
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
+    session = Session.load(run, trust=trust)
+    model, kind, path, record = session.model, session.kind, session.run.path, session.run.config.get("data", {})
     require(model, Completes)
-    _, own = sort("forecast", asked, forecast_flags(run, trust))
-    kind, record = model.inputs["x"], found.config.get("data", {})
-    if not isinstance(kind, Series):
-        raise UserError(f"{found.path} was made for x: {kind}, and only series have a future: train with --window, or use pofx complete")
-    file = destination(out or found.path / "forecast.csv", FILES)
-    shown = destination(picture or found.path / "samples" / "forecast.png", (".png",), "--picture")
+    _, own = sort("forecast", asked, forecast.known(run, trust))
+    if not kind.in_time:
+        raise UserError(f"{path} was made for x: {kind}, and only series have a future: train with --window, or use pofx complete")
+    file = destination(out or path / "forecast.csv", FILES)
+    shown = destination(picture or path / "samples" / "forecast.png", (".png",), "--picture")
     if data is None and "window" not in record:
-        raise UserError(f"{found.path} was not trained on windows of one series, so there is none to continue: name one with --data")
+        raise UserError(f"{path} was not trained on windows of one series, so there is none to continue: name one with --data")
     stored = record.get("columns") if "window" in record else None
     series = load_series(data or record["spec"], columns=columns or (tuple(stored) if stored else None))
-    if len(series.channels) != kind.channels:
+    length, channels = kind.shape
+    if len(series.channels) != channels:
         has = f"{len(series.channels)} columns of numbers ({', '.join(series.channels)})"
-        raise UserError(f"{found.path} was made for {kind}, and {series.spec} has {has}: choose with --columns")
+        raise UserError(f"{path} was made for {kind}, and {series.spec} has {has}: choose with --columns")
 
     like = next((t for t in model.state_dict().values() if t.is_floating_point()), torch.empty(0))
-    past = torch.from_numpy(np.array(series.values[-kind.length :])).to(like)
+    past = torch.from_numpy(np.array(series.values[-length:])).to(like)
     noise = generator(("forecast", seed))
     with Counting("steps drawn") as progress:
         futures = torch.cat(
@@ -100,43 +101,36 @@ def forecast(
     if not np.isfinite(x_NHC).all():
         step = int(np.argwhere(~np.isfinite(x_NHC).all((0, 2)))[0, 0]) + 1
         raise UserError(
-            f"{found.path}: a future is not finite from step {step} on: the model is unstable; pass a shorter --horizon, or train again"
+            f"{path}: a future is not finite from step {step} on: the model is unstable; pass a shorter --horizon, or train again"
         )
     levels = sorted(set(quantiles))
     q_QHC = np.quantile(x_NHC, levels, axis=0)
-    rows = [(h, c) for h in range(horizon) for c in range(kind.channels)]
+    rows = [(h, c) for h in range(horizon) for c in range(channels)]
     table: dict[str, Any] = {
         "step": [h + 1 for h, _ in rows],
         "channel": [series.channels[c] for _, c in rows],
         "mean": [float(x_NHC[:, h, c].mean()) for h, c in rows],
         **{f"quantile_{level:g}": [float(q_QHC[i, h, c]) for h, c in rows] for i, level in enumerate(levels)},
     }
-    if file.suffix.lower() in (".csv", ".parquet"):
-        write_table(file, table)
-    else:
-        write_arrays(file, {"future": x_NHC.astype(np.float32)}, "future")
+    tabular = file.suffix.lower() in (".csv", ".parquet")
     last = f" ({series.times[-1]})" if series.times else ""
-    seen = np.array(series.values[-max(3 * horizon, kind.length) :])
-    write_picture(
-        shown,
-        fan(seen, q_QHC, levels, series.channels, title=f"{model.title()}: {n} futures", x=f"steps from the end of the data{last}"),
-    )
+    seen = np.array(series.values[-max(3 * horizon, length) :])
+    drawn = fan(seen, q_QHC, levels, series.channels, title=f"{model.title()}: {n} futures", x=f"steps from the end of the data{last}")
     items = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
-    return {
-        "run": str(found.path),
+    report = {
+        "run": str(path),
         "data": series.spec,
         "known_steps": len(series.values),
         "last_known": series.times[-1] if series.times else None,
         "horizon": horizon,
         "futures": n,
-        "context": min(context or max(1, kind.length - 1), len(series.values)),
+        "context": min(context or max(1, length - 1), len(series.values)),
         "seed": seed,
         **own,
-        "at_the_horizon": items[-kind.channels :],
+        "at_the_horizon": items[-channels:],
         "forecast": items,
         "out": str(file),
         "picture": str(shown),
     }
-
-
-forecast_flags = asking_flags(forecast, Completes, data=False)
+    futures_of = Table(table) if tabular else Arrays({"future": x_NHC.astype(np.float32)}, "future")
+    return Result(report, {"future": x_NHC}, artefacts={file: futures_of, shown: drawn})

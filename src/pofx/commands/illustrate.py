@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, Generates, HasParts, Samples, Translates, can
-from pofx.commands.files import write, write_animation, write_picture
-from pofx.kinds import Category, Tokens
+from pofx.commands.files import labelled, save
+from pofx.session import Film, Session, Texts
 
 if TYPE_CHECKING:
     from pofx.data import Data
-    from pofx.model import Model
     from pofx.run import Run
 
 ROWS = 10  # of samples: more classes than that are mixed
@@ -35,89 +34,78 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     from pofx.commands.sweep import sweep
     from pofx.model import evaluating
     from pofx.randomness import generator
-    from pofx.render.pictures import curves, grid, is_picture, labelled_rows, plane, stacked
+    from pofx.render.pictures import curves, grid, labelled_rows, plane, stacked
 
-    model = run.model(trust=True)  # the user's own file, which has just been trained
-    kind, folder = model.inputs["x"], run.path / "samples"
-    pictures, written = {}, list[Path]()
-    if text := isinstance(kind, Tokens):
-        written = write_examples(run, model, data)
+    session = Session(run, run.model(trust=True), data)  # the user's own file, which has just been trained
+    model, kind, folder = session.model, session.kind, run.path / "samples"
+    found: dict[str, Any] = texts_shown(session, data) if kind.text else {}
     with evaluating(model):
-        labels = next((label for name, label in model.inputs.items() if name != "x" and isinstance(label, Category)), None)
-        if not text and can(model, Samples) and labels is not None and labels.classes <= ROWS:
+        labels = next((label for name, label in model.inputs.items() if name != "x" and label.classes), None)
+        if kind.text:
+            pass
+        elif can(model, Samples) and labels is not None and labels.classes <= ROWS:
             given = torch.arange(labels.classes).repeat_interleave(8)
             x = model.sample(len(given), given=given, generator=generator(("sample", 0))).float().cpu().numpy()
             names = labels.names or tuple(map(str, range(labels.classes)))
-            pictures["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
-        elif not text and can(model, Samples) and kind.shape == (2,):
+            found["samples.png"] = labelled_rows({name: (x[8 * y : 8 * y + 8], kind) for y, name in enumerate(names)})
+        elif can(model, Samples) and kind.shape == (2,):
             valid = data.splits["valid"].read(np.arange(min(POINTS, len(data.splits["valid"]))))["x"].numpy()
-            pictures["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
-        elif not text and can(model, Samples):
-            pictures["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
-        if not text and can(model, Encodes) and can(model, Decodes):
+            found["samples.png"] = plane(model.sample(POINTS, generator=generator(("sample", 0))).float().cpu().numpy(), valid, size=480)
+        elif can(model, Samples):
+            found["samples.png"] = grid(model.sample(64, generator=generator(("sample", 0))).float().cpu().numpy(), kind)
+        if not kind.text and can(model, Encodes) and can(model, Decodes):
             split = data.splits["valid"]
             original = split.read(np.arange(min(16, len(split))))["x"]
             back = model.decode(model.encode(original)).float().cpu().numpy()
-            pictures["reconstructions.png"] = labelled_rows({"original": (original.numpy(), kind), "reconstruction": (back, kind)})
+            found["reconstructions.png"] = labelled_rows({"original": (original.numpy(), kind), "reconstruction": (back, kind)})
     if lines := loss_curves(run):
-        pictures["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")
+        found["loss.png"] = curves(lines, title=f"{model.title()} on {run.config['data']['spec']}", x="step", y="loss")
     if panels := game_curves(run):
-        pictures["game.png"] = stacked([curves(lines, title=what, x="step", y=unit) for (what, unit), lines in panels.items()])
-    for name, picture in pictures.items():
-        write_picture(folder / name, picture)
-    written += [folder / name for name in pictures]
-    if not text and can(model, Generates) and can(model.prior, HasParts) and is_picture(kind):
+        found["game.png"] = stacked([curves(lines, title=what, x="step", y=unit) for (what, unit), lines in panels.items()])
+    for name, artefact in found.items():
+        save(folder / name, artefact)
+    written = [folder / name for name in found]
+    if can(model, Generates) and can(model.prior, HasParts) and kind.picture:
         written.append(Path(sweep(str(run.path), trust=True)["out"]))
     if len(stills := sorted(folder.glob("step-*.png"))) > 1:
         written.append(folder / "training.gif")
-        write_animation(written[-1], film(stills))
+        save(written[-1], film(stills))
     return written
 
 
-def write_examples(run: Run, model: Model, data: Data) -> list[Path]:
-    """Write samples.txt, texts that a model draws; or translations.txt, what it makes of the first sources of the validation split; or
+def texts_shown(session: Session, data: Data) -> dict[str, Texts]:
+    """Of a model of text: samples.txt, what it draws; or translations.txt, what it makes of the first sources of the validation split; or
     reconstructions.txt, what is left of its first texts."""
     import numpy as np
 
-    from pofx.commands.prepare import Rows
-    from pofx.commands.reconstruct import reconstructed_texts
-    from pofx.commands.sample import sample_texts
-    from pofx.commands.texts import joined
+    from pofx.commands.reconstruct import reconstruct
+    from pofx.commands.sample import sample
     from pofx.evaluate.text import translations
     from pofx.inference.sampling import known_options
 
-    tokenizer, folder = run.tokenizer("x"), run.path / "samples"
+    model, kind, split = session.model, session.kind, data.splits["valid"]
     if "source" in model.inputs:
         if not can(model, Translates):
-            return []
-        split = data.splits["valid"]
+            return {}
         rows = np.arange(min(EXAMPLES, len(split)))
         batch = split.read(rows)
-        found = [tokenizer.decode(x_L) for x_L in translations(model, split, rows)]
-        wanted = [tokenizer.decode(x_L) for x_L in batch["x"].tolist()]
-        if isinstance(model.inputs["source"], Tokens):
-            said = run.tokenizer("source")
-            sources = [said.decode(source_L) for source_L in batch["source"].tolist()]
-        else:
-            sources = [split.names[row] if split.names else f"row {row}" for row in rows.tolist()]
-        lines = [f"source       {s}\ntranslation  {f}\nreference    {w}" for s, f, w in zip(sources, found, wanted, strict=True)]
-        write(folder / "translations.txt", ("\n\n".join(lines) + "\n").encode())
-        return [folder / "translations.txt"]
+        named = [split.names[row] if split.names else f"row {row}" for row in rows.tolist()]
+        lines = {
+            "source": session.texts(batch["source"], "source") if model.inputs["source"].text else named,
+            "translation": [session.texts(x_L[None])[0] for x_L in translations(model, split, rows)],
+            "reference": session.texts(batch["x"]),
+        }
+        return {"translations.txt": Texts(labelled(lines), ())}
     if can(model, Encodes) and can(model, Decodes):
-        shown = reconstructed_texts(run, model, rows=Rows(data, "valid"), n=EXAMPLES, out=None, options={})["texts"]
-        write(folder / "reconstructions.txt", (joined(shown) + "\n").encode())
-        return [folder / "reconstructions.txt"]
+        shown = reconstruct.function(session, split="valid", n=EXAMPLES).report["texts"]
+        return {"reconstructions.txt": Texts(shown, ())}
     if not can(model, Samples):
-        return []
-    kind = model.inputs["x"]
-    assert isinstance(kind, Tokens)
-    length = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ends else {}
-    drawn = sample_texts(run, model, n=None, prompt=None, out=None, seed=0, stream=False, options=length)["texts"]
-    write(folder / "samples.txt", (joined(drawn) + "\n").encode())
-    return [folder / "samples.txt"]
+        return {}
+    length: dict[str, Any] = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ragged else {}
+    return {"samples.txt": Texts(sample.function(session, stream=False, **length).report["texts"], ())}
 
 
-def film(stills: list[Path]) -> tuple[list[Any], list[int]]:
+def film(stills: list[Path]) -> Film:
     """The pictures of these files one after another, and for how many milliseconds each is shown; the last one longer."""
     from PIL import Image
 
@@ -125,7 +113,7 @@ def film(stills: list[Path]) -> tuple[list[Any], list[int]]:
     palette = max(frames, key=lambda frame: len(frame.getcolors(frame.width * frame.height) or [])).quantize(256)
     each = max(80, SECONDS * 1000 // len(frames) // 10 * 10)
     shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    return shown, [each] * (len(frames) - 1) + [HELD]
+    return Film(shown, [each] * (len(frames) - 1) + [HELD])
 
 
 Lines = dict[str, tuple[list[float], list[float]]]  # label -> (steps, values)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pofx.commands.texts as texts
 from pofx.capabilities import Attends, Gated, HasRecurrentLayers, Translates, can, require
-from pofx.commands.files import destination, write_picture
+from pofx.commands.files import destination
+from pofx.commands.verb import verb
 from pofx.errors import UserError
-from pofx.kinds import Tokens
 from pofx.options import Count, Size
+from pofx.session import Result, Session
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
     from torch import Tensor
 
     from pofx.model import Model
-    from pofx.run import Run
 
 UNITS = 24  # of a layer's gates that are drawn: those that vary most
 
 
+@verb()
 def inspect(
-    run: str,
+    run: str | Session,
     *,
     text: str | None = None,
     source: str | None = None,
@@ -32,7 +33,7 @@ def inspect(
     head: Size | None = None,
     out: str | None = None,
     trust: bool = False,
-) -> dict[str, Any]:
+) -> Result:
     """Draw what a model of text does with each token: its attention weights, the gates of its recurrent layer.
 
     Of a model that translates, --source is what it is given, and --text what it writes; without --text, its own translation. Where x is
@@ -49,31 +50,31 @@ def inspect(
         out: a .png; by default samples/inside.png in the run folder
         trust: execute the model file that the run carries
     """
-    from pofx.commands.sources import pictures
+    from pofx.commands.sources import items
     from pofx.model import evaluating
-    from pofx.run import Run
+    from pofx.render.pictures import stacked
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    if not isinstance(model.inputs["x"], Tokens):
+    session = Session.load(run, trust=trust)
+    model, path = session.model, session.run.path
+    if not session.kind.text:
         raise UserError(f"{model.title()} is of {model.inputs['x']}, and only what models do with text is drawn")
     if not (can(model, Attends) or can(model, Gated)):
         raise UserError(f"{model.title()} has neither attention nor gates to look at")
-    file = destination(out or found.path / "samples" / "inside.png", (".png",))
+    file = destination(out or path / "samples" / "inside.png", (".png",))
     given: Tensor | None = None
     kind = model.inputs.get("source")
     if kind is None and (source is not None or data is not None):
         raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{'source' if data is None else 'data'}")
-    if isinstance(kind, Tokens):
+    if kind is not None and kind.text:
         if source is None:
-            raise UserError(f"{found.path} is a p(x | source): pass the source with --source")
-        given = _one(found, source, "source", kind)
+            raise UserError(f"{path} is a p(x | source): pass the source with --source")
+        given = _one(session, source, "source")
     elif kind is not None:
-        given = pictures(found, model, data, item + 1)[0][item:]
+        given = items(session, data, item + 1)[0][item:]
         if not len(given):
             raise UserError(f"--item {item} is not there: pass a lower one, for they count from 0")
     if text is not None:
-        x_1L = _one(found, text, "x", model.inputs["x"])
+        x_1L = _one(session, text, "x")
     elif given is not None and can(model, Translates):
         with evaluating(model):
             x_1L = model.translate(given)
@@ -83,22 +84,19 @@ def inspect(
     if head is not None and not can(model, Attends):
         raise UserError(f"{model.title()} has no attention, and so no heads: remove --head")
     if can(model, Attends):
-        picture, note = attention_picture(found, model, x_1L, given, layer=layer, head=head)
+        picture, note = attention_picture(session, x_1L, given, layer=layer, head=head)
         drawn, notes = [picture], [note]
     if can(model, Gated):
-        for picture, note in gate_pictures(found, model, x_1L, given, layer=layer):
+        for picture, note in gate_pictures(session, x_1L, given, layer=layer):
             drawn.append(picture)
             notes.append(note)
-    from pofx.render.pictures import stacked
-
-    write_picture(file, stacked(drawn))
-    report = {"run": str(found.path), "text": found.tokenizer("x").decode(x_1L[0].tolist()), "source": source or data, "out": str(file)}
-    return report | ({"note": said[0]} if (said := [note for note in notes if note]) else {})
+    report = {"run": str(path), "text": session.texts(x_1L)[0], "source": source or data, "out": str(file)}
+    report |= {"note": said[0]} if (said := [note for note in notes if note]) else {}
+    return Result(report, artefacts={file: stacked(drawn)})
 
 
 def attention_picture(
-    run: Run,
-    model: Model,
+    session: Session,
     x_1L: Tensor,
     given: Tensor | None,
     *,
@@ -109,9 +107,9 @@ def attention_picture(
     """Where the model looks as it reads or writes one text: a panel for each attention that it has.
 
     Args:
-        run: whose tokenizers name the tokens
-        model: that has `attention(x, given=...)`: weights (B, N, L, S) by name. What is called "self ..." looks at what stands before
-            each token of x, "encoder ..." from the source at the source, any other from x at the source; "... 2" is of the second layer
+        session: of a model that has `attention(x, given=...)`: weights (B, N, L, S) by name. What is called "self ..." looks at what
+            stands before each token of x, "encoder ..." from the source at the source, any other from x at the
+            source; "... 2" is of the second layer
         x_1L: one text
         given: its source
         inner: also what does not look from x at the source
@@ -121,6 +119,7 @@ def attention_picture(
     from pofx.model import evaluating
     from pofx.render.heatmap import heat
 
+    model = session.model
     with evaluating(model):
         weights = require(model, Attends).attention(x_1L, given=given)
     names = sorted(weights, key=lambda name: (name.startswith("encoder"), name.startswith("self")))  # the source is looked at first
@@ -133,8 +132,8 @@ def attention_picture(
         names = [name for name in names if name.endswith(f" {layer}")] or names
     if head is not None and head > (of := min(weights[name].shape[1] for name in names)):
         raise _not_there("head", head, model, of)
-    written = _names(run, "x", x_1L)
-    read = _names(run, "source", given) if given is not None and isinstance(model.inputs["source"], Tokens) else []
+    written = _names(session, "x", x_1L)
+    read = _names(session, "source", given) if given is not None and model.inputs["source"].text else []
     panels, rows, columns = {}, {}, {}
     for name in names:
         of_heads_NLS = weights[name][0].float()
@@ -144,14 +143,11 @@ def attention_picture(
     return heat(panels, rows, columns, title=f"attention{'' if head is None else f' of head {head}'}: where each token (row) looks")
 
 
-def gate_pictures(
-    run: Run, model: Model, x_1L: Tensor, given: Tensor | None, *, layer: int | None = None
-) -> list[tuple[Picture, str | None]]:
+def gate_pictures(session: Session, x_1L: Tensor, given: Tensor | None, *, layer: int | None = None) -> list[tuple[Picture, str | None]]:
     """What the gates of a recurrent layer do at each token of one text: those between 0 and 1, and what is between -1 and 1.
 
     Args:
-        run: whose tokenizer names the tokens
-        model: that has `gates(x)`: numbers (B, L, H) by name; with a `layer`, from 0, where it has several
+        session: of a model that has `gates(x)`: numbers (B, L, H) by name; with a `layer`, from 0, where it has several
         x_1L: one text
         given: its source
         layer: which, from 1; None: the last
@@ -159,13 +155,14 @@ def gate_pictures(
     from pofx.model import evaluating
     from pofx.render.heatmap import heat
 
+    model = session.model
     with evaluating(model):
         layers = len(model.recurrent.layers) if can(model, HasRecurrentLayers) else 1
         if layer is not None and layer > layers:
             raise _not_there("layer", layer, model, layers)
         asked = {} if given is None else {"given": given}
         found = require(model, Gated).gates(x_1L, **asked, **({"layer": layer - 1} if layer is not None and layers > 1 else {}))
-    before = ["", *_names(run, "x", x_1L)[:-1]]
+    before = ["", *_names(session, "x", x_1L)[:-1]]
     pictures = []
     units = None
     gates = {name: h_BLH[0].float().cpu().numpy() for name, h_BLH in found.items()}
@@ -187,19 +184,20 @@ def _not_there(what: str, asked: int, model: Model, of: int) -> UserError:
     return UserError(f"--{what} {asked} is not there: {model.title()} has {of} to draw, counted from 1")
 
 
-def _one(run: Run, text: str, field: str, kind: Tokens) -> Tensor:
-    flag = "--text" if field == "x" else f"--{field}"
+def _one(session: Session, text: str, field: str) -> Tensor:
+    flag, kind = "--text" if field == "x" else f"--{field}", session.model.inputs[field]
     if not text:
         raise UserError(f"{flag} is empty: write what to read")
-    [row] = texts.encoded([text], run.tokenizer(field), kind, flag, of=str(run.path), known=field == "x")
-    if len(row) > kind.length:
-        raise UserError(f"{flag} has {len(row)} tokens, and {run.path} takes at most {kind.length} at once: shorten it")
-    return texts.batch([row])
+    [row] = texts.encoded([text], session, field, flag, known=field == "x")
+    if len(row) > kind.size:
+        raise UserError(f"{flag} has {len(row)} tokens, and {session.run.path} takes at most {kind.size} at once: shorten it")
+    return session.batch([row], field)
 
 
-def _names(run: Run, field: str, x_1L: Tensor) -> list[str]:
+def _names(session: Session, field: str, x_1L: Tensor) -> list[str]:
     """What each token of one text is called; PAD and EOS in signs of their own."""
     from pofx.kinds import EOS, PAD
 
-    names = run.tokenizer(field).names
-    return [{PAD: "", EOS: "<end>"}.get(token, names[token]) for token in x_1L[0].tolist()]
+    codec = session.codec(field)
+    assert codec is not None
+    return [{PAD: "", EOS: "<end>"}.get(token, codec.names[token]) for token in x_1L[0].tolist()]

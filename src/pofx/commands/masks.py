@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Binary, Image, Series
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,14 +32,13 @@ def mask(what: str, kind: Kind, n: int, seed: int = 0) -> np.ndarray:
     """
     import numpy as np
 
-    shape, picture = kind.shape, len(kind.shape) > 1 and not isinstance(kind, Series)
-    places = shape[:1] if isinstance(kind, Series) else shape[-2:] if picture else shape
+    shape, places = kind.shape, kind.places
     if Path(what).suffix.lower() in (".png", ".npy"):
         known = _from_file(Path(what), shape, places)
     elif what == "first":
         known = (np.arange(math.prod(places)) < math.prod(places) // 2).reshape(places)
     elif what in REGIONS:
-        if not picture:
+        if len(places) != 2:
             raise UserError(f"--known {what} is for pictures, and x is {kind}: use first, a fraction from 0 to 1, or a .npy")
         known = _region(what, *places)
     else:
@@ -54,7 +52,7 @@ def mask(what: str, kind: Kind, n: int, seed: int = 0) -> np.ndarray:
         rank = np.random.default_rng(seed).random((n, math.prod(places))).argsort(1).argsort(1)
         known = (rank < round(fraction * math.prod(places))).reshape(n, *places)
     if known.shape[-len(shape) :] != shape:
-        known = known[..., None] if isinstance(kind, Series) else known[..., None, :, :]
+        known = kind.spread(known)
     if known.ndim > len(shape) and len(known) != n:
         raise UserError(f"--known {what} has masks for {len(known)} items, and there are {n}: give one for each, or one for all")
     return np.broadcast_to(known, (n, *shape)).copy()
@@ -118,8 +116,7 @@ def with_holes(path: Path, kind: Kind) -> tuple[np.ndarray, np.ndarray] | None:
         raise UserError(f"{path} has items of shape {x.shape[1:]}, and the model was made for {kind}: save it with shape (n, {kind.shape})")
     known = ~np.isnan(x)
     x = np.where(known, x, 0).astype(np.float32)
-    levels = kind.levels if isinstance(kind, Image) else 2 if isinstance(kind, Binary) else 0
-    if levels:
+    if levels := kind.levels:
         whole = np.rint(x * (levels - 1))
         if np.abs(x * (levels - 1) - whole).max() > 1e-3 or whole.min() < 0 or whole.max() > levels - 1:
             raise UserError(

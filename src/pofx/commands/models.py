@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 from pofx.capabilities import Samples, can
+from pofx.commands.verb import verb
 from pofx.models import ARXIV
 
 
+@verb(long=("required", "density"))
 def models() -> list[dict[str, Any]]:
     """List every model: what it can be asked, its density, the data it takes, its paper."""
     from pofx.models import files, find
@@ -26,7 +28,7 @@ def models() -> list[dict[str, Any]]:
                 "capabilities": list(cls.capabilities()),
                 "density": cls.density,
                 "p(x)": {"exact": "explicit", "bound": "bounded", None: "implicit" if implicit else "none"}[cls.density],
-                "data": {field: [kind.__name__ for kind in kinds] for field, (kinds, _) in cls.needs().items()},
+                "data": {field: [kind.called() for kind in kinds] for field, (kinds, _) in cls.needs().items()},
                 "required": [field for field, (_, required) in cls.needs().items() if required],
                 "paper": {
                     "authors": authors,

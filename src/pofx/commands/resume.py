@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.commands.finish import finished, replicas_done
+from pofx.commands.verb import verb
 from pofx.environment import first_replica
 from pofx.errors import Done
 from pofx.options import Positive, Size
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     pass
 
 
+@verb()
 def resume(
     run: str, *, steps: Size | None = None, lr: Positive | None = None, clip: Positive | None = None, trust: bool = False
 ) -> dict[str, Any]:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
 from pofx.capabilities import DrawsInAnyOrder, DrawsInOrder, Samples, Streams, can, require
 from pofx.commands.condition import classes, condition
-from pofx.commands.files import ARRAYS, as_array, destination, write_animation, write_arrays, write_picture
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.prepare import BLOCK
-from pofx.commands.sources import given
+from pofx.commands.files import destination, examples
+from pofx.commands.flags import sort
+from pofx.commands.sources import sources
+from pofx.commands.verb import verb
 from pofx.errors import UserError
-from pofx.kinds import Tokens
 from pofx.options import Seed, Size
+from pofx.session import BLOCK, Film, Result, Session
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-    from pofx.data.tokenizer import Tokenizer
     from pofx.model import Model
-    from pofx.run import Run
+
+CLASSES = 8  # of each of several classes, and of one source, where no number is asked for
 
 
+@verb(Samples, long=("texts", "sources"), alone="texts")
 def sample(
-    run: str,
+    run: str | Session,
     *,
     n: Size | None = None,
     given: tuple[str, ...] | None = None,
@@ -40,7 +43,7 @@ def sample(
     stream: bool = True,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Draw new examples: a picture grid, or arrays; texts are printed.
 
     Args:
@@ -64,148 +67,92 @@ def sample(
 
     from pofx.model import evaluating
     from pofx.randomness import generator
-    from pofx.render.pictures import grid, growth, labelled_rows, moments
-    from pofx.run import Run
+    from pofx.render.pictures import growth, moments
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    sampler = require(model, Samples)
-    _, own = sort("sample", asked, sample_flags(run, trust))
-    if isinstance(model.inputs["x"], Tokens):
-        for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
-            if value is not None:
-                raise UserError(f"{model.title()} draws text, which has no {flag}: remove --{flag}")
-        return sample_texts(found, model, n=n, prompt=prompt, out=out, seed=seed, stream=stream, options=own, source=source, data=data)
+    session = Session.load(run, trust=trust)
+    model, kind, sampler = session.model, session.kind, require(session.model, Samples)
+    _, own = sort("sample", asked, sample.known(run, trust))
+    for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
+        if value is not None and kind.text:
+            raise UserError(f"{model.title()} draws text, which has no {flag}: remove --{flag}")
     for flag, value in (("source", source), ("data", data)):
-        if value is not None:
-            raise UserError(f"--{flag} is for models that write a text for it, and {model.title()} draws {model.inputs['x']}: remove it")
-    if prompt is not None:
-        raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {model.inputs['x']}: remove it")
-    file = destination(out or found.path / "samples" / "samples.png", (".png", *ARRAYS))
-    kind, each, labels = model.inputs["x"], n or (8 if given and len(given) > 1 else 64), None
-    if given:
-        labels = torch.tensor(classes(condition(model)[1], given)).repeat_interleave(each)
+        if value is not None and "source" not in model.inputs:
+            raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{flag}")
+    begin: dict[str, Any] = {}
+    if prompt is not None and "prompt" not in signature(sampler.sample).parameters:
+        raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {kind}: remove it")
+    if prompt:
+        rows = texts.encoded([prompt], session, "x", "--prompt", whole=False, known=True)
+        begin["prompt"] = torch.tensor(rows[0])
+    file = None if out is None and kind.text else destination(out or session.run.path / "samples" / "samples.png", kind.written)
     order = None
     if growing is not None:
         film = destination(growing, (".gif", ".png"), "--growing")
         order = drawing_order(model, own)
-    noise, drawn = generator(("sample", seed)), []
+
+    # What each is drawn for, if for anything: its class or its source
+    names: list[str] = []
+    conditions: dict[str, torch.Tensor] = {}
+    if given:
+        each = n or (CLASSES if len(given) > 1 else kind.usual)
+        conditions = {"given": torch.tensor(classes(condition(model)[1], given)).repeat_interleave(each)}
+        names = [name for name in given for _ in range(each)]
+    elif "source" in model.inputs:
+        found, called = sources(session, source, data)
+        each = n or (CLASSES if len(called) == 1 else 1)
+        conditions = {"given": found.repeat_interleave(each, 0)}
+        names = [name for name in called for _ in range(each)]
+    count = len(names) or n or kind.usual
+
+    noise = generator(("sample", seed))
+    live = kind.text and stream and file is None and sys.stdout.isatty() and can(model, Streams) and count <= BLOCK
     with evaluating(model):
-        for rows in torch.arange(each * len(given or "1")).split(BLOCK):
-            conditions = {} if labels is None else {"given": labels[rows]}
-            drawn.append(sampler.sample(len(rows), generator=noise, **conditions, **own))
-    x = as_array(drawn)
-    if file.suffix.lower() != ".png":
-        write_arrays(file, {"x": x} | ({} if labels is None else {"given": labels.numpy()}), "x")
-    elif given and len(given) > 1 and columns is None:
-        write_picture(file, labelled_rows({name: (x[i * each : (i + 1) * each], kind) for i, name in enumerate(given)}))
-    else:
-        write_picture(file, grid(x, kind, columns=columns))
-    if order is not None:
-        columns = columns or (each if given and len(given) > 1 else None)
-        if film.suffix.lower() == ".gif":
-            write_animation(film, growth(x, kind, order, columns=columns))
+        if live:
+            x = session.numbers([streamed(session, count, noise, begin, conditions, own)])
         else:
-            write_picture(film, moments(x, kind, order))
-    report = {"run": str(found.path), "samples": len(x), "given": list(given) if given else None, "seed": seed, **own, "out": str(file)}
-    return report | ({} if growing is None else {"growing": growing})
+            drawn = []
+            for rows_of in torch.arange(count).split(BLOCK):
+                some = {name: values[rows_of] for name, values in conditions.items()}
+                drawn.append(sampler.sample(len(rows_of), generator=noise, **some, **begin, **own))
+            x = session.numbers(drawn)
+
+    result = Result({"run": str(session.run.path), "samples": len(x), "seed": seed, **own}, {"x": x})
+    if kind.text:
+        drawn_texts = session.texts(x)
+        result.report |= {"prompt": prompt, "texts": drawn_texts} | ({"sources": names} if names else {})
+        if live:
+            print("\n\n".join(["", *drawn_texts[1:]]) if not kind.ragged else "\n".join(["", *drawn_texts[1:]]))
+            result.report["streamed"] = True
+    else:
+        result.report["given"] = list(given) if given else None
+    about: dict[str, Any] = {"given": conditions["given"].numpy()} if given else {"source": names} if names else {}
+    several = {name: slice(i * each, (i + 1) * each) for i, name in enumerate(given)} if given and len(given) > 1 else None
+    if file is not None:
+        result.artefacts[file] = examples(file, session, x, labels=several, about=about, columns=columns)
+        result.report["out"] = str(file)
+    if order is not None:
+        columns = columns or (each if several else None)
+        watched = film.suffix.lower() == ".gif"
+        result.artefacts[film] = Film(*growth(x, kind, order, columns=columns)) if watched else moments(x, kind, order)
+        result.report["growing"] = growing
+    return result
 
 
-sample_flags = asking_flags(sample, Samples, data=False)
-
-
-def drawing_order(model: Model, own: dict[str, Any]) -> Any:
+def drawing_order(model: Model, own: dict[str, Any]) -> np.ndarray:
     """The places of the flattened example in the order in which the model draws them, int64 (D,)."""
-    from pofx.render.pictures import is_picture
-
     if can(model, DrawsInAnyOrder):
         order = model.order_of(own.get("order", 0))
     elif can(model, DrawsInOrder):
         order = model.order
     else:
         raise UserError(f"{model.title()} draws all of x at once, so nothing grows: remove --growing")
-    if not is_picture(model.inputs["x"]):
+    if not model.inputs["x"].picture:
         raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: remove --growing")
     return order.cpu().numpy()
 
 
-def sample_texts(
-    run: Run,
-    model: Model,
-    *,
-    n: int | None,
-    prompt: str | None,
-    out: str | None,
-    seed: int,
-    stream: bool,
-    options: dict[str, Any],
-    source: str | None = None,
-    data: str | None = None,
-) -> dict[str, Any]:
-    """New texts, as `pofx sample` gives them.
-
-    Args:
-        run: of the model
-        model: of x of kind `Tokens`
-        n: how many, of each source where there are sources; by default 8, one of a running text, and one of each of several sources
-        prompt: that each begins with
-        out: .txt, .jsonl, .npy or .npz with the tokens; by default they are in the report
-        seed: the same seed gives the same texts
-        stream: print the first as it is drawn, where standard output is a terminal and no file is asked for
-        options: further arguments of the model's `sample`
-        source: what x is given: a text, or where pictures are
-        data: a file of such texts, or likewise
-    """
-    import torch
-
-    from pofx.evaluate.text import padded
-    from pofx.model import evaluating
-    from pofx.randomness import generator
-
-    kind, sampler = model.inputs["x"], require(model, Samples)
-    assert isinstance(kind, Tokens)
-    tokenizer, file = run.tokenizer("x"), destination(out, texts.FORMS) if out else None
-    begin: dict[str, Any] = {}
-    if prompt:
-        anything = Tokens(tokenizer.vocabulary, kind.length, ends=False)
-        begin["prompt"] = torch.tensor(texts.encoded([prompt], tokenizer, anything, "--prompt", of=str(run.path), known=True)[0])
-    conditions: dict[str, torch.Tensor] = {}
-    names: list[str] = []
-    if "source" in model.inputs:
-        sources, names = given(run, model, source, data)
-        n = n or (8 if len(names) == 1 else 1)
-        conditions, names = {"given": sources.repeat_interleave(n, 0)}, [name for name in names for _ in range(n)]
-    elif source is not None or data is not None:
-        raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{'source' if data is None else 'data'}")
-    n = len(names) or n or (8 if kind.ends else 1)
-    noise, live = generator(("sample", seed)), stream and file is None and sys.stdout.isatty() and can(model, Streams) and n <= BLOCK
-    with evaluating(model):
-        if live:
-            x = _streamed(model, tokenizer, n, noise, begin, conditions, options)
-        else:
-            blocks = []
-            for done in range(0, n, BLOCK):
-                some = {name: tensor[done : done + BLOCK] for name, tensor in conditions.items()}
-                blocks.append(sampler.sample(min(BLOCK, n - done), generator=noise, **some, **begin, **options).cpu())
-            x = torch.cat([padded(block, max(other.shape[1] for other in blocks)) for block in blocks])
-    drawn = [tokenizer.decode(row) for row in x.tolist()]
-    report = {"run": str(run.path), "samples": n, "seed": seed, **options, "prompt": prompt, "texts": drawn}
-    report |= {"sources": names} if names else {}
-    if live:
-        print("\n\n".join(["", *drawn[1:]]) if kind.ends is False else "\n".join(["", *drawn[1:]]))
-        report["streamed"] = True
-    if file is not None:
-        rows = [{"text": text} for text in drawn]
-        if names:
-            rows = [{"source": name, **row} for name, row in zip(names, rows, strict=True)]
-        texts.write_texts(file, drawn, rows, {"x": x.numpy()})
-        report["out"] = str(file)
-    return report
-
-
-def _streamed(
-    model: Model,
-    tokenizer: Tokenizer,
+def streamed(
+    session: Session,
     n: int,
     noise: torch.Generator,
     begin: dict[str, Any],
@@ -215,9 +162,10 @@ def _streamed(
     """n texts (n, L), the first of which is printed piece by piece as it is drawn."""
     import torch
 
-    sampler, streaming = require(model, Samples), require(model, Streams)
+    sampler, streaming, codec = require(session.model, Samples), require(session.model, Streams), session.codec()
+    assert codec is not None
     prompt = begin.get("prompt", torch.empty(0, dtype=torch.int64))
-    shortest = min(options.get("length") or model.inputs["x"].size, len(prompt) + 1)
+    shortest = min(options.get("length") or session.kind.size, len(prompt) + 1)
     one = {name: tensor[:1] for name, tensor in conditions.items()}
     sampler.sample(1, generator=torch.Generator(noise.device), **one, **begin, **{**options, "length": shortest})  # refuses what it must
     drawn: list[torch.Tensor] = []
@@ -228,7 +176,7 @@ def _streamed(
             drawn.append(token_B.cpu())
             yield int(token_B[0])
 
-    for piece in tokenizer.pieces(tokens()):
+    for piece in codec.pieces(tokens()):
         sys.stdout.write(piece)
         sys.stdout.flush()
     return torch.cat([prompt.expand(n, -1), torch.stack(drawn, 1)], 1)

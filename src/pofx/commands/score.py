@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
 from pofx.capabilities import Factorises, Scores, can, require
 from pofx.commands.condition import given_condition
-from pofx.commands.files import TABLES, destination, write_picture, write_table
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.prepare import BLOCK, Part, Rows, prepared
+from pofx.commands.files import TABLES, destination, examples
+from pofx.commands.flags import sort
+from pofx.commands.verb import verb
 from pofx.errors import UserError
-from pofx.kinds import Image, Tokens
 from pofx.options import Seed, Size
+from pofx.session import BLOCK, Part, Result, Rows, Session, Table
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pofx.data.tokenizer import Tokenizer
-    from pofx.model import Model
-    from pofx.run import Run
+SHOWN = 200  # characters of an unusual text that are shown
 
 
+@verb(Scores, data=True, long=("rows",))
 def score(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: Part = "all",
@@ -36,7 +36,7 @@ def score(
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """log p of every item, and the most unusual ones: those with the lowest; of text, those with the most nats a character.
 
     The report says whether it is the exact log-likelihood or a lower bound of it.
@@ -56,166 +56,116 @@ def score(
     """
     import numpy as np
 
-    from pofx.commands.progress import Counting
-    from pofx.evaluate import log_probs
-    from pofx.render.pictures import grid, is_picture
-    from pofx.run import Run
-
-    found = Run(run)
-    model = found.model(trust=trust)
+    session = Session.load(run, trust=trust)
+    model, kind = session.model, session.kind
     require(model, Scores)
-    _, own, loading = sort("score", asked, score_flags(run, trust))
-    if isinstance(model.inputs["x"], Tokens):
-        for flag, value in (("given", given), ("picture", picture)):
-            if value is not None:
-                raise UserError(f"{model.title()} scores text: remove --{flag}")
-        return score_texts(found, model, data=data, split=split, out=out, top=top, seed=seed, options=own, loading=loading)
+    _, own, loading = sort("score", asked, score.known(run, trust))
+    for flag, value in (("given", given), ("picture", picture)):
+        if kind.text and value is not None:
+            raise UserError(f"{model.title()} scores text: remove --{flag}")
     file = destination(out, TABLES) if out else None
-    shown = destination(picture or found.path / "samples" / "unusual.png", (".png",), "--picture")
-    about = given_condition(model, given)
-    loaded = prepared(found, model, data, loading, also=(about,) if isinstance(about, str) else ())
-    rows = Rows(loaded, split)
-    with Counting("scored") as progress:
-        values, asked_in_full = log_probs(model, rows, seed=seed, given=about, progress=progress, **own)
-    kind = model.inputs["x"]
-    order = np.argsort(values, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    items: dict[str, Any] = {**rows.about(), "log_p": values.tolist(), "rank": rank.tolist()}
-    table = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
-    report: dict[str, Any] = {
-        "run": str(found.path),
-        "data": loaded.record["spec"],
-        "split": split,
-        "items": len(values),
-        "what": ("exact log-likelihood" if model.density == "exact" else "lower bound of the log-likelihood")
-        + ("" if given is None else f" given {given}"),
-        "density": model.density,
-        "unit": "nats",
-        "asked": {**asked_in_full, "seed": seed},
-        "mean": float(values.mean()),
-        "standard_error": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None,
-        "bits_per_dimension": -float(values.mean()) / (kind.size * math.log(2)) if isinstance(kind, Image) else None,
-        "most_unusual": [table[i] for i in order[:top]],
-        "rows": table,
-    }
-    if file is not None:
-        write_table(file, items)
-        report["out"] = str(file)
-    if picture or is_picture(loaded.fields["x"]):
-        write_picture(shown, grid(rows.read(order[:top])["x"].numpy(), loaded.fields["x"], columns=min(top, 10)))
-        report["picture"] = str(shown)
-    return report
-
-
-score_flags = asking_flags(score, Scores)
-SHOWN = 200  # characters of an unusual text that are shown
-
-
-def score_texts(
-    run: Run,
-    model: Model,
-    *,
-    data: str | None,
-    split: Part,
-    out: str | None,
-    top: int,
-    seed: int,
-    options: dict[str, Any],
-    loading: dict[str, Any],
-) -> dict[str, Any]:
-    """log p of every text, or of every line of a running text, as `pofx score` gives it. The most unusual have the fewest nats a character.
-
-    Args:
-        run: of the model
-        model: that scores x of kind `Tokens`
-        data: a text file or data with the model's fields; by default the run's own
-        split: which of its splits
-        out: a .csv or .parquet for one row a text
-        top: how many of the most unusual to show
-        seed: of the model's noise
-        options: further arguments of the model's `log_prob`
-        loading: how the data are read
-    """
-    import numpy as np
-
-    kind, tokenizer = model.inputs["x"], run.tokenizer("x")
-    assert isinstance(kind, Tokens)
-    file = destination(out, TABLES) if out else None
-    if kind.ends or not can(model, Factorises):
-        items, values, counted, characters, about = _rows_scored(run, model, tokenizer, data, split, seed, options, loading)
+    shown = destination(picture or session.run.path / "samples" / "unusual.png", (".png",), "--picture")
+    if not kind.text or kind.ragged or not can(model, Factorises):
+        about = "source" if "source" in model.inputs else given_condition(model, given)
+        found = items_scored(session, data, split, about, seed, own, loading)
     else:
-        items, values, counted, characters, about = _lines_scored(run, model, tokenizer, data, split, loading)
-    each = -values / characters.clip(min=1)
+        found = lines_scored(session, data, split, loading)
+
+    # The most unusual first; of texts, those that say the least a character
+    lengths = found.characters
+    each = -found.log_p if lengths is None else -found.log_p / lengths.clip(min=1)
     order = np.argsort(-each, kind="stable")
-    order = order[np.array(items.get("whole", [True] * len(order)), bool)[order]]
+    order = order[np.array(found.ids.get("whole", [True] * len(order)), bool)[order]]
     rank: list[int | None] = [None] * len(each)
     for place, i in enumerate(order.tolist(), 1):
         rank[i] = place
-    items |= {"log_p": values.tolist(), "tokens": counted.tolist(), "nats_per_character": each.tolist(), "rank": rank}
-    table = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
-    nats = -float(values.sum())
-    exact = tokenizer.kind == "characters" and model.density == "exact"
-    what = "exact log-likelihood of the tokens" if model.density == "exact" else "lower bound of the log-likelihood"
-    what += ", a lower bound of that of the text" if tokenizer.kind == "bpe" and model.density == "exact" else ""
-    report = {
-        "run": str(run.path),
-        **about,
-        "items": len(values),
-        "what": what + (" given source" if "source" in model.inputs else ""),
+    columns = found.ids | {"log_p": found.log_p.tolist()}
+    if kind.text:
+        assert found.tokens is not None
+        columns |= {"tokens": found.tokens.tolist(), "nats_per_character": each.tolist()}
+    columns |= {"rank": rank}
+    table = [dict(zip(columns, item, strict=True)) for item in zip(*columns.values(), strict=True)]
+    unusual = [{**table[i], **({"text": _short(table[i]["text"])} if kind.text else {})} for i in order[:top]]
+
+    what = "exact log-likelihood" if model.density == "exact" else "lower bound of the log-likelihood"
+    report: dict[str, Any] = {
+        "run": str(session.run.path),
+        **found.about,
+        "items": len(found.log_p),
+        "what": (_of_text(session, what) if kind.text else what)
+        + (" given source" if "source" in model.inputs else "" if given is None else f" given {given}"),
         "density": model.density,
         "unit": "nats",
-        "mean": float(values.mean()),
-        "nats_per_token": nats / float(counted.sum()),
-        "perplexity": math.exp(min(700.0, nats / float(counted.sum()))),
-        "bits_per_character" if exact else "bits_per_character_at_most": nats / math.log(2) / float(characters.sum()),
-        "most_unusual": [{**table[i], "text": _short(table[i]["text"])} for i in order[:top]],
+        "mean": float(found.log_p.mean()),
+        **(_a_token(session, found) if kind.text else _an_item(session, found)),
+        "most_unusual": unusual,
         "rows": table,
     }
-    if tokenizer.kind == "words":  # what a word that is not known hides is not scored
-        del report["bits_per_character_at_most"]
+    result = Result(report, {"log_p": found.log_p}, found.ids)
     if file is not None:
-        write_table(file, items)
+        result.artefacts[file] = Table(columns)
         report["out"] = str(file)
-    return report
+    if picture or (kind.picture and found.rows is not None):
+        assert found.rows is not None
+        x = found.rows.read(order[:top])["x"].numpy()
+        result.artefacts[shown] = examples(shown, session, x, columns=min(top, 10))
+        report["picture"] = str(shown)
+    return result
 
 
-# Columns; log p, tokens and characters of each item; what the report says of them
-Scored = tuple[dict[str, list[Any]], "np.ndarray", "np.ndarray", "np.ndarray", dict[str, Any]]
+@dataclass
+class Scored:
+    """log p of items.
+
+    Args:
+        log_p: (N,), in nats
+        ids: columns of what each is
+        about: what the report says of them all
+        rows: where they are from, if they are rows of data
+        tokens: (N,), how many each has, of text
+        characters: (N,), likewise; with a line's end, where it has one
+    """
+
+    log_p: np.ndarray
+    ids: dict[str, list[Any]]
+    about: dict[str, Any]
+    rows: Rows | None = None
+    tokens: np.ndarray | None = None
+    characters: np.ndarray | None = None
 
 
-def _rows_scored(
-    run: Run,
-    model: Model,
-    tokenizer: Tokenizer,
+def items_scored(
+    session: Session,
     data: str | None,
     split: Part,
+    given: str | int | None,
     seed: int,
     options: dict[str, Any],
     loading: dict[str, Any],
 ) -> Scored:
+    """Every row of a split, or of all."""
     import numpy as np
 
     from pofx.commands.progress import Counting
     from pofx.evaluate import log_probs
-    from pofx.kinds import PAD
 
-    given = "source" if "source" in model.inputs else None
-    loaded = prepared(run, model, data, loading, also=("source",) if given else ())
-    rows = Rows(loaded, split)
+    rows = session.read(data, loading, split=split, also=(given,) if isinstance(given, str) else ())
     with Counting("scored") as progress:
-        values, _ = log_probs(model, rows, seed=seed, given=given, progress=progress, **options)
-    items = rows.about() | {"text": list[str]()}
-    counted = []
+        log_p, asked_in_full = log_probs(session.model, rows, seed=seed, given=given, progress=progress, **options)
+    found = Scored(log_p, rows.about(), {"data": rows.spec, "split": split}, rows)
+    if not session.kind.text:
+        found.about["asked"] = {**asked_in_full, "seed": seed}
+        return found
+    tokens, found.ids["text"] = list[int](), []
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // BLOCK)):
         x_BL = rows.read(some)["x"]
-        counted += (x_BL != PAD).sum(1).tolist()
-        items["text"] += [tokenizer.decode(x_L) for x_L in x_BL.tolist()]
-    characters = np.array([len(text) for text in items["text"]])
-    return items, values, np.array(counted), characters, {"data": loaded.record["spec"], "split": split}
+        tokens += session.kind.lengths(x_BL).tolist()
+        found.ids["text"] += session.texts(x_BL)
+    found.tokens, found.characters = np.array(tokens), np.array([len(text) for text in found.ids["text"]])
+    return found
 
 
-def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None, split: Part, loading: dict[str, Any]) -> Scored:
+def lines_scored(session: Session, data: str | None, split: Part, loading: dict[str, Any]) -> Scored:
     """Each line of a running text that is not blank, with its end, given what stands before it in the text.
 
     A line that two splits share is in pieces, which are scored but are no whole lines.
@@ -225,44 +175,74 @@ def _lines_scored(run: Run, model: Model, tokenizer: Tokenizer, data: str | None
     from pofx.commands.progress import Counting
     from pofx.evaluate.text import context_rule, running_log_probs, running_text
 
-    window = model.inputs["x"].shape[0]
+    window, codec = session.kind.shape[0], session.codec()
+    assert codec is not None
     if data is not None and Path(data).is_file():
         if split != "all":
             raise UserError(f"{data} is scored whole: remove --split")
         lines, name = texts.given_lines(data, None)
-        texts.encoded(lines, tokenizer, Tokens(tokenizer.vocabulary, window, ends=False), name)  # an error names the line
-        running, spec, begins = {"all": np.array(tokenizer.encode("\n".join(lines)))}, data, {"all": (1, 1)}
+        texts.encoded(lines, session, "x", name, whole=False)  # an error names the line
+        running, spec, begins = {"all": np.array(codec.encode("\n".join(lines)))}, data, {"all": (1, 1)}
     else:
-        loaded = prepared(run, model, data, loading)
+        loaded = session.read(data, loading, split=split).data
         names = list(loaded.splits) if split == "all" else [split]
-        if split != "all" and split not in loaded.splits:
-            raise UserError(f"{loaded.record['spec']} has no {split} split: it has {', '.join(loaded.splits)}, or pass --split all")
         running, spec = {name: running_text(loaded.splits[name]) for name in names}, loaded.record["spec"]
         begins = {name: loaded.begins.get(name, (1, 1)) for name in loaded.splits}
     torn = {line for line, character in begins.values() if character > 1}
-    items: dict[str, list[Any]] = {"line": [], "split": [], "whole": [], "text": []}
+    ids: dict[str, list[Any]] = {"line": [], "split": [], "whole": [], "text": []}
     values: list[float] = []
-    counted: list[int] = []
-    characters: list[int] = []  # with the line's end, where it has one
+    tokens: list[int] = []
+    characters: list[int] = []
     with Counting("tokens scored") as progress:
-        for part, tokens in running.items():
-            log_p = running_log_probs(model, tokens, window, progress)
-            pieces = list(tokenizer.pieces(tokens.tolist()))
+        for part, text in running.items():
+            log_p = running_log_probs(session.model, text, window, progress)
+            pieces = list(codec.pieces(text.tolist()))
             ended = np.cumsum([0, *(piece.count("\n") for piece in pieces[:-1])])  # line that each token begins in
             sums, counts, long = np.bincount(ended, log_p), np.bincount(ended), np.bincount(ended, list(map(len, pieces)))
             first = begins[part][0]
             said = "".join(pieces).split("\n")
             for number, line in enumerate(said[: len(sums)]):
                 if line.strip():
-                    items["line"].append(first + number)
-                    items["split"].append(part)
-                    items["whole"].append(first + number not in torn or number not in (0, len(said) - 1))
-                    items["text"].append(line)
+                    ids["line"].append(first + number)
+                    ids["split"].append(part)
+                    ids["whole"].append(first + number not in torn or number not in (0, len(said) - 1))
+                    ids["text"].append(line)
                     values.append(float(sums[number]))
-                    counted.append(int(counts[number]))
+                    tokens.append(int(counts[number]))
                     characters.append(int(long[number]))
     about = {"data": spec, "split": split, "context": context_rule(window)}
-    return items, np.array(values), np.array(counted), np.array(characters), about
+    return Scored(np.array(values), ids, about, None, np.array(tokens), np.array(characters))
+
+
+def _an_item(session: Session, found: Scored) -> dict[str, Any]:
+    """What the report says of numbers."""
+    values, kind = found.log_p, session.kind
+    return {
+        "standard_error": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None,
+        "bits_per_dimension": -float(values.mean()) / (kind.size * math.log(2)) if kind.bits_per_dimension else None,
+    }
+
+
+def _a_token(session: Session, found: Scored) -> dict[str, Any]:
+    """What the report says of text. What a word that is not known hides is not scored, so of words there are no bits a character."""
+    assert found.tokens is not None
+    assert found.characters is not None
+    codec = session.codec()
+    nats, tokens = -float(found.log_p.sum()), float(found.tokens.sum())
+    said = {"nats_per_token": nats / tokens, "perplexity": math.exp(min(700.0, nats / tokens))}
+    if codec is None or codec.kind == "words":
+        return said
+    exact = codec.kind == "characters" and session.model.density == "exact"
+    bits = nats / math.log(2) / float(found.characters.sum())
+    return said | {"bits_per_character" if exact else "bits_per_character_at_most": bits}
+
+
+def _of_text(session: Session, what: str) -> str:
+    """What a log-likelihood of tokens is of the text that they are."""
+    codec = session.codec()
+    if session.model.density != "exact":
+        return what
+    return f"{what} of the tokens" + (", a lower bound of that of the text" if codec is not None and codec.kind == "bpe" else "")
 
 
 def _short(text: str) -> str:

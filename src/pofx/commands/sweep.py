@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pofx.capabilities import Generates, HasParts, can, require
-from pofx.commands.files import ARRAYS, destination, write_arrays, write_picture
+from pofx.commands.files import destination
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Range, Seed, Size
+from pofx.session import Arrays, Result, Session
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 
 
 STRIPS = 10  # that are shown where none is chosen
-SHEET = 8  # samples in a row of a numbered sheet
 
 
+@verb()
 def sweep(
-    run: str,
+    run: str | Session,
     *,
     code: str | None = None,
     dimensions: tuple[Count, ...] | None = None,
@@ -29,7 +31,7 @@ def sweep(
     seed: Seed = 0,
     out: str | None = None,
     trust: bool = False,
-) -> dict[str, Any]:
+) -> Result:
     """What one part of a generator's code does: it goes through its values along a row, and the rest of the code is held.
 
     Each row begins from one draw of the whole code. A categorical code goes through its classes, a uniform one from -1 to 1, a Gaussian
@@ -49,12 +51,10 @@ def sweep(
     from pofx.inference.steering import generated, swept
     from pofx.randomness import generator
     from pofx.render.pictures import labelled_rows
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
-    prior = require(model, Generates).prior
-    file = destination(out or found.path / "samples" / "sweep.png", (".png", *ARRAYS))
+    session = Session.load(run, trust=trust)
+    model, prior, kind = session.model, require(session.model, Generates).prior, session.kind
+    file = destination(out or session.run.path / "samples" / "sweep.png", kind.written)
     strips = chosen(prior, code, dimensions, steps, model.title())
     if file.suffix.lower() == ".npy" and len(strips) > 1:
         raise UserError(f"--out {out}: {', '.join(strips)} make an array each: name a .npz, or choose one with --code or --dimensions")
@@ -63,14 +63,14 @@ def sweep(
     x = {}
     for name, (columns, values_Sk) in strips.items():
         z_BSd = swept(z_Bd, columns, values_Sk)
-        x[name] = generated(model, z_BSd.flatten(0, 1)).reshape(*z_BSd.shape[:2], *model.inputs["x"].shape)
+        x[name] = generated(model, z_BSd.flatten(0, 1)).reshape(*z_BSd.shape[:2], *kind.shape)
     if file.suffix.lower() == ".png":
-        kind = model.inputs["x"]
         shown = {name if rows == 1 else f"{name}, draw {i}": (strip, kind) for name, all_ in x.items() for i, strip in enumerate(all_)}
-        write_picture(file, labelled_rows(shown, f"{model.title()}: one part of the code changes along a row, the rest is held"))
+        artefact: Any = labelled_rows(shown, f"{model.title()}: one part of the code changes along a row, the rest is held")
     else:
-        write_arrays(file, x, next(iter(x)))
-    return {"run": str(found.path), "codes": list(strips), "draws": rows, "seed": seed, "out": str(file)}
+        artefact = Arrays(x, next(iter(x)))
+    report = {"run": str(session.run.path), "codes": list(strips), "draws": rows, "seed": seed, "out": str(file)}
+    return Result(report, x, artefacts={file: artefact})
 
 
 def chosen(

@@ -1,24 +1,18 @@
-"""Lines of text: where verbs read them, as a model takes them, and how texts are written."""
+"""Lines of text: where verbs read them, and as a model takes them."""
 
 from __future__ import annotations
 
 import codecs
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pofx.commands.files import ARRAYS, write, write_arrays
 from pofx.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from pofx.session import Session
 
-    from pofx.data.tokenizer import Tokenizer
-    from pofx.kinds import Tokens
-
-TEXTS = (".txt", ".jsonl")
 SHOWN = 5  # lines of which unknown words are named
 
 
@@ -59,36 +53,36 @@ def arriving(most: int) -> Iterator[list[str]]:
 
 
 def encoded(
-    lines: Sequence[str], tokenizer: Tokenizer, kind: Tokens, name: str, *, of: str = "the model", first: int = 1, known: bool = False
+    lines: Sequence[str], session: Session, field: str, name: str, *, first: int = 1, whole: bool = True, known: bool = False
 ) -> list[list[int]]:
     """The tokens of each line, with its EOS where sequences have one. A note says which words are unknown.
 
     Args:
         lines: of text
-        tokenizer: of the field
-        kind: of the field
+        session: of the model that takes them
+        field: as which it takes them
         name: of where the lines are from, for errors
-        of: what takes them, for errors
         first: number of the first line
+        whole: whether each is an example; otherwise it is a piece of one, without an end and as long as it likes
         known: words that are not known are an error
 
     Raises:
         UserError: names a line that is longer than the kind allows, or that has a character outside the vocabulary
     """
-    from pofx.kinds import EOS
-
+    kind, codec, of = session.model.inputs[field], session.codec(field), session.run.path
+    assert codec is not None
     found, unknown, several = [], dict[int, list[str]](), len(lines) > 1 or first > 1
     for number, line in enumerate(lines, first):
         where = f"{name}: line {number}" if several else name
         try:
-            if words := tokenizer.unknown(line):
+            if words := codec.unknown(line):
                 unknown[number] = words
-            tokens = tokenizer.encode(line)
+            tokens = codec.encode(line)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        found.append([*tokens, EOS] if kind.ends else tokens)
-        if kind.ends and len(found[-1]) > kind.length:
-            raise UserError(f"{where} has {len(found[-1])} tokens with its EOS, and {of} takes at most {kind.length}: shorten it")
+        found.append(kind.closed(tokens) if whole else tokens)
+        if whole and kind.ragged and len(found[-1]) > kind.size:
+            raise UserError(f"{where} has {len(found[-1])} tokens with its EOS, and {of} takes at most {kind.size}: shorten it")
     if unknown:
         count = sum(map(len, unknown.values()))
         shown = [f"line {number}: {', '.join(words)}" if several else ", ".join(words) for number, words in unknown.items()]
@@ -99,38 +93,3 @@ def encoded(
             raise UserError(f"{name}: {what}: write it with words that {of} was trained on")
         print(f"note: {what}", file=sys.stderr)
     return found
-
-
-def batch(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Sequences of tokens as one batch, int64 (B, L), with PAD behind the shorter ones."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    from pofx.kinds import PAD
-
-    return pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], batch_first=True, padding_value=PAD)
-
-
-def write_texts(file: Path, texts: Sequence[str], rows: Sequence[dict[str, Any]], arrays: dict[str, Any]) -> None:
-    """Write texts as .txt, one a line, or with a blank line between where one has several lines; as .jsonl, with all that `rows` say; or
-    `arrays`, the first as .npy."""
-    match file.suffix.lower():
-        case ".txt":
-            write(file, (joined(texts) + "\n").encode())
-        case ".jsonl":
-            write(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-        case _:
-            write_arrays(file, arrays, next(iter(arrays)))
-
-
-def joined(texts: Sequence[str]) -> str:
-    """Texts one under another, with a blank line between where one of them has several lines.
-
-    Example:
-        >>> joined(["one", "two"]), joined(["first line\\nsecond", "two"])
-        ('one\\ntwo', 'first line\\nsecond\\n\\ntwo')
-    """
-    return ("\n\n" if any("\n" in text for text in texts) else "\n").join(texts)
-
-
-FORMS = (*TEXTS, *ARRAYS)

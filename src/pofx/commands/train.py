@@ -9,6 +9,7 @@ from typing import Any
 from pofx.commands.finish import finished, replicas_done
 from pofx.commands.flags import Flags, data_flags, sort, together, training_flags
 from pofx.commands.hints import bound
+from pofx.commands.verb import verb
 from pofx.environment import first_replica
 from pofx.errors import UserError, nearest
 
@@ -26,6 +27,7 @@ def train_flags(model: str | None = None) -> list[Flags]:
     return together(*groups)
 
 
+@verb(flags=train_flags)
 def train(
     model: str, *, data: str = "digits", out: str | None = None, without: tuple[str, ...] | None = None, **options: Any
 ) -> dict[str, Any]:

@@ -6,28 +6,26 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pofx.commands.texts as texts
 from pofx.capabilities import Attends, Translates, can, require
-from pofx.commands.files import destination, growing, write_picture
-from pofx.commands.flags import asking_flags, sort
-from pofx.commands.sources import Sources, pictures, tokens
+from pofx.commands.files import destination, growing
+from pofx.commands.flags import sort
+from pofx.commands.sources import Sources, items, tokens
+from pofx.commands.verb import verb
 from pofx.errors import Interrupted, UserError
-from pofx.kinds import Tokens
 from pofx.options import Size
-
-if TYPE_CHECKING:
-    from pofx.model import Model
-    from pofx.run import Run
+from pofx.session import Result, Session
 
 BLOCK = 400  # sources that are translated, the short ones first, before they are written in their order
 
 Block = tuple[Sequence[str], Sequence[int], Sources]  # what sources are called, which of them are not blank, and these
 
 
+@verb(Translates, long=("translations", "sources"), alone="translations")
 def translate(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     text: str | None = None,
@@ -37,7 +35,7 @@ def translate(
     stream: bool = True,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """The likeliest x for each source: translations of lines of text, readings of pictures.
 
     Lines come from --text, from the file --data, or from standard input; each gives one line, in order, and a blank line a blank one. They
@@ -61,23 +59,22 @@ def translate(
     from pofx.commands.inspect import attention_picture
     from pofx.commands.progress import Counting
     from pofx.evaluate.text import translations
-    from pofx.run import Run
 
-    found = Run(run)
-    model = found.model(trust=trust)
+    session = Session.load(run, trust=trust)
+    model = session.model
     require(model, Translates)
-    _, own = sort("translate", asked, translate_flags(run, trust))
+    _, own = sort("translate", asked, translate.known(run, trust))
     file = destination(out, (".txt", ".tsv", ".jsonl")) if out else None
     drawn = destination(attention, (".png",), "--attention") if attention else None
     if drawn is not None and not can(model, Attends):
         raise UserError(f"{model.title()} has no attention to draw: remove --attention")
     form = None if file is None else file.suffix.lower()
-    made_of = _lines if isinstance(model.inputs["source"], Tokens) else _pictures
-    total, blocks = made_of(found, model, data, text, n, form == ".tsv")
+    made_of = _lines if model.inputs["source"].text else _pictures
+    total, blocks = made_of(session, data, text, n, form == ".tsv")
     named: list[str] = []
     written: list[str] = []
     looked = None  # the first source, and what was made of it
-    tokenizer, stdout, live = found.tokenizer("x"), sys.stdout, stream and file is None
+    stdout, live = sys.stdout, stream and file is None
     quiet = total is None or total < 2 or (live and stdout.isatty())  # what is printed is progress enough
     with growing(file) if file else nullcontext(None) as add, nullcontext(None) if quiet else Counting("translated") as progress:
         try:
@@ -89,7 +86,7 @@ def translate(
                     looked = sources.read(np.arange(1))["source"], torch.from_numpy(made[0])[None]
                 x = [""] * len(names)
                 for place, x_L in zip(said, made, strict=True):
-                    x[place] = tokenizer.decode(x_L).replace("\n", " ")
+                    x[place] = session.texts(x_L[None])[0].replace("\n", " ")
                 if add is not None:
                     add("".join(map(FORMS[form or ""], names, x)))
                 elif live:
@@ -99,7 +96,8 @@ def translate(
         except KeyboardInterrupt:
             where = f"; they are in {file}" if file else ""
             raise Interrupted(f"stopped after {len(named)}{f' of {total}' if total else ''} translations{where}") from None
-    report: dict[str, Any] = {"run": str(found.path), "items": len(named), **own, "translations": written, "sources": named}
+    report: dict[str, Any] = {"run": str(session.run.path), "items": len(named), **own, "translations": written, "sources": named}
+    result = Result(report, {"x": written}, {"source": named})
     if live:
         report["streamed"] = True
     if file is not None:
@@ -107,13 +105,9 @@ def translate(
     if drawn is not None:
         if looked is None:
             raise UserError("there is nothing to look at: every line is blank")
-        picture, note = attention_picture(found, model, looked[1], looked[0], inner=False)
-        write_picture(drawn, picture)
+        result.artefacts[drawn], note = attention_picture(session, looked[1], looked[0], inner=False)
         report |= {"attention": str(drawn)} | ({"note": note} if note else {})
-    return report
-
-
-translate_flags = asking_flags(translate, Translates, data=False)
+    return result
 
 
 FORMS = {
@@ -123,19 +117,19 @@ FORMS = {
 }
 
 
-def _lines(run: Run, model: Model, data: str | None, text: str | None, n: int | None, table: bool) -> tuple[int | None, Iterator[Block]]:
+def _lines(session: Session, data: str | None, text: str | None, n: int | None, table: bool) -> tuple[int | None, Iterator[Block]]:
     """How many lines there are, where that is known, and blocks of them. Those of a file are looked at before any is translated."""
     if data is None and text is None:
-        return None, _read(run, model, n, table)
+        return None, _read(session, n, table)
     lines, name = texts.given_lines(data, text)
     lines = lines[:n]
     if table:
         _without_tabs(lines, name)
-    rows = tokens(run, model, lines, name)
-    return len(lines), (_block(lines[at : at + BLOCK], rows[at : at + BLOCK]) for at in range(0, len(lines), BLOCK))
+    rows = tokens(session, lines, name)
+    return len(lines), (_block(session, lines[at : at + BLOCK], rows[at : at + BLOCK]) for at in range(0, len(lines), BLOCK))
 
 
-def _read(run: Run, model: Model, n: int | None, table: bool) -> Iterator[Block]:
+def _read(session: Session, n: int | None, table: bool) -> Iterator[Block]:
     """Blocks of the lines of standard input, as they come in; what is wrong with one that is typed ends nothing."""
     typed, done, empty, name = sys.stdin.isatty(), 0, True, "standard input"
     if typed:
@@ -146,7 +140,7 @@ def _read(run: Run, model: Model, n: int | None, table: bool) -> Iterator[Block]
         try:
             if table:
                 _without_tabs(lines, name, done + 1)
-            yield _block(lines, tokens(run, model, lines, name, first=done + 1))
+            yield _block(session, lines, tokens(session, lines, name, first=done + 1))
         except UserError as error:
             if not typed:
                 raise
@@ -158,8 +152,8 @@ def _read(run: Run, model: Model, n: int | None, table: bool) -> Iterator[Block]
         raise UserError(f"{name} is empty: it has no line with text in it")
 
 
-def _block(lines: Sequence[str], rows: Sequence[list[int] | None]) -> Block:
-    return lines, [place for place, row in enumerate(rows) if row is not None], Sources([row for row in rows if row is not None])
+def _block(session: Session, lines: Sequence[str], rows: Sequence[list[int] | None]) -> Block:
+    return lines, [place for place, row in enumerate(rows) if row is not None], Sources(session, [row for row in rows if row is not None])
 
 
 def _without_tabs(names: Sequence[str], where: str, first: int = 1) -> None:
@@ -168,12 +162,12 @@ def _without_tabs(names: Sequence[str], where: str, first: int = 1) -> None:
             raise UserError(f"{where}: line {number} has a tab, which is what parts the columns of a .tsv: write .jsonl")
 
 
-def _pictures(run: Run, model: Model, data: str | None, text: str | None, n: int | None, table: bool) -> tuple[int, Iterator[Block]]:
+def _pictures(session: Session, data: str | None, text: str | None, n: int | None, table: bool) -> tuple[int, Iterator[Block]]:
     """How many pictures there are, and blocks of them."""
     if text is not None:
-        raise UserError(f"{run.path} reads {model.inputs['source']}: pass them with --data, not --text")
-    whole, names = pictures(run, model, data, n)
+        raise UserError(f"{session.run.path} reads {session.model.inputs['source']}: pass them with --data, not --text")
+    whole, names = items(session, data, n)
     if table:
         _without_tabs(names, "names of pictures")
     at = range(0, len(whole), BLOCK)
-    return len(whole), ((names[i : i + BLOCK], range(len(whole[i : i + BLOCK])), Sources(whole[i : i + BLOCK])) for i in at)
+    return len(whole), ((names[i : i + BLOCK], range(len(whole[i : i + BLOCK])), Sources(session, whole[i : i + BLOCK])) for i in at)

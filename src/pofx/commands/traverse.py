@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pofx.commands.codes import Walk
-from pofx.commands.prepare import Part
+from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Positive, Range
-
-if TYPE_CHECKING:
-    pass
+from pofx.session import Part, Result, Session
 
 
+@verb(data=True)
 def traverse(
-    run: str,
+    run: str | Session,
     *,
     data: str | None = None,
     split: Part = "test",
@@ -25,7 +24,7 @@ def traverse(
     out: str | None = None,
     trust: bool = False,
     **loading: Any,
-) -> dict[str, Any]:
+) -> Result:
     """One item decoded again and again with one dimension of its code changed: what each dimension means.
 
     A row of the picture is a dimension; along it, the dimension goes from its mean minus `reach` standard deviations (over the
@@ -58,4 +57,4 @@ def traverse(
         values = middle[d] + spread[d] * np.linspace(-reach, reach, steps)
         strips[f"dimension {d}"] = measures.traverse(asked.model, x, d, values.tolist())[0]
     title = f"{asked.model.title()}, item {row}: each dimension from -{reach:g} to +{reach:g} standard deviations"
-    return asked.drawn(strips, title) | {"dimensions": [int(d) for d in chosen]}
+    return asked.result(strips, title, dimensions=[int(d) for d in chosen])

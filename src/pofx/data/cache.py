@@ -21,7 +21,7 @@ from pofx.data.sequences import Ragged
 from pofx.data.tokenizer import Tokenizer
 from pofx.environment import cache_root
 from pofx.errors import UserError
-from pofx.kinds import Kind, Series, Vector
+from pofx.kinds import Kind
 
 VERSION = 4  # of the form; packs of another version are not read, but written anew
 T = TypeVar("T")
@@ -93,10 +93,12 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
         for part, fields in contents.parts.items():
             for name, stored in fields.items():
                 pieces = {"flat": stored.flat, "offsets": stored.offsets} if isinstance(stored, Ragged) else {"": stored}
+                kind = contents.fields[name]
+                real = kind.dtype == "float32" and not kind.levels
                 for piece, array in pieces.items():
                     path = beside / f"{part}.{name}{'.' if piece else ''}{piece}.npy"
                     if not path.exists():  # else it was created in the store
-                        np.save(path, array.astype(np.float32) if isinstance(contents.fields[name], (Vector, Series)) else array)
+                        np.save(path, array.astype(np.float32) if real else array)
                     elif isinstance(array, np.memmap):
                         array.flush()
                     about = {"part": part, "field": name, "rows": len(array), "bytes": path.stat().st_size, "sha256": sha256(path)}

@@ -18,7 +18,7 @@ from torch import Tensor
 from pofx.data.batching import bucketed, order, positions
 from pofx.data.ondisk import OnDisk
 from pofx.errors import UserError
-from pofx.kinds import Category, Image, Kind, Tokens
+from pofx.kinds import Kind
 from pofx.plan import Batch
 from pofx.randomness import Noise, generator
 
@@ -41,7 +41,7 @@ class Column:
         group: fields of one group stay in step with each other
         binarize: how pictures become bits; "none" leaves them as they are
         key: what a fixed draw of "dynamic" is a function of
-        levels: of the stored picture, when it is binarised
+        levels: of the stored picture, when it is binarised; otherwise those of its kind
 
     Attributes:
         lengths: of each row, int64 (rows,), where they differ
@@ -63,8 +63,8 @@ class Column:
         levels: int | None = None,
     ):
         self.kind, self.group, self.binarize, self.key = kind, group, binarize, key
-        self.levels = kind.levels if isinstance(kind, Image) else levels
-        self.dtype = torch.int64 if isinstance(kind, (Category, Tokens)) else torch.float32
+        self.dtype: torch.dtype = getattr(torch, kind.dtype)
+        self.levels = levels or (kind.levels if self.dtype == torch.float32 else 0)
         self.length = len(values) if rows is None else len(rows)
         self.stored: Tensor | None = None
         self.values, self.rows = values, rows
@@ -96,7 +96,7 @@ class Column:
         if self.stored is None and numbers.is_floating_point() and not numbers.isfinite().all():
             bad = int(rows[~numbers.flatten(1).isfinite().all(1)][0])
             raise UserError(f"row {bad} of the data has a number that is not finite: fix it or remove the row")
-        return numbers.div_(self.levels - 1) if self.levels is not None else numbers
+        return numbers.div_(self.levels - 1) if self.levels > 2 else numbers
 
     def read(self, rows: Tensor, noise: Noise | None = None, *, width: int | None = None) -> Tensor:
         """The rows as a model takes them. With `noise`, "dynamic" draws new bits; without, always the same ones.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pofx.errors import UserError
-from pofx.kinds import Binary, Category, Image, Kind, Series, Vector
+from pofx.kinds import Kind
 
 if TYPE_CHECKING:
     from pofx.data.tokenizer import Tokenizer
@@ -75,51 +75,20 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
     shapes = {array.shape[1:] for array in arrays.values()}
     if len(shapes) > 1:
         raise UserError(f"{source}: the parts of {name!r} have different shapes: {', '.join(map(str, sorted(shapes)))}")
-    (shape,) = shapes
-    some = next(iter(arrays.values()))
-    if some.dtype.kind in "US" or (name == "label" and some.dtype.kind in "iub" and not shape):
-        return category(arrays)
-    if some.dtype.kind not in "biuf":
-        raise UserError(f"{source}: {name!r} has numbers of type {some.dtype}; save it as uint8 or float32")
-    if len(shape) == 2 and some.dtype.kind in "bu":
+    (shape,), some = shapes, next(iter(arrays.values()))
+    numbers = some.dtype.kind in "biuf"
+    if numbers and len(shape) == 2 and some.dtype.kind in "bu":
         arrays = {part: array[:, None] for part, array in arrays.items()}
-    elif len(shape) == 3 and shape[-1] in (1, 3) and shape[0] not in (1, 3):
+    elif numbers and len(shape) == 3 and shape[-1] in (1, 3) and shape[0] not in (1, 3):
         arrays = {part: array.transpose(0, 3, 1, 2) for part, array in arrays.items()}
-    shape = next(iter(arrays.values())).shape[1:]
-    small = sum(array.nbytes for array in arrays.values()) < SCAN
-    if some.dtype == bool or (some.dtype == np.uint8 and small and shape and all(array.max(initial=0) <= 1 for array in arrays.values())):
-        return Binary(*shape), {part: array.view(np.uint8) for part, array in arrays.items()}
-    if len(shape) == 3:
-        if some.dtype != np.uint8 or shape[0] not in (1, 3):
-            raise UserError(
-                f"{source}: {name!r} is {some.dtype} of shape (n, {', '.join(map(str, shape))}); pictures are uint8 with 1 or 3 channels"
-            )
-        return Image(*shape), arrays
-    for part, array in arrays.items() if small and some.dtype.kind == "f" else ():
-        with np.errstate(over="ignore"):  # a float64 that is too large for float32 is not finite either
-            finite = np.isfinite(array.astype(np.float32))
-        if not finite.all():
-            row, *where = np.argwhere(~finite)[0].tolist()
-            column = ", ".join(str(i + 1) for i in where) or "1"
-            value = f"{array[row][tuple(where)]} at row {row + 1}, column {column}{'' if part == 'all' else ' of ' + part}"
-            raise UserError(f"{source}: {name!r} has {value}: fix it or remove the row")
-    if len(shape) == 2:
-        return Series(*shape), arrays
-    if len(shape) > 3:
-        raise UserError(f"{source}: {name!r} has {len(shape) + 1} dimensions; pictures are (n, height, width, channels)")
-    return Vector(*(shape or (1,))), {part: array.reshape(len(array), *(shape or (1,))) for part, array in arrays.items()}
-
-
-def category(arrays: dict[str, np.ndarray]) -> tuple[Category, dict[str, np.ndarray]]:
-    """Labels as numbers from 0. Whole numbers from 0 stay as they are; anything else gets names in sorted order.
-
-    Example:
-        >>> kind, arrays = category({"all": np.array(["dog", "cat", "dog"])})
-        >>> kind, arrays["all"].tolist()
-        (Category(classes=2, names=('cat', 'dog')), [1, 0, 1])
-    """
-    known = np.unique(np.concatenate(list(arrays.values())))
-    if known.dtype.kind in "iub" and known[0] == 0 and known[-1] < 2 * len(known):
-        return Category(int(known[-1]) + 1), {part: array.astype(np.int64) for part, array in arrays.items()}
-    names = tuple(str(name) for name in known.tolist())
-    return Category(len(names), names), {part: np.searchsorted(known, array).astype(np.int64) for part, array in arrays.items()}
+    whole = sum(array.nbytes for array in arrays.values()) < SCAN
+    for cls in sorted(Kind.known.values(), key=lambda cls: cls.asked):
+        try:
+            claimed = cls.claims(name, arrays, whole=whole)
+        except UserError as error:
+            raise UserError(f"{source}: {name!r} {error}") from None
+        if claimed is not None:
+            return claimed
+    if not numbers:
+        raise UserError(f"{source}: {name!r} has numbers of type {some.dtype}; save it as uint8 or float32")
+    raise UserError(f"{source}: {name!r} has {some.ndim} dimensions; pictures are (n, height, width, channels)")

@@ -12,7 +12,6 @@ from pofx.data.batching import padding
 from pofx.data.cache import damaged
 from pofx.data.columns import Column, Data
 from pofx.data.tokenizer import Tokenizer
-from pofx.kinds import Category
 
 BATCH = 100  # rows of a batch whose padding is reported
 LOOKED_AT = 100_000  # rows of a split that its statistics are of; of a longer one, evenly spaced rows
@@ -55,7 +54,7 @@ def _account(column: Column, tokenizer: Tokenizer | None) -> dict[str, Any]:
         return _account_of_text(column, tokenizer)
     rows = torch.linspace(0, len(column) - 1, min(len(column), LOOKED_AT), dtype=torch.float64).long()
     pieces = (column.read(some) for some in rows.split(ROWS))
-    if isinstance(column.kind, Category):
+    if column.kind.classes:
         counts = sum(torch.bincount(piece, minlength=column.kind.classes) for piece in pieces)
         names = column.kind.names or tuple(map(str, range(column.kind.classes)))
         return {"looked_at": len(rows), "classes": dict(zip(names, torch.as_tensor(counts).tolist(), strict=True))}

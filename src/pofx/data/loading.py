@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from pofx.data.tokenizer import Tokenizer
 from pofx.data.tokenizer import Tokens as TokenizerKind
 from pofx.environment import data_root
 from pofx.errors import Uneven, UserError, nearest
-from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens
+from pofx.kinds import Kind, Series, Tokens
 from pofx.options import Fraction, Range, Seed, Size, check_value, options
 
 
@@ -143,17 +143,17 @@ def load(
     single: dict[str, Kind] = dict(contents.fields if reading is None else reading.fields)
     fields = single if stacked is None else synthetic.stacked_kinds(single, stacked, spec)
     x = fields["x"]
-    levels = x.levels if isinstance(x, Image) else None
+    levels = None if binarize == "none" else x.levels
     if binarize != "none":
-        if not isinstance(x, Image):
-            why = "it is binary already" if isinstance(x, Binary) else "only pictures are binarised"
-            raise UserError(f"{spec} has x: {x}; {why}: remove --binarize")
-        fields = fields | {"x": Binary(*x.shape)}
+        try:
+            fields = fields | {"x": x.binarised()}
+        except UserError as error:
+            raise UserError(f"{spec} has x: {x}; {error}: remove --binarize") from None
 
     if labelled is not None:
         if stacked is not None:
             raise UserError("--labelled does not go with --stacked: remove one of them")
-        if not isinstance(fields.get("label"), Category):
+        if "label" not in fields or not fields["label"].classes:
             raise UserError(f"{spec} has {', '.join(fields)} and no labels: remove --labelled, or name the --label of a table")
         fields = {"x": fields["x"], "x_labelled": fields["x"], **{name: kind for name, kind in fields.items() if name != "x"}}
 
@@ -170,8 +170,7 @@ def load(
             how: dict[str, Any] = {"binarize": binarize if of_x else "none", "key": (split_seed, name)}
             stored, levels_of = contents.parts[part]["x" if of_x else field], levels if of_x else None
             if isinstance(stored, Ragged):
-                assert isinstance(kind, Tokens)
-                held[field] = Sequences(kind, stored, rows)
+                held[field] = Sequences(cast(Tokens, kind), stored, rows)
             elif stacked is not None:
                 column = Column(single[field], stored, rows)
                 held[field] = synthetic.Stacked(column, kind, seed=split_seed, split=name, channels=stacked, **how)
@@ -185,7 +184,6 @@ def load(
     if reading is not None:
         contents.tokenizers = {"x": reading.tokenizer}
     elif contents.tokenizers:
-        assert isinstance(x, Tokens)
         chosen |= {"tokens": contents.tokenizers["x"].kind, "length": max(text_lengths(fields).values(), default=None)}
         chosen = text.resolved(chosen)
     record = {
@@ -221,10 +219,11 @@ def text_lengths(fields: Mapping[str, Kind]) -> dict[str, int]:
     """Most tokens of each field of text; of running text there are none.
 
     Example:
+        >>> from pofx.kinds import Category
         >>> text_lengths({"x": Tokens(9, 5), "source": Tokens(9, 400), "label": Category(2)})
         {'x': 5, 'source': 400}
     """
-    return {name: kind.length for name, kind in fields.items() if isinstance(kind, Tokens) and kind.ends}
+    return {name: kind.size for name, kind in fields.items() if kind.ragged}
 
 
 def reload(record: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None = None) -> Data:
@@ -265,7 +264,7 @@ def load_series(spec: str | Path, *, columns: tuple[str, ...] | None = None) -> 
     return TimeSeries.of(contents, name)
 
 
-def load_pictures(spec: str | Path, like: Image) -> tuple[Tensor, list[str], list[str]]:
+def load_pictures(spec: str | Path, like: Kind) -> tuple[Tensor, list[str], list[str]]:
     """All pictures of a source, to be given to a model that was made for pictures of another kind.
 
     Args:
@@ -278,18 +277,21 @@ def load_pictures(spec: str | Path, like: Image) -> tuple[Tensor, list[str], lis
     Raises:
         UserError: the data is unknown or damaged, or has no pictures, or some of another shape
     """
+    channels, height, width = like.shape
     chosen = {option.name: option.default for option in OPTIONS} | {"uncut": True, "tokenizers": {}}
     try:
         _, contents = find(str(spec), chosen)
         found = contents.fields["x"]
-        if not isinstance(found, Image):
-            raise UserError(f"{spec} has {found}, and pictures are wanted")
+        try:
+            found.at((width, height))
+        except UserError:
+            raise UserError(f"{spec} has {found}, and pictures are wanted") from None
         even = found.shape == like.shape
     except Uneven:
         even = False
     if not even:
-        colour = "grey" if like.channels == 1 else "rgb"
-        _, contents = find(str(spec), chosen | {"size": (like.width, like.height), "channels": colour})
+        colour = "grey" if channels == 1 else "rgb"
+        _, contents = find(str(spec), chosen | {"size": (width, height), "channels": colour})
     parts = [Column(contents.fields["x"], held["x"]) for held in contents.parts.values()]
     x = torch.cat([column.numbers(torch.arange(len(column))) for column in parts])
     names = [each for part in contents.parts for each in contents.names.get(part, [])]

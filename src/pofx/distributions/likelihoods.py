@@ -17,14 +17,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Kind
+from pofx.kinds import Kind
 
 LEAST_LOG_SCALE = -7.0  # a learned scale below this would only chase an unbounded density
 LEAST_SCALE = 1e-3
@@ -68,21 +68,22 @@ def likelihood(
 
     Args:
         x: the kind of data
-        name: None: bernoulli for `Binary`, logistic_mixture for `Image`, gaussian elsewhere
+        name: None: the kind's own: bernoulli for `Binary`, logistic_mixture for `Image`, gaussian for real numbers
         components: of a mixture
         floor: the least scale of a component of gaussian_mixture or laplace_mixture, in the units of x
         scale: the Gaussian's standard deviation; None: one of the parameters, so learned for each number
 
     Example:
+        >>> from pofx.kinds import Binary
         >>> likelihood(Binary(784))
         Bernoulli()
     """
     if name is None:
-        name = "bernoulli" if isinstance(x, Binary) else "logistic_mixture" if isinstance(x, Image) else "gaussian"
-    levels = x.levels if isinstance(x, Image) else 2 if isinstance(x, Binary) else None
+        name = cast(Name, x.likelihood)
+    levels = x.levels or None
     if name == "bernoulli":
         if levels != 2:
-            more = "; make pictures binary with --binarize dynamic or --binarize threshold" if isinstance(x, Image) else ": use gaussian"
+            more = "; make pictures binary with --binarize dynamic or --binarize threshold" if levels else ": use gaussian"
             raise UserError(f"likelihood bernoulli is for bits, and x is {x}{more}")
         return Bernoulli()
     if name == "gaussian":
@@ -109,12 +110,13 @@ def pixel_likelihood(model: str, x: Kind, name: PixelName | None, components: in
         UserError: x is no picture
 
     Example:
+        >>> from pofx.kinds import Binary
         >>> pixel_likelihood("pixelcnn", Binary(1, 8, 8), None, components=5)
         Bernoulli()
     """
     if len(x.shape) != 3:
         raise UserError(f"{model} needs pictures (channels, height, width), not x of shape {x.shape}")
-    return likelihood(x, name or ("bernoulli" if isinstance(x, Binary) else "categorical"), components=components)
+    return likelihood(x, name or ("bernoulli" if x.likelihood == "bernoulli" else "categorical"), components=components)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class Tokens(Kind):
     likelihood: ClassVar[str] = "categorical"
     written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
     text: ClassVar[bool] = True
+    instead: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("name a text file with", "data"),
+        Refusal("one example a line, or running text with", "window", (64,)),
+    )
 
     vocabulary: int
     length: int
@@ -70,7 +74,7 @@ class Tokens(Kind):
                 Refusal("name a text, or the text of pictures with", "target", ("caption",)),
                 Refusal("digits with labels are spelled with", "spell", ("english",)),
             )
-        return why and (Refusal("name a text file with", "data"), Refusal("running text is cut with", "window", (64,)))
+        return why and cls.instead
 
     def accepts(self, found: Kind) -> tuple[Refusal, ...]:
         """Their vocabulary and tokenizer are to be the same, too, and they are no longer than these may be."""
@@ -81,6 +85,12 @@ class Tokens(Kind):
         if found.shape != self.shape:
             return (Refusal("pass", "length" if self.ends else "window", (self.length,)),)
         return (Refusal("its text was made into other tokens"),)
+
+    def closed(self, numbers: list[int]) -> list[int]:
+        return [*numbers, EOS] if self.ends else numbers
+
+    def lengths(self, x: Tensor) -> Tensor:
+        return (x != PAD).sum(1)
 
     def collate(self, pieces: Sequence[Tensor]) -> Tensor:
         """Batches (n, L) of it as one, as wide as the widest, with PAD behind the others."""
@@ -93,6 +103,88 @@ class Tokens(Kind):
     @property
     def ragged(self) -> bool:
         return self.ends
+
+    def check(self, x: Any, *, name: str = "x", model: str = "the model", strict: bool = True, n: int | None = None) -> None:
+        """As in `Kind.check`; tokens are int64 (N, L). Where `strict`, x has at most `length`, EOS counted and PAD not."""
+        if str(x.dtype).rpartition(".")[2] != self.dtype or x.ndim != 2:
+            raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {x.dtype} of shape {tuple(x.shape)}")
+        if n is not None and len(x) != n:
+            raise UserError(f"{name} must be {n} examples, not {len(x)}")
+        if strict and self.ends and len(x) and (longest := int((x != PAD).sum(1).max())) > self.length:
+            raise UserError(f"{model} was made for {name} of at most {self.length} tokens with their EOS, not {longest}: shorten it")
+        if not ((x >= 0) & (x < self.vocabulary)).all():
+            bad = x[(x < 0) | (x >= self.vocabulary)][0]
+            raise UserError(f"{name} has token {bad}, outside the vocabulary of {self.vocabulary}: they are 0 to {self.vocabulary - 1}")
+        if ((x[:, :-1] <= EOS) & (x[:, 1:] != PAD)).any():
+            raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it")
+        if not self.ends and (x == EOS).any():
+            raise UserError(f"{name} has an EOS, but {model} was made for running text, which has none")
+
+    @classmethod
+    def small(cls) -> tuple[Tokens, ...]:
+        return (Tokens(5, 6),)
+
+    @classmethod
+    def tiny(cls) -> tuple[Tokens, ...]:
+        return (Tokens(4, 3), Tokens(4, 3, ends=False))
+
+    @property
+    def first(self) -> int:
+        """The first token that is an ordinary one: all from it to `vocabulary` - 1 are."""
+        return EOS + 1
+
+    def random(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Of all lengths; every eighth is a beginning without EOS."""
+        import numpy as np
+
+        tokens_NL = rng.integers(self.first, self.vocabulary, (n, self.length))
+        if self.ends:
+            end_N1 = np.where(np.arange(n) % 8 == 7, self.length, rng.integers(0, self.length, n))[:, None]
+            tokens_NL = self._cut(tokens_NL, end_N1)
+        return tokens_NL
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are; a beginning without EOS is one too."""
+        ordinary = self.vocabulary - self.first
+        return ordinary**self.length + (sum(ordinary**t for t in range(self.length)) if self.ends else 0)
+
+    def every(self) -> np.ndarray:
+        """Every sequence, int64 (count, length).
+
+        Example:
+            >>> Tokens(3, 2).every().tolist()
+            [[1, 0], [2, 1], [2, 2]]
+        """
+        import numpy as np
+
+        x_NL = np.indices((self.vocabulary,) * self.length).reshape(self.length, -1).T
+        ordinary_NL = x_NL >= self.first
+        sound_N = (x_NL == self._cut(x_NL, ordinary_NL.sum(1, keepdims=True))).all(1)
+        return x_NL[sound_N & (self.ends | ordinary_NL.all(1))]
+
+    def number(self, x: np.ndarray) -> np.ndarray:
+        """Where each sequence (N, L), L at most `length`, stands in `every()`, int64 (N,)."""
+        import numpy as np
+
+        places = self.vocabulary ** np.arange(self.length - 1, -1, -1)
+        return np.searchsorted((self.every() * places).sum(1), (x * places[: x.shape[1]]).sum(1))
+
+    def other(self, x: np.ndarray) -> np.ndarray:
+        return (x - self.first + 1) % (self.vocabulary - self.first) + self.first
+
+    def filled(self, x: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        ordinary_NL = (x + np.arange(x.shape[1])) % (self.vocabulary - self.first) + self.first
+        return np.where(x < self.first, ordinary_NL, x)
+
+    def _cut(self, x_NL: np.ndarray, end_N1: np.ndarray) -> np.ndarray:
+        """Sequences that end at these places: EOS there, and PAD behind it."""
+        import numpy as np
+
+        place_L = np.arange(x_NL.shape[1])
+        return np.where(place_L < end_N1, x_NL, np.where(place_L == end_N1, EOS, PAD))
 
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         """Texts by the tokenizer that is their codec; without one, the tokens' numbers."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import Kind, Series
+from pofx.kinds import Kind
 
 Body = Literal["mlp", "conv", "recurrent"]
 Activation = Literal["tanh", "relu", "elu", "silu", "gelu", "leaky_relu"]
@@ -143,9 +143,10 @@ def _halvings(x: Kind, times: int) -> list[tuple[int, ...]]:
 
 
 def _series(x: Kind) -> tuple[int, int]:
-    if not isinstance(x, Series):
+    if len(x.shape) != 2 or x.levels:
         raise UserError(f"body recurrent needs a Series, not {type(x).__name__}: use body mlp")
-    return x.length, x.channels
+    length, channels = x.shape
+    return length, channels
 
 
 class Residual(nn.Module):

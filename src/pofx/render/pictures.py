@@ -17,7 +17,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from PIL.Image import Image as Picture
 
-from pofx.kinds import Binary, Image, Kind, Series
+from pofx.errors import UserError
+from pofx.kinds import Image, Kind
+from pofx.kinds.shown import Curves, Points, Tiles
 
 TILE = 48  # smaller pictures are enlarged by the whole number that makes their longer side at least this many pixels
 GAP = 2
@@ -29,14 +31,8 @@ CHANNELS = 8  # at most so many channels of a series are drawn, one plot each
 
 
 def is_picture(kind: Kind) -> bool:
-    """Whether examples of this kind are drawn as pictures: Image, and Binary of shape (H, W), (1, H, W) or (3, H, W).
-
-    Example:
-        >>> is_picture(Image(3, 32, 32)), is_picture(Binary(1, 28, 28)), is_picture(Binary(784))
-        (True, True, False)
-    """
-    shape = kind.shape
-    return isinstance(kind, (Image, Binary)) and (len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)))
+    """Whether examples of this kind are drawn as pictures: `kind.picture`, for files that ask here."""
+    return kind.picture
 
 
 def grid(x: np.ndarray, kind: Kind, *, columns: int | None = None, scale: int | None = None) -> Picture:
@@ -52,9 +48,15 @@ def grid(x: np.ndarray, kind: Kind, *, columns: int | None = None, scale: int | 
         >>> grid(np.zeros((6, 1, 8, 8)), Image(1, 8, 8), columns=3).size
         (152, 102)
     """
-    if not is_picture(kind):
-        return _plot_examples(x, kind)
-    tiles = _tiles(x, scale)
+    match kind.draw(x):
+        case Tiles(values):
+            tiles = _tiles(values, scale)
+        case Curves(values, axis):
+            return _plotted(values, axis)
+        case Points(values):
+            return scatter(values, title=f"{len(x)} examples", x="first number", y="second number")
+        case _:
+            raise UserError(f"examples of kind {kind} are read, not drawn")
     n, height, width, _ = tiles.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -76,7 +78,7 @@ def masked(x: np.ndarray, known: np.ndarray, kind: Kind) -> tuple[np.ndarray, Ki
     Returns:
         what is to be drawn, and its kind
     """
-    if not is_picture(kind):
+    if not kind.picture:
         return np.where(known, x, np.nan), kind
     shape = (len(x), -1, *kind.shape[-2:])
     whole = np.all(known.reshape(shape), axis=1, keepdims=True)
@@ -229,24 +231,22 @@ def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names:
 
 
 def _tiles(x: np.ndarray, scale: int | None) -> np.ndarray:
-    """Pictures (N, H, W), (N, 1, H, W) or (N, 3, H, W) in [0, 1] as uint8 (N, H', W', 3)."""
-    x = x[:, None] if x.ndim == 3 else x
+    """Pictures (N, 1, H, W) or (N, 3, H, W) in [0, 1] as uint8 (N, H', W', 3)."""
     tiles = np.rint(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     tiles = np.repeat(tiles, 3, axis=3) if tiles.shape[3] == 1 else tiles
     scale = scale or max(1, math.ceil(TILE / max(tiles.shape[1:3])))
     return tiles.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
-def _plot_examples(x: np.ndarray, kind: Kind) -> Picture:
-    shown = x[:LINES] if len(x) > LINES else x
-    if kind.size == 2 and not isinstance(kind, Series):
-        return scatter(x.reshape(len(x), 2), title=f"{len(x)} examples", x="first number", y="second number")
+def _plotted(x: np.ndarray, axis: str) -> Picture:
+    """Examples (N, lines, points) as lines in one plot, the first of them if there are many."""
+    shown = x[:LINES]
     figure, axes = _figure()
     for i, example in enumerate(shown):
-        for channel in example.T if isinstance(kind, Series) else (example.reshape(-1),):
-            axes.plot(channel, linewidth=1, color=f"C{i % 10}", alpha=0.7, marker="." if len(channel) < 30 else None)
+        for line in example:
+            axes.plot(line, linewidth=1, color=f"C{i % 10}", alpha=0.7, marker="." if len(line) < 30 else None)
     which = f"first {len(shown)} of {len(x)} examples" if len(shown) < len(x) else f"{len(x)} examples"
-    axes.set(title=which, xlabel="step" if isinstance(kind, Series) else "dimension", ylabel="value")
+    axes.set(title=which, xlabel=axis, ylabel="value")
     return drawn(figure)
 
 

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from pofx.capabilities import Classifies, Clusters, Completes, Decodes, Encodes, Generates, Hashes, Samples, Scores, Translates, can, method
 from pofx.data import Column, Data, Split
 from pofx.errors import UserError
-from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Series, Tokens, Vector
+from pofx.kinds import Kind
 from pofx.model import Model
 from pofx.plan import Batch, Part, Player
 from pofx.randomness import Noise, generator
@@ -24,21 +24,6 @@ from pofx.run import seeded
 from pofx.train import Training
 from pofx.train.loop import Trainer
 
-# Each kind in growing sizes: a model that refuses one with a UserError is tried with the next
-EXAMPLES: dict[type[Kind], tuple[Kind, ...]] = {
-    Binary: (Binary(1, 3, 3), Binary(1, 8, 8), Binary(1, 28, 28)),
-    Image: (Image(1, 4, 4, levels=4), Image(1, 8, 8, levels=4), Image(3, 32, 32)),
-    Vector: (Vector(5), Vector(16)),
-    Series: (Series(6, 2), Series(32, 2)),
-    Category: (Category(3),),
-    Tokens: (Tokens(5, 6),),
-}
-# More for models whose density is exact: few enough pictures to go through all, and colour, where the order of channels shows
-TINY: dict[type[Kind], tuple[Kind, ...]] = {
-    Image: (Image(1, 2, 2, levels=3), Image(3, 1, 2, levels=3), Image(3, 4, 4, levels=4)),
-    Vector: (Vector(2),),
-    Tokens: (Tokens(4, 3), Tokens(4, 3, ends=False)),
-}
 TRAIN, VALID, BATCH = 20, 7, 6  # examples in the small data, and in a batch: the third batch reaches into the second epoch
 
 Check = Callable[["Case"], None]
@@ -101,7 +86,7 @@ class Case:
         numbers = np.random.default_rng(0)
         splits = {}
         for name, rows in (("train", TRAIN), ("valid", VALID)):
-            splits[name] = Split({field: Column(kind, _numbers(kind, rows, numbers)) for field, kind in self.kinds.items()})
+            splits[name] = Split({field: Column(kind, kind.random(rows, numbers)) for field, kind in self.kinds.items()})
         record = {"spec": "random", "sha256": "", "counts": {"train": TRAIN, "valid": VALID}}
         return Data(dict(self.kinds), splits, record)
 
@@ -112,7 +97,7 @@ class Case:
 
     def given(self, rows: int = BATCH) -> dict[str, Tensor]:
         """The keyword argument `given` of the first rows, for a model that takes labels; empty for one that does not."""
-        labels = [name for name, kind in self.kinds.items() if isinstance(kind, Category) and kind is not self.x]
+        labels = [name for name, kind in self.kinds.items() if kind.classes and kind is not self.x]
         return {"given": self.batch(rows)[labels[0]]} if labels else {}
 
     def sources(self, rows: int = BATCH, dtype: torch.dtype = torch.float64, *, same: bool = False) -> dict[str, Tensor]:
@@ -127,26 +112,6 @@ class Case:
         return next(iter(self.batch(rows, dtype).values()))
 
 
-def _numbers(kind: Kind, rows: int, numbers: np.random.Generator) -> np.ndarray:
-    shape = (rows, *kind.shape)
-    if isinstance(kind, Binary):
-        return numbers.integers(0, 2, shape, dtype=np.uint8)
-    if isinstance(kind, Image):
-        return numbers.integers(0, kind.levels, shape).astype(np.uint8 if kind.levels <= 256 else np.int64)
-    if isinstance(kind, Category):
-        return np.arange(rows) % kind.classes
-    if isinstance(kind, Tokens):
-        tokens = numbers.integers(EOS + 1, kind.vocabulary, shape)
-        if kind.ends:  # of all lengths, and every eighth is a beginning without EOS
-            at = np.where(np.arange(rows) % 8 == 7, kind.length, numbers.integers(0, kind.length, rows))[:, None]
-            place = np.arange(kind.length)
-            tokens = np.where(place < at, tokens, np.where(place == at, EOS, PAD))
-        return tokens
-    if isinstance(kind, (Vector, Series)):
-        return numbers.standard_normal(shape).astype(np.float32)
-    raise UserError(f"no random numbers of kind {type(kind).__name__} are known to the checks")
-
-
 def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
     """A case for each kind that the model's first field accepts, one more with all optional fields, and tiny ones for an exact density.
 
@@ -157,12 +122,14 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
         return [Case(cls, kinds)]
     needs = cls.needs()
     (first, (accepted, _)), *others = needs.items()
-    required = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if needed}
-    optional = {name: EXAMPLES[options[0]][0] for name, (options, needed) in others if not needed}
     found, tiny = list[Case](), list[Case]()
     refused = UserError(f"{cls.title()} accepts no kind of data that the checks know; give kinds=")
+    if not all(options[0].small() for _, (options, _) in others):
+        raise refused
+    required = {name: options[0].small()[0] for name, (options, needed) in others if needed}
+    optional = {name: options[0].small()[0] for name, (options, needed) in others if not needed}
     for options in accepted:
-        for kind in EXAMPLES.get(options, ()):
+        for kind in options.small():
             case = Case(cls, {first: kind, **required})
             try:
                 case.model()
@@ -171,7 +138,7 @@ def cases(cls: type[Model], kinds: dict[str, Kind] | None = None) -> list[Case]:
             else:
                 found.append(case)
                 break
-        for kind in TINY.get(options, ()) if cls.density == "exact" else ():
+        for kind in options.tiny() if cls.density == "exact" else ():
             case = Case(cls, {first: kind, **required}, densities=True)
             with suppress(UserError):
                 case.model()
@@ -198,44 +165,14 @@ def stirred(model: Model) -> Model:
     return model
 
 
-def count(kind: Kind) -> int:
-    """How many examples of this kind there are; 0 where they cannot be counted. Of tokens, a beginning without EOS is one too."""
-    if isinstance(kind, Tokens):
-        ordinary = kind.vocabulary - EOS - 1
-        return ordinary**kind.length + (sum(ordinary**t for t in range(kind.length)) if kind.ends else 0)
-    return levels(kind) ** kind.size
-
-
 def every(kind: Kind, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Every example of a small kind, (count, *shape); `number` says which one an example is.
-
-    Example:
-        >>> every(Tokens(3, 2)).tolist()
-        [[1, 0], [2, 1], [2, 2]]
-    """
-    if isinstance(kind, Tokens):
-        x_NL = torch.cartesian_prod(*[torch.arange(kind.vocabulary)] * kind.length).view(-1, kind.length)
-        ordinary_N, ended_N = (x_NL > EOS).sum(1), (x_NL == EOS).any(1)
-        place = torch.arange(kind.length)
-        form_NL = torch.where(place < ordinary_N[:, None], x_NL, torch.where(place == ordinary_N[:, None], EOS, PAD))
-        return x_NL[(form_NL == x_NL).all(1) & ~(ended_N & (not kind.ends))]
-    L = levels(kind)
-    k_BD = torch.arange(L**kind.size)[:, None] // L ** torch.arange(kind.size) % L
-    return (k_BD.to(dtype) / (L - 1)).view(-1, *kind.shape)
+    """Every example of a small kind as a tensor: whole numbers stay what they are."""
+    return torch.from_numpy(kind.every()).to(dtype if kind.dtype == "float32" else torch.int64)
 
 
 def number(x: Tensor, kind: Kind) -> Tensor:
     """Where each example (B, *shape) stands in `every(kind)`, (B,)."""
-    if isinstance(kind, Tokens):
-        places = kind.vocabulary ** torch.arange(kind.length - 1, -1, -1)
-        return torch.searchsorted((every(kind) * places).sum(1), (x * places[: x.shape[1]]).sum(1))
-    L = levels(kind)
-    return ((x.flatten(1) * (L - 1)).round().long() * L ** torch.arange(kind.size)).sum(1)
-
-
-def levels(kind: Kind) -> int:
-    """How many values a number of this kind can take; 0 for real numbers."""
-    return kind.levels if isinstance(kind, Image) else 2 if isinstance(kind, Binary) else 0
+    return torch.from_numpy(kind.number(x.numpy()))
 
 
 def moves(model: Model) -> Iterator[Player]:

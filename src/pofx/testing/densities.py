@@ -8,19 +8,18 @@ from typing import get_args
 
 import torch
 from scipy.stats import chi2
-from torch import Tensor
 
 from pofx.bases.token_model import shift_right
 from pofx.capabilities import Factorises, Samples, SaysWhatDepends, Scores, StepsNumbers, StepsTokens, Translates, method
-from pofx.kinds import EOS, PAD, Category, Kind, Tokens, Vector
+from pofx.kinds import EOS, PAD
 from pofx.options import options
 from pofx.randomness import generator
-from pofx.testing.cases import BATCH, TRAIN, Case, check, close, count, every, levels, number, refuses
+from pofx.testing.cases import BATCH, TRAIN, Case, check, close, every, number, refuses
 
 
 def _countable(case: Case) -> bool:
     """Whether every x can be gone through."""
-    return case.can(Scores) and 0 < count(case.x) <= 4096
+    return case.can(Scores) and 0 < case.x.count <= 4096
 
 
 def _takes(case: Case, capability: type, argument: str) -> bool:
@@ -77,15 +76,14 @@ def conditionals_see_what_they_may(case: Case) -> None:
     """
     model, x, given = case.trained(), case.first(TRAIN), case.given(TRAIN) | case.sources(TRAIN)
     may, D, unused = model.dependency_matrix(), case.x.size, list[tuple[int, int]]()
-    if isinstance(case.x, Tokens):  # beginnings without EOS: behind one, there is nothing to be seen
-        x = torch.where(x <= EOS, EOS + 1 + (x + torch.arange(D)) % (case.x.vocabulary - EOS - 1), x)
+    x = torch.from_numpy(case.x.filled(x.numpy()))  # behind an end, there is nothing to be seen
     with torch.no_grad():
         before = model.conditionals(x, **given)
         assert before.shape == (TRAIN, D), f"conditionals have shape {tuple(before.shape)}, not {(TRAIN, D)}"
         close(before.sum(1), model.log_prob(x, **given), "the sum of the conditionals is not log_prob")
         for j in range(D):
             changed = x.flatten(1).clone()
-            changed[:, j] = _other(changed[:, j], case.x)
+            changed[:, j] = torch.from_numpy(case.x.other(changed[:, j].numpy()))
             moved = (model.conditionals(changed.view_as(x), **given) - before).abs().amax(0) > 1e-9
             wrong = (moved & ~may[:, j] & (torch.arange(D) != j)).nonzero().flatten().tolist()
             assert not wrong, f"conditionals {wrong} change with number {j}, but may not depend on it"
@@ -96,15 +94,7 @@ def conditionals_see_what_they_may(case: Case) -> None:
     )
 
 
-def _other(values: Tensor, kind: Kind) -> Tensor:
-    """Other numbers of the same kind."""
-    if isinstance(kind, Tokens):
-        return (values - EOS) % (kind.vocabulary - EOS - 1) + EOS + 1
-    L = levels(kind)
-    return ((values * (L - 1)).round() + 1) % L / (L - 1) if L else values.roll(1) + 1
-
-
-@check(lambda case: case.can(Scores) and case.cls.density == "exact" and case.x == Vector(2))
+@check(lambda case: case.can(Scores) and case.cls.density == "exact" and case.x.shape == (2,) and not case.x.levels)
 def integrates_to_one(case: Case) -> None:
     """The density of a pair of real numbers integrates to 1: the trapezium rule over a square that holds nearly all of it."""
     model, side = case.trained(), torch.arange(-40, 40, 0.1, dtype=torch.float64)
@@ -118,7 +108,7 @@ def integrates_to_one(case: Case) -> None:
 def labels_matter(case: Case) -> None:
     """log p(x | label) and samples change with the label; log p(x) is that of the mixture; a label that is none is refused."""
     model, x, (labels,) = case.trained(), case.first(), case.given().values()
-    classes = next(kind.classes for kind in case.kinds.values() if isinstance(kind, Category))
+    classes = next(kind.classes for kind in case.kinds.values() if kind.classes)
     with torch.no_grad():
         log_p_YB = torch.stack([model.log_prob(x, given=torch.full_like(labels, y)) for y in range(classes)])
         assert (log_p_YB.std(0) > 1e-9).any(), "log_prob does not change with the label"
@@ -185,7 +175,7 @@ def steps_equal_all_tokens_at_once(case: Case) -> None:
                 close(found_BV[there_B], whole_BLV[there_B, t], f"the scores of token {t} in {dtype}", rtol=tolerance, atol=tolerance)
 
 
-@check(lambda case: isinstance(case.x, Tokens) and case.can(Scores))
+@check(lambda case: case.x.text and case.can(Scores))
 def padding(case: Case) -> None:
     """How much PAD stands behind the tokens, of x or of its source, changes no number."""
     model, x, given = case.trained(), case.first(), case.sources()
@@ -194,17 +184,17 @@ def padding(case: Case) -> None:
         for row in range(BATCH):
             alone = x[row, : int((x[row] != PAD).sum())][None]
             cut = {name: values[row : row + 1] for name, values in given.items()}
-            if isinstance(case.kinds.get("source"), Tokens):
+            if "source" in case.kinds and case.kinds["source"].text:
                 cut = {name: values[:, : int((values != PAD).sum())] for name, values in cut.items()}
             close(model.log_prob(alone, **cut), log_p[row : row + 1], f"log_prob of row {row} without what is behind it")
 
 
-@check(lambda case: case.can(Translates, Scores) and 0 < count(case.x) <= 64)
+@check(lambda case: case.can(Translates, Scores) and 0 < case.x.count <= 64)
 def wide_beams_are_exhaustive(case: Case) -> None:
     """A beam that drops no beginning finds the likeliest of all strings, by log p as it is and with a length penalty."""
     model, x = case.trained(), every(case.x)
     x = x[(x == EOS).any(1)]
-    wide = case.x.vocabulary ** (case.x.length - 1)  # type: ignore[attr-defined]
+    wide = case.x.levels ** (case.x.size - 1)
     source = case.sources()["given"]
     with torch.no_grad():
         for exponent in (0.0, 1.0):

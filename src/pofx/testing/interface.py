@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import torch
 
 from pofx.capabilities import CAPABILITIES, Scores, require
-from pofx.errors import Lacks
-from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Tokens
+from pofx.errors import Lacks, UserError
+from pofx.kinds import Kind
 from pofx.options import Range
 from pofx.run import describe
 from pofx.testing.cases import BATCH, Case, answers, check, halves, refuses
@@ -115,7 +115,7 @@ def outputs(case: Case) -> None:
     """What the model gives back is of the kind that it declares."""
     model = case.trained(torch.float32)
     found = answers(model, case, torch.float32)
-    labels = [kind for kind in case.kinds.values() if isinstance(kind, Category)]
+    labels = [kind for kind in case.kinds.values() if kind.classes]
     for name, value in found.items():
         if name == "log_prob":
             assert value.shape == (BATCH,), f"log_prob has shape {tuple(value.shape)}"
@@ -131,17 +131,17 @@ def outputs(case: Case) -> None:
         elif name == "cluster":
             assert (value.dtype, value.shape) == (torch.int64, (BATCH,)), f"cluster gives {value.dtype} {tuple(value.shape)}"
             assert set(value.tolist()) <= set(range(model.clusters)), f"clusters are {value.tolist()}, not below {model.clusters}"
-        elif isinstance(case.x, Tokens) and name in ("decode", "sample", "translate"):
+        elif case.x.text and name in ("decode", "sample", "translate"):
             assert value.dtype == torch.int64, f"{name} gives {value.dtype}, not tokens"
             assert len(value) == BATCH, f"{name} gives {tuple(value.shape)} for {BATCH} rows"
-            assert 0 < value.shape[1] <= case.x.length, f"{name} gives {tuple(value.shape)} for {case.x}"
-            over = value <= EOS
-            assert (value[:, 1:][over[:, :-1]] == PAD).all(), f"{name} goes on after EOS: {value.tolist()}"
-            assert value.min() >= 0, f"{name} gives tokens below 0"
-            assert value.max() < case.x.vocabulary, f"{name} gives tokens outside the vocabulary"
+            assert 0 < value.shape[1] <= case.x.size, f"{name} gives {tuple(value.shape)} for {case.x}"
+            try:
+                case.x.check(value, name=name, model=case.cls.title())
+            except UserError as error:
+                raise AssertionError(f"{error}: {value.tolist()}") from None
         elif name in ("decode", "generate", "sample", "complete"):
             assert value.shape == (BATCH, *case.x.shape), f"{name} gives {tuple(value.shape)} for {case.x}"
-            if isinstance(case.x, (Image, Binary)) and name != "decode":
+            if case.x.levels and name != "decode":
                 assert torch.equal(value, value.clamp(0, 1)), f"{name} leaves [0, 1]: {value.min():g} to {value.max():g}"
         assert not value.is_floating_point() or value.dtype == torch.float32, f"{name} of a float32 model is {value.dtype}"
         assert value.isfinite().all(), f"{name} is not finite"

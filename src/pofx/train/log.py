@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pofx.errors import UserError
-from pofx.kinds import Kind, Tokens
+from pofx.kinds import Kind
 from pofx.plan import Logged, Part, Ratio
 from pofx.run import explained
 from pofx.train.strategy import Replicas
@@ -22,11 +22,11 @@ def at_once(kind: Kind, batch_size: int) -> int:
     """Rows that are validated at once: 250, of text fewer, since a model gives each token a number for every word; no less than a batch.
 
     Example:
-        >>> from pofx.kinds import Vector
+        >>> from pofx.kinds import Tokens, Vector
         >>> at_once(Vector(2), 100), at_once(Tokens(10_000, length=100), 64), at_once(Tokens(65, length=1000), 64)
         (250, 163, 64)
     """
-    return max(batch_size, min(ROWS, TOKENS // kind.length) if isinstance(kind, Tokens) else ROWS)
+    return max(batch_size, min(ROWS, TOKENS // kind.size) if kind.text else ROWS)
 
 
 def losses(row: dict[str, Any]) -> dict[str, float]:

@@ -19,7 +19,6 @@ import torch
 
 from pofx.capabilities import Samples, can, require
 from pofx.errors import Diverged
-from pofx.kinds import Binary, Image, Series, Vector
 from pofx.model import Model
 from pofx.randomness import generator
 
@@ -84,7 +83,7 @@ class Watch:
         self.field = next(iter(model.inputs))
         self.every, self.checked = EVERY if training.eval_every is None else 1, 0  # the step of the last check
         self.rows = min(BUDGET, len(data.splits["valid"]), len(data.splits["train"]))
-        numbers = isinstance(model.inputs[self.field], (Image, Binary, Vector, Series))
+        numbers = model.inputs[self.field].dtype == "float32"
         alone = "source" not in model.inputs  # a p(x | source) has no samples of its own
         self.draws = can(model, Samples) and numbers and alone and self.rows > NEIGHBOUR
         self.real: Real | None = None
@@ -119,12 +118,12 @@ class Watch:
         return self.real.numbers(x)
 
     def _draw(self, x: np.ndarray, file: Path) -> None:
-        from pofx.render.pictures import grid, is_picture, plane
+        from pofx.render.pictures import grid, plane
         from pofx.run import explained
 
         kind = self.model.inputs[self.field]
         assert self.real is not None
-        if is_picture(kind):
+        if kind.picture:
             picture = grid(x[:64], kind)
         elif kind.shape == (2,):
             picture = plane(x, self.real.valid)

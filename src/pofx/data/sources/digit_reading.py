@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from pofx.data.sequences import Ragged, Sequences
 from pofx.data.sources import hub
 from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
-from pofx.kinds import Binary, Category, Image, Kind, Tokens
+from pofx.kinds import Binary, Kind, Tokens
 from pofx.randomness import generator
 
 Language = Literal["english", "hangul"]
@@ -91,9 +91,10 @@ class DigitReading:
 
     def __init__(self, contents: Contents, language: Language, spec: str, tokenizers: Mapping[str, Tokenizer]):
         picture, label = contents.fields["x"], contents.fields.get("label")
-        named = isinstance(label, Category) and label.names == tuple("0123456789")
-        digits = named or (isinstance(label, Category) and label.classes == 10 and not label.names)
-        if not isinstance(picture, Image) or picture.channels != 1 or not digits:
+        named = label is not None and label.names == tuple("0123456789")
+        digits = named or (label is not None and label.classes == 10 and not label.names)
+        grey = picture.levels and len(picture.shape) == 3 and picture.shape[0] == 1
+        if not grey or not digits:
             have = ", ".join(f"{name}: {kind}" for name, kind in contents.fields.items())
             raise UserError(f"{spec} has {have}; only grey pictures of the digits 0 to 9, with labels, are spelled: remove --spell")
         name = Path(spec).name
@@ -107,8 +108,7 @@ class DigitReading:
         x = Tokens(self.tokenizer.vocabulary, max(map(len, readings)) + 1, tokenizer=self.tokenizer.sha256)
         self.fields: dict[str, Kind] = {"x": x, "source": picture, "context": Binary(10)}
         if language == "hangul":
-            wide = Image(1, picture.height, PLACES_READ * picture.width, picture.levels)
-            self.fields |= {"source": wide, "context": Binary(PLACES_READ, BLANK + 1)}
+            self.fields |= {"source": picture.beside(PLACES_READ), "context": Binary(PLACES_READ, BLANK + 1)}
 
     def columns(self, part: str, rows: np.ndarray | None, split: str, seed: int) -> dict[str, Column]:
         """The columns of a split.
@@ -120,8 +120,7 @@ class DigitReading:
             seed: in Hangul, as many rows as the split has pictures are drawn, a function of the seed and the split: 2, 3 or 4 digits
                 with equal probability, each digit too (the first is no 0), and any of the split's own pictures of it
         """
-        x, source, context = self.fields.values()
-        assert isinstance(x, Tokens)
+        x, source, context = cast("tuple[Tokens, Kind, Kind]", tuple(self.fields.values()))
         pictures, labels = self.contents.parts[part]["x"], np.array(self.contents.parts[part]["label"])
         if self.language == "english":
             words = Ragged.of(*self.tokenizer.encode_all([WORDS[label] for label in labels.tolist()]), x.vocabulary)

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from pofx.data.cache import Store
-from pofx.data.contents import PARTS, Contents, category
+from pofx.data.contents import PARTS, Contents
 from pofx.data.sources.images import Picture, decode
 from pofx.errors import UserError
 from pofx.kinds import Category
@@ -78,5 +78,5 @@ def from_datasets(dataset: Any, source: str, chosen: dict[str, Any], store: Stor
             kind = Category(len(names), () if numbered else names)
             contents.add("label", kind, {part: array.astype(np.int64) for part, array in values.items()})
         else:
-            contents.add("label", *category(values))
+            contents.add("label", *Category.of(values))
     return contents

@@ -14,10 +14,10 @@ import PIL.Image
 from PIL import ImageOps
 
 from pofx.data.cache import Store, progress
-from pofx.data.contents import PARTS, Contents, category
+from pofx.data.contents import PARTS, Contents
 from pofx.data.sources.lines import objects
 from pofx.errors import Uneven, UserError, nearest
-from pofx.kinds import Image, Kind
+from pofx.kinds import Category, Image, Kind
 
 PART_FOLDERS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 PICTURE_KEYS = ("image", "file_name", "file")  # of JSON lines
@@ -62,7 +62,7 @@ def folder_of_pictures(folder: Path, files: Sequence[Path], chosen: dict[str, An
     below = {part: [paths[i].relative_to(folder).parts[own:] for i in rows_kept[part]] for part, paths in parts.items()}
     classes = {names[0] for part in below.values() for names in part}
     if len(classes) > 1 and all(len(names) > 1 for part in below.values() for names in part):
-        contents.add("label", *category({part: np.array([names[0] for names in below[part]]) for part in parts}))
+        contents.add("label", *Category.of({part: np.array([names[0] for names in below[part]]) for part in parts}))
     return contents
 
 
@@ -82,7 +82,7 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
         known = [key for key in lines[0] if key != "image"]
         raise UserError(f"{path}: line {having.index(False) + 1} has no {label!r}; {nearest(label, known)}")
     if all(having):
-        contents.add("label", *category({"all": np.array([str(lines[i][label]) for i in rows_kept["all"]])}))
+        contents.add("label", *Category.of({"all": np.array([str(lines[i][label]) for i in rows_kept["all"]])}))
     if left_out := sorted(set().union(*lines) - {"image", label}):
         contents.problems.append(f"{path.name}: {', '.join(left_out)} left out of the batches: not pictures, numbers or classes")
     return contents
@@ -230,21 +230,20 @@ def fit(contents: Contents, source: str, chosen: dict[str, Any], create: Callabl
     size, channels, x = chosen["size"], chosen["channels"], contents.fields["x"]
     if size is None and channels is None:
         return contents
-    if not isinstance(x, Image):
-        raise UserError(f"{source} has x: {x}; --size and --channels are for pictures: remove them")
-    colour = channels or ("grey" if x.channels == 1 else "rgb")
-    width, height = size if isinstance(size, tuple) else (size or x.width, size or x.height)
+    try:
+        kind = contents.fields["x"] = x.at(size, channels)
+    except UserError:
+        raise UserError(f"{source} has x: {x}; --size and --channels are for pictures: remove them") from None
+    own, colour = ("grey" if of.shape[0] == 1 else "rgb" for of in (x, kind))
     if isinstance(size, tuple):
-        own = "grey" if x.channels == 1 else "rgb"
-        contents.problems += made_like({(x.width, x.height): "all of them"}, {own}, size, colour, source)
-    kind = Image(1 if colour == "grey" else 3, height, width)
-    contents.fields["x"] = kind
+        _, height, width = x.shape
+        contents.problems += made_like({(width, height): "all of them"}, {own}, size, colour, source)
     for part, fields in contents.parts.items():
         stored = fields["x"]
         fields["x"] = create(part, "x", (len(stored), *kind.shape), np.uint8)
         for i, row in enumerate(progress(stored, len(stored), f"packing {part} of {source}")):
             grey_or_rgb = np.asarray(row if x.levels == 256 else np.rint(row * (255 / (x.levels - 1)))).astype(np.uint8)
-            picture = PIL.Image.fromarray(grey_or_rgb[0] if x.channels == 1 else np.ascontiguousarray(grey_or_rgb.transpose(1, 2, 0)))
+            picture = PIL.Image.fromarray(grey_or_rgb[0] if own == "grey" else np.ascontiguousarray(grey_or_rgb.transpose(1, 2, 0)))
             fields["x"][i] = pixels(picture, size, colour)
     return contents
 

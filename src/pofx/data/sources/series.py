@@ -8,7 +8,6 @@ import numpy as np
 
 from pofx.data.contents import Contents
 from pofx.errors import TooFewRows, UserError
-from pofx.kinds import Vector
 
 CUSTOMARY = 0.1  # of the steps, for each of valid and test
 
@@ -33,9 +32,9 @@ class TimeSeries:
     def of(contents: Contents, spec: str) -> TimeSeries:
         """The series whose steps are the rows of `contents`; a UserError if they are none."""
         x = contents.fields["x"]
-        if not isinstance(x, Vector) or set(contents.parts) != {"all"}:
+        if len(x.shape) != 1 or x.levels or set(contents.parts) != {"all"}:
             raise UserError(f"{spec} has x: {x}, which is no series of numbers in one piece: remove --window")
-        channels = tuple(contents.columns) or tuple(str(c + 1) for c in range(x.dims))
+        channels = tuple(contents.columns) or tuple(str(c + 1) for c in range(x.size))
         return TimeSeries(spec, contents.parts["all"]["x"], channels, contents.names.get("all", []))
 
     def windows(self, length: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor
 from pofx.data.columns import Column
 from pofx.data.contents import Contents
 from pofx.errors import UserError
-from pofx.kinds import Category, Image, Kind, Vector
+from pofx.kinds import Category, Kind, Vector
 from pofx.randomness import generator
 
 ROWS = {"train": 100_000, "valid": 10_000, "test": 10_000}
@@ -65,22 +65,20 @@ def stacked_kinds(fields: dict[str, Kind], channels: int, spec: str) -> dict[str
         spec: for messages
 
     Example:
+        >>> from pofx.kinds import Image
         >>> stacked_kinds({"x": Image(1, 28, 28), "label": Category(10)}, 3, "mnist")
         {'x': Image(channels=3, height=28, width=28, levels=256), 'label': Category(classes=1000, names=())}
     """
     kinds: dict[str, Kind] = {}
     for name, kind in fields.items():
-        match kind:
-            case Image(1, height, width, levels):
-                kinds[name] = Image(channels, height, width, levels)
-            case Category(classes) if classes**channels <= 10**6:
-                kinds[name] = Category(classes**channels)
-            case Category(classes):
-                raise UserError(f"{spec}: {channels} labels of {classes} classes make more than a million: pass a smaller --stacked")
-            case Image():
-                raise UserError(f"{spec} has {name}: {kind}; only grey pictures are stacked: pass --channels grey, or remove --stacked")
-            case _:
-                raise UserError(f"{spec} has {name}: {kind}; only grey pictures and their labels are stacked: remove --stacked")
+        if kind.classes:
+            if kind.classes**channels > 10**6:
+                raise UserError(f"{spec}: {channels} labels of {kind.classes} classes make more than a million: pass a smaller --stacked")
+        elif not kind.levels or len(kind.shape) != 3:
+            raise UserError(f"{spec} has {name}: {kind}; only grey pictures and their labels are stacked: remove --stacked")
+        elif kind.shape[0] != 1:
+            raise UserError(f"{spec} has {name}: {kind}; only grey pictures are stacked: pass --channels grey, or remove --stacked")
+        kinds[name] = kind.stacked(channels)
     return kinds
 
 
@@ -104,7 +102,7 @@ class Stacked(Column):
     def raw(self, rows: Tensor) -> Tensor:
         picked = self.picks[rows]
         values = self.single.raw(picked.flatten()).unflatten(0, picked.shape)
-        if not isinstance(self.single.kind, Category):
+        if not self.single.kind.classes:
             return values.flatten(1, 2)
         places = self.single.kind.classes ** torch.arange(picked.shape[1] - 1, -1, -1)
         return (values * places).sum(1)

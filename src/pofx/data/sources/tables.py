@@ -17,10 +17,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from pofx.data.cache import Store
-from pofx.data.contents import Contents, category
+from pofx.data.contents import Contents
 from pofx.data.sources.images import Picture, decode
 from pofx.errors import UserError, nearest
-from pofx.kinds import Vector
+from pofx.kinds import Category, Vector
 
 
 def read_csv(path: Path, chosen: dict[str, Any]) -> Contents:
@@ -128,7 +128,7 @@ def _classes(table: pa.Table, label: str, source: str) -> tuple:
         if not np.array_equal(values, np.rint(values)):
             raise UserError(f"{source}: column {label!r} has fractions, which are no classes; choose another --label, or none")
         values = values.astype(np.int64)
-    return category({"all": values if values.dtype.kind in "iub" else values.astype(str)})
+    return Category.of({"all": values if values.dtype.kind in "iub" else values.astype(str)})
 
 
 def _numeric(type: pa.DataType) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -221,9 +221,8 @@ def windows(contents: Contents, window: int, stride: int | None, spec: str) -> R
     Raises:
         TooFewRows: a part is shorter than a window
     """
-    kind, rows = contents.fields["x"], Rows()
-    assert isinstance(kind, Tokens)
-    contents.fields["x"] = Tokens(kind.vocabulary, window, ends=False, tokenizer=kind.tokenizer)
+    rows = Rows()
+    contents.fields["x"] = replace(cast(Tokens, contents.fields["x"]), length=window, ends=False)
     for part, fields in contents.parts.items():
         if len(fields["x"]) < window:
             where = spec if part == "all" else f"{spec}: its {part} split"

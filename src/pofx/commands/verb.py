@@ -1,0 +1,67 @@
+"""What makes a function a verb of the command line."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec
+
+from pofx.commands.files import save
+from pofx.commands.flags import Flags, Known, asking_flags
+from pofx.session import Result
+
+P = ParamSpec("P")
+Report = dict[str, Any] | list[dict[str, Any]]
+VERBS: dict[str, Verb[Any]] = {}  # by the name that is written after `pofx`
+
+
+class Verb(Generic[P]):
+    """A function of what a user can ask for. Called, it writes the files that its `Result` has, and gives the report.
+
+    Args:
+        function: gives a `Result`, or only a report, that JSON can hold
+        flags: all flags, where some of them depend on positional arguments; None where they are the function's own
+        long: what of the report is for --json only
+        alone: the texts in the report that are printed and nothing else, unless they went into a file
+    """
+
+    def __init__(self, function: Callable[P, Any], flags: Known | None, long: tuple[str, ...], alone: str):
+        self.function, self.flags, self.long, self.alone = function, flags, long, alone
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        found = self.function(*args, **kwargs)
+        if not isinstance(found, Result):
+            return found
+        for file, artefact in found.artefacts.items():
+            save(file, artefact)
+        return found.report
+
+    def known(self, *about: Any, **more: Any) -> list[Flags]:
+        """All flags; those that depend on positional arguments are there when these are given."""
+        return self.flags(*about, **more) if self.flags else [self.own()]
+
+    def own(self) -> Flags:
+        """The flags that are known before anything is read."""
+        return Flags.of("flags", self.function)
+
+
+def verb(
+    *asks: type, data: bool = False, flags: Known | None = None, long: tuple[str, ...] = (), alone: str = ""
+) -> Callable[[Callable[P, Any]], Verb[P]]:
+    """Make a function the verb of its name: its keyword-only arguments are flags, and so are those of what it asks a run's model.
+
+    Args:
+        asks: capabilities; the arguments of their methods are flags, too
+        data: whether the options of reading data are flags, too
+        flags: all flags, where they are others than these
+        long: what of the report is for --json only
+        alone: the texts in the report that are printed and nothing else, unless they went into a file
+    """
+
+    def add(function: Callable[P, Any]) -> Verb[P]:
+        known = asking_flags(function, *asks, data=data) if flags is None and (asks or data) else flags
+        VERBS[function.__name__] = made = Verb(function, known, long, alone)
+        return made
+
+    return add
