@@ -1,6 +1,8 @@
 """Measures register themselves: one file adds one, with its options, and what several of them need is computed once."""
 
+import ast
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,6 +170,22 @@ def test_a_measure_in_a_file_beside_pofx_s_own_is_found_by_the_file(tmp_path, mo
     assert report["scores"][-1]["what"] == "distance from 0, power 1"
 
 
+@pytest.mark.parametrize("room", ["evaluate", "inference", "metrics"])
+def test_kinds_are_asked_and_not_told_apart(room):
+    """Who names no kind of data needs no change for a new one."""
+    files = sorted((Path(pofx.__file__).parent / room).glob("*.py"))
+    found = {
+        (file.name, name.name)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pofx.kinds")
+        for name in node.names
+    }
+    assert len(files) > 4
+    assert {(file, name) for file, name in found if name not in ("Kind", "PAD", "EOS")} == set()
+    assert not [file.name for file in files if re.search(r"""\["kind"\]|type\((kind|x|\w+\.x)\)|(kind|\.x)\.__class__""", file.read_text())]
+
+
 def test_pofx_s_own_measures_are_asked_in_an_order():
     assert [known.name for known in measures()] == [
         *("log p", "log p of text", "translations", "reconstruction", "reconstruction of text", "active units", "error rate"),
@@ -292,7 +310,7 @@ def test_an_option_that_could_not_be_given_is_refused():
     def seeded(request, *, seed: int = 0): ...
     def wanting(request, *, power: int): ...
 
-    with pytest.raises(UserError, match=r"measure 'toy': seed is asked of every request: read request.seed"):
+    with pytest.raises(UserError, match=r"measure 'toy': seed is asked of every request: read it off the request"):
         measure("toy")(seeded)
     with pytest.raises(UserError, match="measure 'toy': option power needs a default"):
         measure("toy")(wanting)

@@ -63,7 +63,8 @@ def evaluate(
             default log p of the mixture of all classes, each equally likely
         seed: of the model's noise, and of samples
         trust: execute the model file that the run carries
-        asked: further arguments of the model's `log_prob` (such as samples), `sample` and `translate`, and how the data are read
+        asked: further arguments of the model's `log_prob` (such as samples), `sample` and `translate`, options of measures (such as k), and
+            how the data are read
     """
     from pofx import evaluate as measures
     from pofx.commands.progress import Counting

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Iterable["Score"]])
 LAST = 1000  # the place of a measure that says none
-_FIELDS = {field.name for field in fields(Request)}
+_FIELDS = {field.name for field in fields(Request)} | {"weights"}  # of which `about` is made
 _KNOWN: dict[str, Measure] = {}
 
 
@@ -110,7 +110,7 @@ def measure(
         for option in inspect.signature(function).parameters.values():
             if option.kind is inspect.Parameter.KEYWORD_ONLY:
                 if option.name in _FIELDS:
-                    raise UserError(f"measure {name!r}: {option.name} is asked of every request: read request.{option.name}")
+                    raise UserError(f"measure {name!r}: {option.name} is asked of every request: read it off the request")
                 if option.default is REQUIRED:
                     raise UserError(f"measure {name!r}: option {option.name} needs a default, such as None where it is measured on demand")
         _KNOWN[name] = Measure(name, function, needs, fields, when, check, place)
