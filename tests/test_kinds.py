@@ -274,13 +274,14 @@ def test_kinds_of_pictures_become_others():
 def test_what_is_no_picture_becomes_none():
     with pytest.raises(UserError, match=r"^it is binary already$"):
         Binary(3).binarised()
-    for kind in (Vector(3), Tokens(4, 3), Category(3), Series(3)):
+    kinds: list[Kind] = [Vector(3), Tokens(4, 3), Category(3), Series(3)]
+    for kind in kinds:
         with pytest.raises(UserError, match=r"^only pictures are binarised$"):
             kind.binarised()
-    for kind in (Vector(3), Binary(3), Category(3)):
+    for kind in (*kinds, Binary(3)):
         with pytest.raises(UserError, match="do not stand side by side"):
             kind.beside(2)
-    for kind in (Vector(3), Binary(1, 4, 4)):
+    for kind in (*kinds, Binary(1, 4, 4)):
         with pytest.raises(UserError, match="have no size or colour"):
             kind.at(3)
 
