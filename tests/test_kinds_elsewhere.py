@@ -24,7 +24,7 @@ LEFT = {
     "commands/embed.py": 1,
     "commands/finish.py": 4,
     "commands/forecast.py": 1,
-    "commands/hints.py": 12,
+    "commands/hints.py": 13,
     "commands/illustrate.py": 4,
     "commands/inspect.py": 3,
     "commands/interpolate.py": 2,
