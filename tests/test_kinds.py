@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import Binary, Category, Image, Kind, Series, Tokens, Vector, kinds_in
+from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Series, Tokens, Vector, kinds_in
 from pofx.options import Count, Fraction, NonNegative, Positive, Range, Seed, Size, check_value
 
 KINDS = [
@@ -24,6 +24,9 @@ KINDS = [
     (Series(6), (6, 1)),
     (Category(10), ()),
     (Category(2, ("cat", "dog")), ()),
+    (Tokens(9, 4), (4,)),
+    (Tokens(9, 4, ends=False, tokenizer="8d81"), (4,)),
+    (Tokens(9, 4, masked=True), (4,)),
 ]
 
 
@@ -155,6 +158,8 @@ COUNTED = [
     (Tokens(4, 3), 15),  # of two ordinary tokens 8 beginnings, and 1 + 2 + 4 that have ended
     (Tokens(5, 1), 4),
     (Tokens(4, 3, ends=False), 8),
+    (Tokens(5, 3, masked=True), 15),
+    (Tokens(5, 3, ends=False, masked=True), 8),
 ]
 
 
@@ -217,6 +222,37 @@ def test_sequences_that_have_ended_are_filled_with_ordinary_tokens():
     assert Vector(2).filled(x) is x
 
 
+def test_special_tokens_are_the_kind_s_and_none_are_written_that_were_not_stored_before():
+    plain, masked = Tokens(9, 4), Tokens(9, 4, masked=True)
+    assert (plain.pad, plain.mask, plain.eos, plain.first) == (PAD, None, EOS, 2) == (0, None, 1, 2)
+    assert (masked.pad, masked.mask, masked.eos, masked.first) == (0, 1, 2, 3)
+    assert plain.to_json() == {"kind": "Tokens", "vocabulary": 9, "length": 4, "ends": True, "tokenizer": ""}
+    assert masked.to_json() == plain.to_json() | {"masked": True}
+    assert str(plain) == "Tokens(vocabulary=9, length=4)"
+    assert str(masked) == "Tokens(vocabulary=9, length=4, masked=True)"
+    with pytest.raises(UserError, match=r"^Tokens: vocabulary must be 3 or more, for two tokens are PAD and EOS, not 2$"):
+        Tokens(2, 4)
+    with pytest.raises(UserError, match=r"^Tokens: vocabulary must be 4 or more, for three tokens are PAD, MASK and EOS, not 3$"):
+        Tokens(3, 4, masked=True)
+
+
+def test_masked_tokens_end_with_their_own_eos_and_have_no_mask_but_in_a_source():
+    kind = Tokens(5, 4, masked=True)
+    kind.check(np.array([[3, 4, 2, 0], [3, 4, 4, 3]]))
+    kind.check(np.array([[1, 3, 1, 2]]), strict=False)
+    for row, message in (
+        ([3, 1, 2, 0], "x has MASK (1)"),
+        ([3, 2, 3, 0], "x has tokens after its end: only PAD (0) may stand behind EOS (2)"),
+    ):
+        with pytest.raises(UserError) as found:
+            kind.check(np.array([row]))
+        assert str(found.value).startswith(message)
+    x = kind.random(80, np.random.default_rng(0))
+    assert set(np.unique(x).tolist()) == {0, 2, 3, 4}
+    assert kind.other(np.array([0, 1, 2, 3, 4])).tolist() == [3, 4, 3, 4, 3]
+    assert kind.filled(np.array([[3, 2, 0, 0]])).tolist() == [[3, 4, 3, 4]]
+
+
 def test_kinds_load_no_torch_and_no_numpy():
     code = "import sys, pofx.kinds; print(sorted({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -274,14 +310,14 @@ def test_kinds_of_pictures_become_others():
 def test_what_is_no_picture_becomes_none():
     with pytest.raises(UserError, match=r"^it is binary already$"):
         Binary(3).binarised()
-    kind: Kind
-    for kind in (Vector(3), Tokens(4, 3), Category(3), Series(3)):
+    kinds: list[Kind] = [Vector(3), Tokens(4, 3), Category(3), Series(3)]
+    for kind in kinds:
         with pytest.raises(UserError, match=r"^only pictures are binarised$"):
             kind.binarised()
-    for kind in (Vector(3), Binary(3), Category(3)):
+    for kind in (*kinds, Binary(3)):
         with pytest.raises(UserError, match="do not stand side by side"):
             kind.beside(2)
-    for kind in (Vector(3), Binary(1, 4, 4)):
+    for kind in (*kinds, Binary(1, 4, 4)):
         with pytest.raises(UserError, match="have no size or colour"):
             kind.at(3)
 

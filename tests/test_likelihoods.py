@@ -12,7 +12,7 @@ from torch.distributions import Laplace, MixtureSameFamily, Normal
 
 from pofx.distributions.likelihoods import Bernoulli, Categorical, Gaussian, GaussianMixture, LaplaceMixture, LogisticMixture, likelihood
 from pofx.errors import UserError
-from pofx.kinds import Binary, Image, Vector
+from pofx.kinds import Binary, Category, Image, Vector
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +188,8 @@ def test_the_kind_of_x_chooses():
         (Vector(3), "logistic_mixture", "use gaussian"),
         (Image(1, 8, 8), "gaussian_mixture", "use logistic_mixture"),
         (Binary(3), "laplace_mixture", "use logistic_mixture"),
+        (Category(3), None, "for numbers of known levels"),
+        (Category(2), "bernoulli", "for bits"),
     ],
 )
 def test_what_does_not_fit_says_what_to_use(kind, name, words):

@@ -131,3 +131,19 @@ def test_bad_input_is_refused(options, said, monkeypatch):
 def test_kinds():
     assert stacked_kinds({"x": Image(1, 4, 5, 17)}, 2, "a") == {"x": Image(2, 4, 5, 17)}
     assert stacked_kinds({"x": Image(1, 4, 5), "label": Category(3, ("a", "b", "c"))}, 4, "a")["label"] == Category(81)
+
+
+def test_grey_pictures_of_bits_are_stacked_too(tmp_path):
+    x = np.random.default_rng(0).integers(0, 2, (40, 4, 5), dtype=np.uint8)
+    np.savez(tmp_path / "bits.npz", x=x, label=np.arange(40) % 2)
+    data = load(tmp_path / "bits.npz", stacked=3)
+    assert data.fields == {"x": Binary(3, 4, 5), "label": Category(8)}
+    batch = data.splits["train"].read(range(8))
+    data.fields["x"].check(batch["x"])
+    picks = data.splits["train"].columns["x"].picks[:8]
+    assert torch.equal(batch["x"], load(tmp_path / "bits.npz").splits["train"].read(picks.flatten())["x"].view(8, 3, 4, 5))
+
+
+def test_bits_that_are_no_grey_picture_are_not_stacked():
+    with pytest.raises(UserError, match="only grey pictures and their labels are stacked"):
+        stacked_kinds({"x": Binary(784)}, 3, "a")

@@ -10,10 +10,11 @@ import unicodedata
 
 import pytest
 
+from pofx.data import load
 from pofx.data import tokenizer as tokenizing
 from pofx.data.tokenizer import Tokenizer
 from pofx.errors import UserError
-from pofx.kinds import EOS, PAD
+from pofx.kinds import EOS, PAD, Tokens
 
 ODD = [
     "삼백사십칠, 낮말은 새가 듣고",
@@ -136,3 +137,36 @@ def test_what_the_user_must_mend():
         Tokenizer.train("words", ["abc"], 3)
     with pytest.raises(UserError, match="no text"):
         Tokenizer.train("characters", [""])
+
+
+@pytest.mark.parametrize(("kind", "vocabulary"), [("characters", None), ("words", 12), ("bpe", 270)])
+def test_with_mask_all_ordinary_tokens_move_up_by_one(kind, vocabulary):
+    texts = ["a small dog", "a big dog, and a small cat"]
+    plain = Tokenizer.train(kind, texts, vocabulary)
+    masked = Tokenizer.train(kind, texts, vocabulary and vocabulary + 1, masked=True)
+    assert masked.vocabulary == plain.vocabulary + 1
+    assert masked.names == ("<pad>", "<mask>", "<eos>", *plain.names[2:])
+    tokens = masked.encode(texts[1])
+    assert tokens == [token + 1 for token in plain.encode(texts[1])]
+    assert min(tokens) >= 3
+    assert masked.decode([1, *tokens, 2, 5, 0]) == plain.decode(plain.encode(texts[1]))
+    assert "".join(masked.pieces([1, *tokens, 2, 0])) == masked.decode(tokens)
+    again = Tokenizer.from_json(masked.to_json())
+    assert (again.masked, again.sha256, again.encode("a dog")) == (True, masked.sha256, masked.encode("a dog"))
+    assert masked.sha256 != plain.sha256
+    assert "masked" not in plain.to_json()
+    assert not Tokenizer.from_json(plain.to_json()).masked
+
+
+def test_the_record_of_a_tokenizer_without_mask_is_what_it_was():
+    assert Tokenizer.train("characters", ["ba"]).to_json() == '{"kind": "characters", "learned": "ab"}'
+
+
+def test_text_read_with_a_tokenizer_with_mask_has_its_eos(tmp_path):
+    (tmp_path / "lines.txt").write_text("ab\nba\nabab\n" * 10)
+    tokenizer = Tokenizer.train("characters", ["ab"], masked=True)
+    data = load(tmp_path / "lines.txt", tokens="characters", tokenizers={"x": tokenizer})
+    assert data.fields["x"] == Tokens(5, 10, tokenizer=tokenizer.sha256, masked=True)
+    x = data.splits["train"].read(range(10))["x"]
+    data.fields["x"].check(x)
+    assert ((x == 2).sum(1) == 1).all()

@@ -15,7 +15,11 @@ from pofx.errors import UserError
 from pofx.kinds import EOS, PAD, Image, Tokens
 from pofx.layers.recurrent import Recurrent
 from pofx.models import files, find
+from pofx.models.language.ngram import NGram
+from pofx.models.language.transformer_lm import TransformerLM
+from pofx.models.seq2seq.transformer import Transformer
 from pofx.randomness import Noise, generator
+from pofx.testing import Case, checks
 
 V = 5
 
@@ -323,3 +327,42 @@ def test_a_text_that_ends_is_no_longer_than_the_model_s_and_running_text_is():
 def test_layers_take_no_rows(bidirectional):
     h_BLH, last = Recurrent(3, 4, bidirectional=bidirectional)(torch.empty(0, 5, 3), torch.ones(0, 5, dtype=torch.bool))
     assert (h_BLH.shape[:2], len(last["h_BKH"])) == ((0, 5), 0)
+
+
+@pytest.mark.parametrize("cls", [NGram, TransformerLM], ids=lambda cls: cls.title())
+@pytest.mark.parametrize("kind", [Tokens(6, 6, masked=True), Tokens(5, 3, masked=True), Tokens(5, 3, ends=False, masked=True)], ids=str)
+def test_models_keep_the_contract_on_tokens_with_mask(cls, kind):
+    for name, held_to in checks(cls, kinds={"x": kind}):
+        if not name.startswith(("replicas", "documentation")):  # which know of no tokens
+            held_to()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_neither_pad_nor_mask_is_drawn_and_eos_ends(ends):
+    kind = Tokens(5, 6, ends=ends, masked=True)
+    model = Case(TransformerLM, {"x": kind}).trained()
+    x = model.sample(500, generator=generator("masked"))
+    kind.check(x)
+    ended = x == kind.eos
+    assert not (x == kind.mask).any()
+    assert bool(ended.any()) == ends
+    behind = ended.cumsum(1) - ended.long() > 0
+    assert ((x == kind.pad) == behind).all()
+
+
+def test_a_prompt_with_mask_or_the_eos_of_its_kind_is_refused():
+    model = Case(TransformerLM, {"x": Tokens(6, 6, masked=True)}).model()
+    assert model.sample(2, prompt=torch.tensor([3])).shape[0] == 2
+    for token in (0, 1, 2):
+        with pytest.raises(UserError, match=r"^the prompt has ended: give tokens of an ordinary kind alone, from 3, without EOS or PAD$"):
+            model.sample(2, prompt=torch.tensor([token]))
+    with pytest.raises(UserError, match=r"an empty text is EOS \(2\), and PAD is 0"):
+        model.log_prob(torch.empty(1, 0, dtype=torch.int64))
+
+
+def test_beam_search_ends_with_the_eos_of_its_kind():
+    kind = Tokens(5, 4, masked=True)
+    case = Case(Transformer, {"x": kind, "source": Tokens(5, 6)})
+    x = case.trained().translate(case.sources()["given"], beam=3)
+    kind.check(x)
+    assert ((x == kind.eos).sum(1) == 1).all()

@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.errors import UserError
-from pofx.kinds import EOS, PAD, Kind, Tokens
+from pofx.kinds import PAD, Kind, Tokens
 from pofx.model import Model, unconditional
 from pofx.options import NonNegative, Range, Size, annotations_of, check_value
 from pofx.plan import Batch, Part, Ratio
@@ -33,7 +33,7 @@ def shift_right(x_BL: Tensor) -> Tensor:
     """What stands before each token: PAD before the first, and then the token before.
 
     Example:
-        >>> shift_right(torch.tensor([[5, 6, EOS]])).tolist()
+        >>> shift_right(torch.tensor([[5, 6, 1]])).tolist()
         [[0, 5, 6]]
     """
     return F.pad(x_BL, (1, 0), value=PAD)[:, :-1]
@@ -61,7 +61,7 @@ class Decoder(Model):
     def __init__(self, x: Tokens, source: Kind | None = None):
         super().__init__()
         self.tokens, self.source = x, source
-        self.first = EOS if x.ends else EOS + 1  # the first token that may be drawn
+        self.first = x.eos if x.ends else x.first  # the first token that may be drawn
 
     def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         """What the model keeps of the source (B, ...), every tensor batch first. `noise` is there in training."""
@@ -90,7 +90,7 @@ class Decoder(Model):
     def nll(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> dict[str, Part]:
         """The loss of x: nats a token, and in training what label smoothing adds to them."""
         logits_BLW = self.logits(x_BL, memory, noise)[..., self.first :]
-        counted_BL = x_BL != PAD
+        counted_BL = x_BL != self.tokens.pad
         log_p_BLW = logits_BLW.to(torch.promote_types(logits_BLW.dtype, torch.float32)).log_softmax(-1)
         at_BL = (x_BL - self.first).clamp(min=0)
         nll_BL = -log_p_BLW.gather(-1, at_BL[..., None])[..., 0] * counted_BL
@@ -126,7 +126,7 @@ class Decoder(Model):
         prompt_BP = torch.empty(n, 0, dtype=torch.int64, device=like.device) if prompt is None else prompt.expand(n, -1)
         u_BL = torch.rand(n, length, generator=generator, device=like.device, dtype=like.dtype)
         reader = Reader(self, memory, n, cached=sampler == "cached")
-        logits_BV = reader.next(prompt_BP.new_full((n,), PAD))
+        logits_BV = reader.next(prompt_BP.new_full((n,), self.tokens.pad))
         for token_B in prompt_BP.unbind(1):
             logits_BV = reader.next(token_B)
         ended_B = torch.zeros(n, dtype=torch.bool, device=like.device)
@@ -134,9 +134,9 @@ class Decoder(Model):
             log_p_BW = filter_logits(self.log_p(logits_BV), temperature, top_k, top_p)
             cdf_BW = log_p_BW.exp().cumsum(-1)
             drawn_B = (cdf_BW <= u_BL[:, t, None] * cdf_BW[:, -1:]).sum(-1).clamp(max=cdf_BW.shape[-1] - 1) + self.first
-            token_B = drawn_B.masked_fill(ended_B, PAD)
+            token_B = drawn_B.masked_fill(ended_B, self.tokens.pad)
             yield token_B
-            ended_B = ended_B | (token_B == EOS)
+            ended_B = ended_B | (token_B == self.tokens.eos)
             if t + 1 == length or ended_B.all():
                 return
             logits_BV = reader.next(token_B)
@@ -166,8 +166,8 @@ class Decoder(Model):
             raise UserError(f"length must be {self.context} or less for {self.title()}, not {length}")
         K, rows_B = beam, torch.arange(n, device=like.device)
         memory = {name: tensor.repeat_interleave(K, 0) for name, tensor in memory.items()}
-        state, token = self.start(memory, n * K), rows_B.new_full((n * K,), PAD)
-        x_BKL = rows_B.new_full((n, K, length), PAD)
+        state, token = self.start(memory, n * K), rows_B.new_full((n * K,), self.tokens.pad)
+        x_BKL = rows_B.new_full((n, K, length), self.tokens.pad)
         score_BK = torch.full((n, K), -math.inf, device=like.device, dtype=like.dtype)
         score_BK[:, 0] = 0  # of one hypothesis: all are alike
         best_B, found_BL = score_BK.new_full((n,), -math.inf), x_BKL[:, 0].clone()
@@ -182,7 +182,7 @@ class Decoder(Model):
             improved_B = rows_B[better_B]
             best_B[improved_B] = value_B[better_B]
             found_BL[improved_B] = x_BKL[better_B, k_B[better_B]]
-            found_BL[improved_B, t] = EOS
+            found_BL[improved_B, t] = self.tokens.eos
             if t + 1 == length:
                 break
             score_BK, flat_BK = log_p_BKW[..., 1:].flatten(1).topk(K, dim=1)
@@ -202,7 +202,7 @@ class Decoder(Model):
             if len(left_b) < len(rows_B):
                 memory = {name: tensor.unflatten(0, (-1, K))[left_b].flatten(0, 1) for name, tensor in memory.items()}
                 rows_B = rows_B[left_b]
-        return found_BL[:, : max(1, int((found_BL != PAD).sum(1).max()))]
+        return found_BL[:, : max(1, int((found_BL != self.tokens.pad).sum(1).max()))]
 
     def _like(self) -> Tensor:
         """A tensor on the device and of the precision of the model."""
@@ -231,7 +231,7 @@ class Reader:
         """Scores of what comes after `token_B`, the newest token, (n, V)."""
         limit = self.decoder.context
         if limit is not None and len(self.read) == limit:
-            again = [torch.full_like(token_B, PAD), *self.read[limit - limit // 2 + 1 :]] if limit > 1 else []
+            again = [torch.full_like(token_B, self.decoder.tokens.pad), *self.read[limit - limit // 2 + 1 :]] if limit > 1 else []
             self.read, self.state = [], self.decoder.start(self.memory, self.n) if self.cached else {}
             for old_B in again:
                 self._step(old_B)
@@ -242,7 +242,7 @@ class Reader:
         if self.cached:
             logits_BV, self.state = self.decoder.step(token_B, self.state, self.memory)
             return logits_BV
-        x_BL = torch.stack([*self.read[1:], torch.full_like(token_B, PAD)], 1)  # what the last one is does not matter
+        x_BL = torch.stack([*self.read[1:], torch.full_like(token_B, self.decoder.tokens.pad)], 1)  # what the last one is does not matter
         return self.decoder.logits(x_BL, self.memory)[:, -1]
 
 
@@ -302,7 +302,7 @@ class TokenModel(Decoder):
         memory = self.read(self.asked(given, len(x)))
         log_p_BLW = self.log_p(self.logits(x, memory))
         at_BL = (x - self.first).clamp(min=0)
-        return log_p_BLW.gather(-1, at_BL[..., None])[..., 0].masked_fill(x == PAD, 0)
+        return log_p_BLW.gather(-1, at_BL[..., None])[..., 0].masked_fill(x == self.tokens.pad, 0)
 
     def log_prob(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         """Exact log p(x | source) of x (B, L), int64, given sources (B, ...) where the model takes them, in nats, (B,)."""
@@ -351,8 +351,8 @@ class TokenModel(Decoder):
             if prompt.dim() > 1 and len(prompt) not in (1, n):
                 raise UserError(f"the prompt has {len(prompt)} rows for {n} examples: give as many, or one for all")
             beginning = prompt.expand(n, -1)
-            if (beginning <= EOS).any():
-                raise UserError("the prompt has ended: give tokens of an ordinary kind alone, from 2, without EOS or PAD")
+            if (beginning < (first := self.tokens.first)).any():
+                raise UserError(f"the prompt has ended: give tokens of an ordinary kind alone, from {first}, without EOS or PAD")
             if beginning.shape[1] >= (length or self.tokens.length):
                 raise UserError(
                     f"the prompt has {beginning.shape[1]} tokens, and x is to have {length or self.tokens.length}: pass a longer --length"
@@ -394,7 +394,8 @@ def check_field(model: Model, name: str, values: Tensor) -> None:
     kind, title = model.inputs["source" if name == "source" else "x"], model.title()
     kind.check(values, name=name, model=title, strict=name == "x")
     if kind.text:
+        eos = cast(Tokens, kind).eos
         if name != "prompt" and not values.shape[1]:
-            raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is EOS (1), and PAD is 0")
+            raise UserError(f"{name} has no tokens, and its rows need a place for one: an empty text is EOS ({eos}), and PAD is 0")
         if name == "source" and values.shape[1] > kind.size:  # its PAD have places too
             raise UserError(f"{title} was made for a source of at most {kind.size} tokens, not {values.shape[1]}: shorten it")

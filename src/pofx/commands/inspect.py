@@ -195,9 +195,5 @@ def _one(session: Session, text: str, field: str) -> Tensor:
 
 
 def _names(session: Session, field: str, x_1L: Tensor) -> list[str]:
-    """What each token of one text is called; PAD and EOS in signs of their own."""
-    from pofx.kinds import EOS, PAD
-
-    codec = session.codec(field)
-    assert codec is not None
-    return [{PAD: "", EOS: "<end>"}.get(token, codec.names[token]) for token in x_1L[0].tolist()]
+    """What each token of one text is called."""
+    return session.model.inputs[field].named(x_1L[0].tolist(), session.codec(field))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pofx.data.columns import IN_MEMORY, Column
-from pofx.kinds import EOS, PAD, Tokens
+from pofx.kinds import Tokens
 from pofx.randomness import Noise
 
 
@@ -55,6 +55,7 @@ class Sequences(Column):
 
     def __init__(self, kind: Tokens, stored: Ragged, rows: np.ndarray | None = None, *, group: str = "", by_length: bool = True):
         super().__init__(kind, stored.flat[:0], group=group)
+        self.eos, self.pad = kind.eos, kind.pad
         self.values, self.rows, self.by_length = stored.flat, rows, by_length
         self.flat = np.array(stored.flat) if stored.flat.nbytes < IN_MEMORY else stored.flat
         begin: Any = np.asarray(stored.offsets[:-1])
@@ -69,4 +70,4 @@ class Sequences(Column):
         width = int(self.lengths[rows].max()) if width is None else width
         places = begin + np.arange(width)
         found = self.flat[np.minimum(places, max(len(self.flat) - 1, 0))].astype(np.int64) if len(self.flat) else np.zeros_like(places)
-        return torch.from_numpy(np.where(places < end, found, np.where(places == end, EOS, PAD)))
+        return torch.from_numpy(np.where(places < end, found, np.where(places == end, self.eos, self.pad)))

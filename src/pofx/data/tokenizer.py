@@ -21,11 +21,12 @@ import tokenizers
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from pofx.errors import UserError
-from pofx.kinds import EOS, PAD
 
 Tokens = Literal["characters", "words", "bpe"]
 
-OWN = ("<pad>", "<eos>")  # the names of the tokens PAD and EOS, which no text is made into
+# The names of the special tokens, which no text is made into: PAD first and EOS last, as `pofx.kinds.Tokens` has them
+OWN = ("<pad>", "<eos>")
+OWN_MASKED = ("<pad>", "<mask>", "<eos>")
 UNKNOWN = "<unknown>"
 WORD = r"\w+(?:['’\-]\w+)*|\p{P}|[^\s\w\p{P}][^\s\p{L}\p{N}\p{P}]*"  # a word, a mark of punctuation, or a run of symbols, as emoji are
 LEFT, RIGHT, QUOTES = set("([{“„‚‘¿¡#$£@/"), set(".,!?;:%)]}”’…/"), set("\"'")  # lean on what follows, on what precedes, or on either
@@ -57,9 +58,11 @@ class Tokenizer:
     Args:
         kind: characters, words or bpe
         learned: of characters, all of them in order; else the record of the `tokenizers` package
+        masked: the vocabulary has MASK (1) too, and EOS is 2
 
     Attributes:
         vocabulary: how many tokens there are, PAD (0) and EOS (1) among them
+        own: what the special tokens are called, the first of all
         names: what each token is called: its text, or as much of it as is text
 
     Example:
@@ -68,30 +71,32 @@ class Tokenizer:
         (8, [3, 2, 6, 5], '삼사칠')
     """
 
-    def __init__(self, kind: Tokens, learned: Any):
-        self.kind, self.learned = kind, learned
+    def __init__(self, kind: Tokens, learned: Any, *, masked: bool = False):
+        self.kind, self.learned, self.masked = kind, learned, masked
+        self.own = OWN_MASKED if masked else OWN
         if kind == "characters":
             self.codes = _codes(learned)  # sorted
-            self.names: tuple[str, ...] = (*OWN, *learned)
+            self.names: tuple[str, ...] = (*self.own, *learned)
             self.vocabulary = len(self.names)
             return
         self.rust = tokenizers.Tokenizer.from_str(json.dumps(learned))
-        self.vocabulary = len(OWN) + self.rust.get_vocab_size()
+        self.vocabulary = len(self.own) + self.rust.get_vocab_size()
         numbers = self.rust.get_vocab()
         tokens = sorted(numbers, key=numbers.__getitem__)
         if kind == "bpe":
             self.bytes = [bytes(BYTE_OF[c] for c in token) for token in tokens]
             tokens = [token.decode("utf-8", "replace") for token in self.bytes]
-        self.names = (*OWN, *tokens)
+        self.names = (*self.own, *tokens)
 
     @staticmethod
-    def train(kind: Tokens, texts: Iterable[str], vocabulary: int | None = None) -> Tokenizer:
+    def train(kind: Tokens, texts: Iterable[str], vocabulary: int | None = None, *, masked: bool = False) -> Tokenizer:
         """A tokenizer learned from `texts`; the same texts give the same tokenizer, byte for byte.
 
         Args:
             kind: characters, words or bpe
             texts: what it is learned from
-            vocabulary: of words or bpe, how many tokens there are at most, the two of every vocabulary among them
+            vocabulary: of words or bpe, how many tokens there are at most, the special ones among them
+            masked: MASK is among the special ones
 
         Raises:
             UserError: there is no text, or the vocabulary is too small
@@ -101,12 +106,13 @@ class Tokenizer:
             alphabet = "".join(sorted(set().union(*texts)))
             if not alphabet:
                 raise UserError("there is no text to learn an alphabet from")
-            return Tokenizer(kind, alphabet)
-        least = len(OWN) + (256 if kind == "bpe" else 1)
+            return Tokenizer(kind, alphabet, masked=masked)
+        special = len(OWN_MASKED if masked else OWN)
+        least = special + (256 if kind == "bpe" else 1)
         if vocabulary is None or vocabulary < least + 1:
-            what = "every byte is a token" if kind == "bpe" else "three tokens are no words"
+            what = "every byte is a token" if kind == "bpe" else f"{'four' if masked else 'three'} tokens are no words"
             raise UserError(f"--vocabulary must be {least + 1} or more for {kind}, where {what}, not {vocabulary}")
-        size = vocabulary - len(OWN)
+        size = vocabulary - special
         if kind == "words":
             rust = tokenizers.Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
             rust.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
@@ -116,7 +122,7 @@ class Tokenizer:
             rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
             trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, initial_alphabet=sorted(BYTE_OF), show_progress=False)
         rust.train_from_iterator(chain.from_iterable(map(_chunks, texts)), trainer)
-        return Tokenizer(kind, json.loads(rust.to_str()))
+        return Tokenizer(kind, json.loads(rust.to_str()), masked=masked)
 
     def encode(self, text: str) -> list[int]:
         """The tokens of `text`, without EOS.
@@ -136,10 +142,10 @@ class Tokenizer:
                 character = chr(codes[outside.argmax()])
                 called = f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
                 raise UserError(f"the character {character!r} ({called}) is not among the {len(self.codes)} of the vocabulary")
-            return places + len(OWN), np.cumsum([0, *map(len, texts)])
+            return places + len(self.own), np.cumsum([0, *map(len, texts)])
         pieces = [_chunks(text) for text in texts]
         encoded = [code.ids for code in self.rust.encode_batch_fast(list(chain.from_iterable(pieces)), add_special_tokens=False)]
-        flat = np.fromiter(chain.from_iterable(encoded), np.int64) + len(OWN)
+        flat = np.fromiter(chain.from_iterable(encoded), np.int64) + len(self.own)
         ends = np.cumsum([0, *map(len, encoded)])
         return flat, ends[np.cumsum([0, *map(len, pieces)])]
 
@@ -160,18 +166,18 @@ class Tokenizer:
         """The text of `tokens` up to the first EOS; what is no text, as half a character, is shown as U+FFFD."""
         before_eos = []
         for token in map(int, tokens):
-            if token == EOS:
+            if token == len(self.own) - 1:  # EOS
                 break
-            if token != PAD:
+            if token >= len(self.own):
                 before_eos.append(token)
         if self.kind == "bpe":
-            return b"".join(self.bytes[token - len(OWN)] for token in before_eos).decode("utf-8", "replace")
+            return b"".join(self.bytes[token - len(self.own)] for token in before_eos).decode("utf-8", "replace")
         return "".join(self.pieces(before_eos))
 
     def pieces(self, tokens: Iterable[int]) -> Iterator[str]:
         """What each token adds to the text, one at a time, as a stream shows it.
 
-        Where a character is of several tokens, the last one adds it and the others nothing. Neither do PAD and EOS add anything.
+        Where a character is of several tokens, the last one adds it and the others nothing. Neither do special tokens add anything.
 
         Example:
             >>> tokenizer = Tokenizer.train("words", ["It's a (small) dog."], 20)
@@ -181,10 +187,10 @@ class Tokenizer:
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         before, opened = "(", set[str]()  # nothing has been written: no space, as after a bracket
         for token in map(int, tokens):
-            if token in (PAD, EOS):
+            if token < len(self.own):
                 yield ""
             elif self.kind == "bpe":
-                yield utf8.decode(self.bytes[token - len(OWN)])
+                yield utf8.decode(self.bytes[token - len(self.own)])
             elif self.kind == "characters":
                 yield self.names[token]
             else:
@@ -203,7 +209,7 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """All there is to it, as one JSON object."""
-        return json.dumps({"kind": self.kind, "learned": self.learned}, ensure_ascii=False)
+        return json.dumps({"kind": self.kind, "learned": self.learned} | ({"masked": True} if self.masked else {}), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> Tokenizer:
@@ -216,7 +222,7 @@ class Tokenizer:
         """
         try:
             record = json.loads(text)
-            return Tokenizer(record["kind"], record["learned"])
+            return Tokenizer(record["kind"], record["learned"], masked=record.get("masked", False))
         except Exception as error:  # the package raises bare exceptions at what it cannot read
             raise UserError(
                 f"this is no tokenizer that pofx wrote ({type(error).__name__}: {' '.join(str(error).split())[:100]})"

@@ -80,7 +80,7 @@ def likelihood(
     """
     if name is None:
         name = cast(Name, x.likelihood)
-    levels = x.levels or None
+    levels = (x.levels or None) if x.dtype == "float32" else None  # a class or a token is no level between 0 and 1
     if name == "bernoulli":
         if levels != 2:
             more = "; make pictures binary with --binarize dynamic or --binarize threshold" if levels else ": use gaussian"

@@ -130,6 +130,10 @@ class Kind:
         """A sequence as one whole example: with what marks its end, where examples have such a mark."""
         return numbers
 
+    def named(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
+        """What each number of one example is called; `codec` is what made them of text, for kinds that have one."""
+        return [f"{number:g}" for number in numbers]
+
     def lengths(self, x: Tensor) -> Tensor:
         """How many numbers each example of a batch (B, ...) has itself, int64 (B,): without the padding behind it."""
         return x.new_full((len(x),), self.size).long()

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-PAD, EOS = 0, 1  # of every vocabulary: what fills a batch after a sequence's end and stands before its first token; what ends a sequence
+# PAD fills a batch after a sequence's end and stands before its first token, and is 0 in every vocabulary. EOS ends a sequence: it is the
+# last of the special tokens, so that all that may be drawn are one slice; what it is without MASK stands here
+PAD, EOS = 0, 1
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,11 +26,15 @@ class Tokens(Kind):
     Every vocabulary has two tokens of its own: PAD (0) fills a batch after the end of a sequence, and EOS (1) closes it. The
     others are from 2 to `vocabulary` - 1. A sequence without EOS is the beginning of one. Where `ends` is False there are no
     EOS at all: each example is a window of `length` tokens of a running text. `tokenizer` is the hash of what makes text into
-    these tokens.
+    these tokens. Where it is `masked`, there is a third token, MASK, for what is not known: PAD is 0, MASK 1, EOS 2, and the others
+    are from 3.
 
     Example:
         >>> Tokens(8000, 64, tokenizer="8d8120c391b84a1f03b280c9286f0bd0199c43e3971d4570ad7b4595bc57e6e8")  # the hash is long
         Tokens(vocabulary=8000, length=64, tokenizer=8d8120c3)
+        >>> masked = Tokens(8000, 64, masked=True)
+        >>> masked.pad, masked.mask, masked.eos, masked.first
+        (0, 1, 2, 3)
     """
 
     dtype: ClassVar[str] = "int64"
@@ -44,15 +50,43 @@ class Tokens(Kind):
     length: int
     ends: bool = True
     tokenizer: str = ""
+    masked: bool = False
 
     def __post_init__(self) -> None:
         require_positive(self, vocabulary=self.vocabulary, length=self.length)
-        if self.vocabulary < 3:
-            raise UserError(f"Tokens: vocabulary must be 3 or more, for two tokens are PAD and EOS, not {self.vocabulary}")
+        if self.vocabulary < self.first + 1:
+            own = "three tokens are PAD, MASK and EOS" if self.masked else "two tokens are PAD and EOS"
+            raise UserError(f"Tokens: vocabulary must be {self.first + 1} or more, for {own}, not {self.vocabulary}")
 
     def __repr__(self) -> str:
         shown = [f"vocabulary={self.vocabulary}", f"length={self.length}", *(["ends=False"] if not self.ends else [])]
+        shown += ["masked=True"] if self.masked else []
         return f"Tokens({', '.join([*shown, *([f'tokenizer={self.tokenizer[:8]}'] if self.tokenizer else [])])})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `Kind.to_json`; `masked` is written where it is so, and what is stored without it is not."""
+        record = super().to_json()
+        return record if self.masked else {key: value for key, value in record.items() if key != "masked"}
+
+    @property
+    def pad(self) -> int:
+        """What stands behind the end of a sequence, and before its first token."""
+        return PAD
+
+    @property
+    def mask(self) -> int | None:
+        """What stands for a token that is not known, where it is `masked`; it is never drawn."""
+        return PAD + 1 if self.masked else None
+
+    @property
+    def eos(self) -> int:
+        """What ends a sequence."""
+        return EOS + self.masked
+
+    @property
+    def first(self) -> int:
+        """The first token that is an ordinary one: all from it to `vocabulary` - 1 are."""
+        return self.eos + 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,7 +121,12 @@ class Tokens(Kind):
         return (Refusal("its text was made into other tokens"),)
 
     def closed(self, numbers: list[int]) -> list[int]:
-        return [*numbers, EOS] if self.ends else numbers
+        return [*numbers, self.eos] if self.ends else numbers
+
+    def named(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
+        """By the tokenizer that is their codec; PAD, MASK and EOS in signs of their own."""
+        special = {self.pad: "", self.eos: "<end>"} | ({} if self.mask is None else {self.mask: "<mask>"})
+        return [special[token] if token in special else str(token) if codec is None else codec.names[token] for token in numbers]
 
     def lengths(self, x: Tensor) -> Tensor:
         return (x != PAD).sum(1)
@@ -110,14 +149,16 @@ class Tokens(Kind):
             raise UserError(f"{name} must be tokens, int64 of shape (examples, tokens), not {x.dtype} of shape {tuple(x.shape)}")
         if n is not None and len(x) != n:
             raise UserError(f"{name} must be {n} examples, not {len(x)}")
-        if strict and self.ends and len(x) and (longest := int((x != PAD).sum(1).max())) > self.length:
+        if strict and self.ends and len(x) and (longest := int((x != self.pad).sum(1).max())) > self.length:
             raise UserError(f"{model} was made for {name} of at most {self.length} tokens with their EOS, not {longest}: shorten it")
         if not ((x >= 0) & (x < self.vocabulary)).all():
             bad = x[(x < 0) | (x >= self.vocabulary)][0]
             raise UserError(f"{name} has token {bad}, outside the vocabulary of {self.vocabulary}: they are 0 to {self.vocabulary - 1}")
-        if ((x[:, :-1] <= EOS) & (x[:, 1:] != PAD)).any():
-            raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS (1), and neither before it")
-        if not self.ends and (x == EOS).any():
+        if strict and self.masked and (x == self.mask).any():
+            raise UserError(f"{name} has MASK ({self.mask}), which is no token that {model} knows the probability of: put a token there")
+        if (((x[:, :-1] == self.pad) | (x[:, :-1] == self.eos)) & (x[:, 1:] != self.pad)).any():
+            raise UserError(f"{name} has tokens after its end: only PAD (0) may stand behind EOS ({self.eos}), and neither before it")
+        if not self.ends and (x == self.eos).any():
             raise UserError(f"{name} has an EOS, but {model} was made for running text, which has none")
 
     @classmethod
@@ -127,11 +168,6 @@ class Tokens(Kind):
     @classmethod
     def tiny(cls) -> tuple[Tokens, ...]:
         return (Tokens(4, 3), Tokens(4, 3, ends=False))
-
-    @property
-    def first(self) -> int:
-        """The first token that is an ordinary one: all from it to `vocabulary` - 1 are."""
-        return EOS + 1
 
     def random(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Of all lengths; every eighth is a beginning without EOS."""
@@ -184,7 +220,7 @@ class Tokens(Kind):
         import numpy as np
 
         place_L = np.arange(x_NL.shape[1])
-        return np.where(place_L < end_N1, x_NL, np.where(place_L == end_N1, EOS, PAD))
+        return np.where(place_L < end_N1, x_NL, np.where(place_L == end_N1, self.eos, self.pad))
 
     def draw(self, x: np.ndarray, codec: Any = None) -> Shown:
         """Texts by the tokenizer that is their codec; without one, the tokens' numbers."""

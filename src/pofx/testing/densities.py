@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import get_args
+from typing import cast, get_args
 
 import torch
 from scipy.stats import chi2
 
 from pofx.bases.token_model import shift_right
 from pofx.capabilities import Factorises, Samples, SaysWhatDepends, Scores, StepsNumbers, StepsTokens, Translates, method
-from pofx.kinds import EOS, PAD
+from pofx.kinds import PAD, Tokens
 from pofx.options import options
 from pofx.randomness import generator
 from pofx.testing.cases import BATCH, TRAIN, Case, check, close, every, number, refuses
@@ -193,7 +193,7 @@ def padding(case: Case) -> None:
 def wide_beams_are_exhaustive(case: Case) -> None:
     """A beam that drops no beginning finds the likeliest of all strings, by log p as it is and with a length penalty."""
     model, x = case.trained(), every(case.x)
-    x = x[(x == EOS).any(1)]
+    x = x[(x == cast(Tokens, case.x).eos).any(1)]
     wide = case.x.levels ** (case.x.size - 1)
     source = case.sources()["given"]
     with torch.no_grad():

@@ -154,10 +154,11 @@ def serve(folder: Path) -> None:
     rank = os.environ["RANK"]
     for line in sys.stdin:
         question: dict[str, Any] = json.loads(line)
-        kinds = {field: Kind.from_json(kind) for field, kind in question["kinds"].items()}
         problem = ""
         try:
-            weights, rows = learned(Case(models.find(question["name"]), kinds))
+            cls = models.find(question["name"])  # whose file may have a kind of its own
+            kinds = {field: Kind.from_json(kind) for field, kind in question["kinds"].items()}
+            weights, rows = learned(Case(cls, kinds))
             write_tensors(folder / f"{rank}.safetensors", weights, {"rows": json.dumps(rows)})
         except Exception:
             problem = traceback.format_exc()

@@ -105,7 +105,7 @@ class DigitReading:
         self.contents, self.language, self.spec = contents, language, spec
         readings = [hangul(number) for number in range(LOW, HIGH + 1)] if language == "hangul" else list(WORDS)
         self.tokenizer = tokenizers.get("x") or Tokenizer.train("characters", readings)
-        x = Tokens(self.tokenizer.vocabulary, max(map(len, readings)) + 1, tokenizer=self.tokenizer.sha256)
+        x = Tokens(self.tokenizer.vocabulary, max(map(len, readings)) + 1, tokenizer=self.tokenizer.sha256, masked=self.tokenizer.masked)
         self.fields: dict[str, Kind] = {"x": x, "source": picture, "context": Binary(10)}
         if language == "hangul":
             self.fields |= {"source": picture.beside(PLACES_READ), "context": Binary(PLACES_READ, BLANK + 1)}

@@ -147,7 +147,7 @@ def tokenised(
                 what = f"{parts[part][name].where(row)} has {some[row]} tokens with its EOS, more than --length {length}"
                 longer = "" if name in chosen["tokenizers"] else f", or pass --length {some.max()}"  # a trained model takes no longer one
                 raise UserError(f"{what}: shorten it{longer}")
-        contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256)
+        contents.fields[name] = Tokens(tokenizer.vocabulary, length, tokenizer=tokenizer.sha256, masked=tokenizer.masked)
     return contents
 
 
@@ -171,7 +171,7 @@ def running(files: Mapping[str, Path], source: str, chosen: dict[str, Any]) -> C
     if tokenizer is None:
         learned_from = list(texts.values()) if chosen["tokens"] == "characters" else [next(iter(texts.values()))]
         tokenizer = Tokenizer.train(chosen["tokens"], learned_from, chosen["vocabulary"])
-    contents = Contents({"x": Tokens(tokenizer.vocabulary, 1, ends=False, tokenizer=tokenizer.sha256)}, {})
+    contents = Contents({"x": Tokens(tokenizer.vocabulary, 1, ends=False, tokenizer=tokenizer.sha256, masked=tokenizer.masked)}, {})
     contents.tokenizers = {"x": tokenizer}
     for part, text in texts.items():
         before = read_text(of[part])[: begins[part]] if begins[part] else ""

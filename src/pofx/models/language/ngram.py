@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pofx.bases.token_model import DecoderCache, EncoderOutput, TokenModel
-from pofx.kinds import PAD, Tokens
+from pofx.kinds import Tokens
 from pofx.options import Size
 from pofx.plan import Batch, ClosedForm, Player, Stage, no_loss
 from pofx.randomness import Noise
@@ -69,7 +69,7 @@ class NGram(TokenModel):
     def __init__(self, x: Tokens, *, order: Size = 5, cells: Size = 2**24):
         super().__init__(x)
         self.order, V, C = order, x.vocabulary, order - 1
-        self.begin = [ABSENT] * (C - 1) + [PAD if x.ends else ABSENT] if C else []  # what is read before a row
+        self.begin = [ABSENT] * (C - 1) + [x.pad if x.ends else ABSENT] if C else []  # what is read before a row
 
         def shorter(k: int) -> int:
             return sum(V**j for j in range(1, k))
@@ -142,7 +142,7 @@ class NGram(TokenModel):
 
     def step(self, token_B: Tensor, state: DecoderCache, memory: EncoderOutput) -> tuple[Tensor, DecoderCache]:
         if not self.tokens.ends:
-            token_B = token_B.masked_fill(token_B == PAD, ABSENT)
+            token_B = token_B.masked_fill(token_B == self.tokens.pad, ABSENT)
         context_BC = torch.cat([state["context_BC"], token_B[:, None]], 1)[:, 1:]
         return self.scores(self.log_p_next(context_BC)), {"context_BC": context_BC}
 
@@ -158,7 +158,8 @@ class NGram(TokenModel):
     def statistics(self, batch: Batch) -> dict[str, Tensor]:
         """How often an n-gram of at most n tokens was counted in each cell, int32 (M,)."""
         x_N = batch["x"].flatten()
-        context_NC, token_N = self.contexts(batch["x"]).flatten(0, 1)[x_N != PAD], x_N[x_N != PAD]
+        there_N = x_N != self.tokens.pad
+        context_NC, token_N = self.contexts(batch["x"]).flatten(0, 1)[there_N], x_N[there_N]
         counts_M = torch.zeros(len(self.counts), dtype=torch.int32, device=x_N.device)
         for k in range(1, self.order + 1):
             reaches_N = self.reaches(context_NC, k)

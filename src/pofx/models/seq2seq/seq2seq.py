@@ -166,7 +166,7 @@ class Seq2Seq(RecurrentTranslator):
             logits_BV, state = self.step(token_B, state, memory)
             cdf_BW = self.log_p(logits_BV).exp().cumsum(1)
             drawn_B = (cdf_BW <= u_BL[:, t, None] * cdf_BW[:, -1:]).sum(1).clamp(max=cdf_BW.shape[1] - 1) + self.first
-            token_B = torch.where(own_BL[:, t] & (given_BL[:, t] != PAD), drawn_B, given_BL[:, t])
+            token_B = torch.where(own_BL[:, t] & (given_BL[:, t] != self.tokens.pad), drawn_B, given_BL[:, t])
             given.append(token_B)
         return torch.stack(given, 1)
 

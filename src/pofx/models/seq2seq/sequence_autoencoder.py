@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pofx.bases.token_model import Decoder, DecoderCache, EncoderOutput, check_field, shift_right
-from pofx.kinds import PAD, Tokens, Vector
+from pofx.kinds import Tokens, Vector
 from pofx.layers.recurrent import Cell, Recurrent
 from pofx.options import Dropout, Fraction, Size
 from pofx.plan import Batch, Part
@@ -91,7 +91,7 @@ class SequenceAutoencoder(Decoder):
     def read(self, source: Tensor | None, noise: Noise | None = None) -> EncoderOutput:
         assert source is not None  # it is x itself
         e_BLE = self.drop(self.embedding(source), noise)
-        _, last = self.encoder(e_BLE, source != PAD, dropout=self.dropout, noise=noise)
+        _, last = self.encoder(e_BLE, source != self.tokens.pad, dropout=self.dropout, noise=noise)
         return {"z_BZ": self.code(torch.cat([part.flatten(1) for part in last.values()], 1))}
 
     # A code to x
@@ -101,12 +101,12 @@ class SequenceAutoencoder(Decoder):
         """The x that codes (B, Z) stand for, the likeliest token at each step: int64 (B, length), PAD after EOS."""
         likeliest = self.stream({"z_BZ": z}, len(z), temperature=0, generator=generator("likeliest", z.device))
         x_BL = torch.stack(list(likeliest), 1)
-        return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=PAD)
+        return F.pad(x_BL, (0, self.tokens.length - x_BL.shape[1]), value=self.tokens.pad)
 
     def logits(self, x_BL: Tensor, memory: EncoderOutput, noise: Noise | None = None) -> Tensor:
         given_BL = shift_right(x_BL)
         if noise is not None and self.forget:
-            given_BL = given_BL.masked_fill(noise.uniform(x_BL.shape[1]) < self.forget, PAD)
+            given_BL = given_BL.masked_fill(noise.uniform(x_BL.shape[1]) < self.forget, self.tokens.pad)
         z_BLZ = memory["z_BZ"][:, None].expand(-1, x_BL.shape[1], -1)
         inputs_BLI = torch.cat([self.drop(self.embedding(given_BL), noise), z_BLZ], 2)
         h_BLH, _ = self.recurrent(inputs_BLI, state=self.start(memory, len(x_BL)), dropout=self.dropout, noise=noise)
