@@ -26,7 +26,7 @@ from torch import Tensor
 from pofx import models
 from pofx.kinds import Kind
 from pofx.run import read_tensors, write_tensors
-from pofx.testing.cases import BATCH, Case, check, close
+from pofx.testing.cases import BATCH, Case, check, close, stirred
 from pofx.testing.learning import STEPS, batch_statistics
 from pofx.train import Training
 from pofx.train.loop import Trainer
@@ -53,10 +53,13 @@ def replicas(case: Case) -> None:
 
 
 def learned(case: Case) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of a small model after training in float64, and its rows of metrics."""
-    trainer = Trainer(
-        case.model(), case.data(), Training(steps=STEPS, batch_size=BATCH, eval_every=3, log_every=2, clip=5.0, ema=0.9, device="cpu")
-    )
+    """The weights of a small model after training in float64, and its rows of metrics.
+
+    It begins with its weights moved at random: where they are all 0, parts of a gradient cancel, and Adam makes a step of what rounding
+    leaves of them.
+    """
+    training = Training(steps=STEPS, batch_size=BATCH, eval_every=3, log_every=2, clip=5.0, ema=0.9, device="cpu")
+    trainer = Trainer(stirred(case.model()), case.data(), training)
     trainer.run()
     return {**trainer.model.state_dict(), **{f"best.{name}": tensor for name, tensor in trainer.weights().items()}}, trainer.metrics.rows
 
