@@ -74,6 +74,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # what a table of numbers is headed wi
         "evaluation_speed",
         "overhead",
         "help_time",
+        "files_run",
         "pixel_sampling",
         "nade_speed",
         "lstm_sampling",

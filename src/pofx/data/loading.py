@@ -401,7 +401,9 @@ def read_folder(path: Path, chosen: dict[str, Any]) -> Contents:
     files = images.files_below(path)
     if not files:
         raise UserError(f"{path} is empty: put pictures in it")
-    if idx := [file for parts in arrays.idx_files(path).values() for file in parts.values()]:
+    if any("-ubyte" in file.name for file in files) and (
+        idx := [file for parts in arrays.idx_files(path).values() for file in parts.values()]
+    ):
         chosen = take(chosen, spec, "size", "channels")
         return packed(spec, path, sorted(idx), chosen, lambda store: images.fit(arrays.idx_folder(path), spec, chosen, store.create))
     if len(files) == 1 and files[0].suffix.lower() in (".npy", ".npz", ".csv", ".parquet"):

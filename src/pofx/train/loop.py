@@ -111,7 +111,7 @@ class Trainer:
                 child.compile()
         self.live = averageable(model)
         self.recent = Recent(self.live, training.average or 0)
-        self.watch = Watch(model, data, training)
+        self.watch = Watch(model, data, training) if any(len(stage.players) > 1 for stage in self.stages) else None  # only of a game
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
@@ -313,7 +313,7 @@ class Trainer:
             self.metrics.add(row, steps_a_second)
             if self.report is not None:
                 self.report({**row, "total": self.total, "steps_a_second": steps_a_second})
-            if len(self.optimizers) > 1:
+            if self.watch is not None:
                 for warning in self.watch.warnings(row, self.total):
                     self._write({"step": self.step, "warning": warning}, None)
 
@@ -327,6 +327,7 @@ class Trainer:
         gradient = [p for p in players if not isinstance(p.optimizer, ClosedForm)]
         if len(players) > 1:
             failed: Exception | None = None
+            assert self.watch is not None
             if self.replicas.rank == 0 and self.watch.due(self.step, self.total):
                 try:
                     with self.averaged():
@@ -397,7 +398,8 @@ class Trainer:
             "step": self.step, "total": self.total, "stage": self.stage, "begun": self.begun,
             "batches": self.batches, "updates": self.updates,
             "best_loss": self.best_loss, "best_step": self.best_step, "worse": self.worse,
-            "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length, "watch": self.watch.state(),
+            "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length,
+            **({} if self.watch is None else {"watch": self.watch.state()}),
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         return tensors, {"pofx": json.dumps(record)}
@@ -424,7 +426,7 @@ class Trainer:
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
             self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
-            if "watch" in found:  # not in old states
+            if "watch" in found and self.watch is not None:  # old states have none of a game, or one of what is none
                 self.watch.load(found["watch"])
             self.saved = self.step
             if found["stage"] >= 0:
