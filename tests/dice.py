@@ -22,6 +22,7 @@ class Dice(Kind):
     dtype: ClassVar[str] = "int64"
     likelihood: ClassVar[str] = "categorical"
     asked: ClassVar[int] = -10
+    written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz", ".rolls")
 
     dice: int
 
@@ -45,6 +46,10 @@ class Dice(Kind):
     @property
     def picture(self):
         return True
+
+    def encoded(self, form, x, codec=None):
+        """A line a throw, what lies on top side by side."""
+        return "".join("".join(str(1 + face) for face in row) + "\n" for row in x.tolist()).encode() if form == ".rolls" else None
 
     def draw(self, x, codec=None):
         faces = np.ones((6, 9))

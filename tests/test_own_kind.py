@@ -50,6 +50,8 @@ def test_samples_are_drawn_and_written(folder, ask, tmp_path):
     x = np.load(tmp_path / "x.npy")
     assert (x.dtype, x.shape) == (np.int64, (500, 3))
     assert (x == 0).mean() == pytest.approx(SHARES[0], abs=0.06)
+    ask("sample", "--n", 500, "--out", tmp_path / "x.rolls")
+    assert (tmp_path / "x.rolls").read_text().splitlines() == ["".join(str(1 + face) for face in row) for row in x.tolist()]
     ask("sample", "--n", 500, "--out", tmp_path / "x.png", "--columns", 20)
     kind = Kind.from_json({"kind": "Dice", "dice": 3})
     assert Pillow.open(tmp_path / "x.png").convert("RGB").tobytes() == grid(x, kind, columns=20).tobytes()

@@ -78,7 +78,7 @@ class Result:
         report: what is said of it, as JSON can hold it: how it was made, numbers, where files are
         values: what was made, by name: arrays whose first axis is examples, or texts
         ids: what each example is, as columns: its row in the source, its split, its file, its label
-        artefacts: what is to be written where: a picture, `Arrays`, a `Table`, a `Film`, or `Texts`
+        artefacts: what is to be written where: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or bytes
     """
 
     report: dict[str, Any]

@@ -37,7 +37,7 @@ class Walk:
         self.session = Session.load(run, trust=trust)
         self.model, asked = self.session.model, verb.function.__name__
         require(self.model, Encodes, Decodes)
-        if self.session.kind.text:
+        if self.session.kind.printed:
             raise UserError(f"{asked} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
         *_, options = sort(asked, loading, verb.known(run, trust))
         self.file = destination(out or self.session.run.path / "samples" / name, self.session.kind.written)

@@ -95,9 +95,9 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
         session, name = Session(run, run.model(trust=trust)), Path(path).name if short else path
         model, kind = session.model, session.kind
         with evaluating(model):
-            if not kind.text and can(model, Samples):
+            if not kind.printed and can(model, Samples):
                 samples[name] = (session.numbers([model.sample(n, generator=generator(("sample", 0)))]), kind)
-            if not kind.text and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
+            if not kind.printed and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
                 split = session.read(split="valid")
                 x = split.read(np.arange(min(n, len(split))))["x"]
                 if not any((x.numpy().shape == y.shape and (x.numpy() == y).all()) for y, _ in restored.values()):

@@ -57,7 +57,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
     if file is not None:
         from pofx.render.pictures import grid
 
-        drawn = next((name for name in ("x", "source") if name in found.fields and not found.fields[name].text), None)
+        drawn = next((name for name in ("x", "source") if name in found.fields and not found.fields[name].printed), None)
         if drawn is None:
             raise UserError(f"{spec} is text, of which there is no picture: remove --out; its first lines are shown")
         pictures = split.read(range(min(n, len(split))))[drawn]

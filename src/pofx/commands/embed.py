@@ -37,12 +37,12 @@ def embed(
     file = destination(out or session.run.path / "codes.parquet", (*TABLES, *ARRAYS))
     rows = session.read(data, loading, split=split)
     ids, found = rows.about(), list[Any]()
-    if session.kind.text:
+    if session.kind.printed:
         ids["text"] = []
     with evaluating(session.model):
         for _, batch in blocks(rows, np.arange(len(rows)), device_of(session.model)):
             found.append(encoder.encode(batch["x"], **own).flatten(1))
-            if session.kind.text:
+            if session.kind.printed:
                 ids["text"] += session.texts(batch["x"].cpu())
     codes = torch.cat(found).float().cpu().numpy()
     if file.suffix.lower() in TABLES:

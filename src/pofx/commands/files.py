@@ -70,10 +70,12 @@ def save(file: Path, artefact: Any) -> None:
 
     Args:
         file: where to
-        artefact: a picture, `Arrays`, a `Table`, a `Film`, or `Texts`
+        artefact: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or the content itself
     """
     buffer, form = io.BytesIO(), file.suffix.lower()
     match artefact:
+        case bytes():
+            buffer.write(artefact)
         case Arrays(values, main):
             import numpy as np
 
@@ -114,7 +116,10 @@ def examples(
     """
     from pofx.render.pictures import grid, labelled_rows
 
-    match file.suffix.lower():
+    form = file.suffix.lower()
+    if (content := session.kind.encoded(form, x, session.codec())) is not None:
+        return content
+    match form:
         case ".png" if labels is not None and columns is None:
             return labelled_rows({name: (x[some], session.kind) for name, some in labels.items()})
         case ".png":

@@ -38,10 +38,10 @@ def illustrate(run: Run, data: Data) -> list[Path]:
 
     session = Session(run, run.model(trust=True), data)  # the user's own file, which has just been trained
     model, kind, folder = session.model, session.kind, run.path / "samples"
-    found: dict[str, Any] = texts_shown(session, data) if kind.text else {}
+    found: dict[str, Any] = texts_shown(session, data) if kind.printed else {}
     with evaluating(model):
         labels = next((label for name, label in model.inputs.items() if name != "x" and label.classes), None)
-        if kind.text:
+        if kind.printed:
             pass
         elif can(model, Samples) and labels is not None and labels.classes <= ROWS:
             given = torch.arange(labels.classes).repeat_interleave(8)
@@ -53,7 +53,7 @@ def illustrate(run: Run, data: Data) -> list[Path]:
             found["samples.png"] = plane(session.numbers([model.sample(POINTS, generator=generator(("sample", 0)))]), valid, size=480)
         elif can(model, Samples):
             found["samples.png"] = grid(session.numbers([model.sample(64, generator=generator(("sample", 0)))]), kind)
-        if not kind.text and can(model, Encodes) and can(model, Decodes):
+        if not kind.printed and can(model, Encodes) and can(model, Decodes):
             split = data.splits["valid"]
             original = split.read(np.arange(min(16, len(split))))["x"]
             back = session.numbers([model.decode(model.encode(original))])

@@ -64,8 +64,8 @@ def interpolate(
         raise UserError(f"--between is of texts, and {path} is of {kind}: remove it")
     if between is not None and len(between) != 2:
         raise UserError(f'--between takes two texts, not {len(between)}: --between "one text" "another"')
-    forms = tuple(form for form in kind.written if form != ".npy" and form != ".npz") if kind.text else kind.written
-    file = None if out is None and kind.text else destination(out or session.run.path / "samples" / "interpolation.png", forms)
+    forms = tuple(form for form in kind.written if form != ".npy" and form != ".npz") if kind.printed else kind.written
+    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "interpolation.png", forms)
     if draws:
         return _between_draws(session, pairs, steps, spherical, seed, file)
 
@@ -79,7 +79,7 @@ def interpolate(
         x, report["data"] = rows.read(list(range(2 * pairs)))["x"], rows.spec
     ways = ways_between(model, x[0::2], x[1::2], steps, spherical=spherical)
     result = Result(report, {"x": ways})
-    if kind.text:
+    if kind.printed:
         said = [session.texts(way) for way in ways]
         report |= {"texts": ["\n".join(way) for way in said], "ways": said}
         if file is not None:

@@ -42,14 +42,14 @@ def reconstruct(
     session = Session.load(run, trust=trust)
     encoder, decoder, kind = require(session.model, Encodes), require(session.model, Decodes), session.kind
     _, own, loading = sort("reconstruct", asked, reconstruct.known(run, trust))
-    file = None if out is None and kind.text else destination(out or session.run.path / "samples" / "reconstructions.png", kind.written)
+    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "reconstructions.png", kind.written)
     rows = session.read(data, loading, split=split)
     x = rows.read(np.arange(min(n, len(rows))))["x"]
     with evaluating(session.model):
         back = session.numbers([decoder.decode(encoder.encode(block), **own) for block in x.split(BLOCK)])
     found = {"original": x.numpy(), "reconstruction": back}
     result = Result({"run": str(session.run.path), "data": rows.spec, "items": len(back)}, found)
-    if kind.text:
+    if kind.printed:
         said, remains = (session.texts(some) for some in found.values())
         result.report["exact_match"] = sum(one == other for one, other in zip(said, remains, strict=True)) / len(said)
         result.report["texts"] = side_by_side(session, found)

@@ -73,7 +73,7 @@ def sample(
     model, kind, sampler = session.model, session.kind, require(session.model, Samples)
     _, own = sort("sample", asked, sample.known(run, trust))
     for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
-        if value is not None and kind.text:
+        if value is not None and (kind.text if flag == "given" else kind.printed):
             raise UserError(f"{model.title()} draws text, which has no {flag}: remove --{flag}")
     for flag, value in (("source", source), ("data", data)):
         if value is not None and "source" not in model.inputs:
@@ -84,7 +84,7 @@ def sample(
     if prompt:
         rows = texts.encoded([prompt], session, "x", "--prompt", whole=False, known=True)
         begin["prompt"] = torch.tensor(rows[0])
-    file = None if out is None and kind.text else destination(out or session.run.path / "samples" / "samples.png", kind.written)
+    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "samples.png", kind.written)
     order = None
     if growing is not None:
         film = destination(growing, (".gif", ".png"), "--growing")
@@ -117,7 +117,7 @@ def sample(
             x = session.numbers(drawn)
 
     result = Result({"run": str(session.run.path), "samples": len(x), "seed": seed, **own}, {"x": x})
-    if kind.text:
+    if kind.printed:
         drawn_texts = session.texts(x)
         result.report |= {"prompt": prompt, "texts": drawn_texts} | ({"sources": names} if names else {})
         if live:

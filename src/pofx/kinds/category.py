@@ -20,6 +20,8 @@ class Category(Kind):
     dtype: ClassVar[str] = "int64"
     likelihood: ClassVar[str] = "categorical"
     label: ClassVar[bool] = True
+    printed: ClassVar[bool] = True
+    written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
     asked: ClassVar[int] = -3
 
     classes: int = field()  # one without classes would be none: the 0 of other kinds is no default

@@ -45,7 +45,8 @@ class Kind:
         written: endings of the files that examples are written to, the usual one first
         in_time: whether its first axis is steps in time, so that an example has a future
         label: whether an example is one of a few classes
-        text: whether an example is read, and so printed where no file is named
+        text: whether it is text, of tokens that a tokenizer makes
+        printed: whether examples are read and not drawn, and so printed where no file is named
         bits_per_dimension: whether a log-likelihood of it is by custom also said in bits a dimension
         instead: what may be done where the data have no x of this kind at all
         tokenizer: hash of what makes text into it; empty where nothing does
@@ -60,6 +61,7 @@ class Kind:
     in_time: ClassVar[bool] = False
     label: ClassVar[bool] = False
     text: ClassVar[bool] = False
+    printed: ClassVar[bool] = False
     bits_per_dimension: ClassVar[bool] = False
     instead: ClassVar[tuple[Refusal, ...]] = ()
     tokenizer: str = ""
@@ -161,6 +163,13 @@ class Kind:
     def called(cls) -> str:
         """The word for it, in configurations and in messages."""
         return cls.__name__
+
+    def encoded(self, form: str, x: np.ndarray, codec: Any = None) -> bytes | None:
+        """Examples (N, *shape) as the content of a file of this kind's own, whose ending is `form`, one of `written`.
+
+        None for the forms that need no kind: .png as it is drawn, .npy and .npz of its numbers, .txt and .jsonl of the texts it is drawn as.
+        """
+        return None
 
     def beside(self, n: int) -> Kind:
         """The kind of `n` pictures side by side as one.

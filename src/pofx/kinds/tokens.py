@@ -41,6 +41,7 @@ class Tokens(Kind):
     likelihood: ClassVar[str] = "categorical"
     written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
     text: ClassVar[bool] = True
+    printed: ClassVar[bool] = True
     instead: ClassVar[tuple[Refusal, ...]] = (
         Refusal("name a text file with", "data"),
         Refusal("one example a line, or running text with", "window", (64,)),
