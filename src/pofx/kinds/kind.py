@@ -167,7 +167,7 @@ class Kind:
     def encoded(self, form: str, x: np.ndarray, codec: Any = None) -> bytes | None:
         """Examples (N, *shape) as the content of a file of this kind's own, whose ending is `form`, one of `written`.
 
-        None for the forms that need no kind: .png as it is drawn, .npy and .npz of its numbers, .txt and .jsonl of the texts it is drawn as.
+        None for forms that need no kind: .png as it is drawn, .npy and .npz of its numbers, .txt and .jsonl of the texts it is drawn as.
         """
         return None
 

@@ -111,7 +111,9 @@ class Trainer:
                 child.compile()
         self.live = averageable(model)
         self.recent = Recent(self.live, training.average or 0)
-        self.watch = Watch(model, data, training) if any(len(stage.players) > 1 for stage in self.stages) else None  # only of a game
+        self.watch = (
+            Watch(model, data, training) if any(len(stage.players) > 1 for stage in self.stages) else None
+        )  # where players play together
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
@@ -426,7 +428,7 @@ class Trainer:
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
             self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
-            if "watch" in found and self.watch is not None:  # old states have none of a game, or one of what is none
+            if "watch" in found and self.watch is not None:  # in old states it is missing, or there is one where one player plays
                 self.watch.load(found["watch"])
             self.saved = self.step
             if found["stage"] >= 0:
