@@ -28,9 +28,14 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_measure_is_left() -> Iterator[None]:
-    """A measure that a test's file or a page registers is asked of no other test's model."""
+def nothing_is_left() -> Iterator[None]:
+    """A measure that a test's file or a page registers is asked of no other test's model, and a kind claims no other test's arrays."""
     yield
+    if (kinds := sys.modules.get("pofx.kinds.kind")) is not None:
+        for name, kind in list(kinds.Kind.known.items()):
+            if not kind.__module__.startswith("pofx."):
+                del kinds.Kind.known[name]
+                sys.modules.pop(kind.__module__, None)  # whoever needs it imports it anew
     if (registry := sys.modules.get("pofx.evaluate.registry")) is not None:
         for name, known in list(registry._KNOWN.items()):
             if not known.function.__module__.startswith("pofx."):

@@ -6,6 +6,7 @@ Shapes: B examples, *shape one x, z_Bd codes, s_B the discriminator's scores: th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -280,10 +281,10 @@ def packed(x: Kind, packing: int) -> Kind:
         >>> packed(Image(3, 8, 8), 2)
         Image(channels=6, height=8, width=8, levels=256)
     """
-    try:
-        return x.stacked(packing)
-    except UserError:
-        raise UserError(f"x of kind {x} cannot be packed: remove packing") from None
+    with suppress(UserError):
+        if x.dtype == "float32":
+            return x.stacked(packing)
+    raise UserError(f"x of kind {x} cannot be packed: remove packing")
 
 
 def pack(x: Tensor, packing: int) -> Tensor:

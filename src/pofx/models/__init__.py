@@ -50,8 +50,11 @@ def _from_file(name: str) -> type[Model]:
     path = Path(file)
     if not path.is_file():
         raise UserError(f"no file {file}: a model of your own is path/to/file.py:Class")
-    module_name = f"pofx_file_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"  # a run's copy has the same classes, and so kinds
-    if module_name not in sys.modules:
+    # A run's copy of a file has the same classes, and so the same kinds, as long as the file that they are from is there as it was
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    module_name = f"pofx_file_{content[:16]}"
+    before = Path(sys.modules[module_name].__file__ or "") if module_name in sys.modules else None
+    if before is None or not before.is_file() or hashlib.sha256(before.read_bytes()).hexdigest() != content:
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None  # a .py file has one, and a loader
         assert spec.loader is not None

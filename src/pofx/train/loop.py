@@ -111,9 +111,8 @@ class Trainer:
                 child.compile()
         self.live = averageable(model)
         self.recent = Recent(self.live, training.average or 0)
-        self.watch = (
-            Watch(model, data, training) if any(len(stage.players) > 1 for stage in self.stages) else None
-        )  # where players play together
+        together = any(len(stage.players) > 1 for stage in self.stages)
+        self.watch = Watch(model, data, training) if together else None
         if training.ema is not None:
             self.average = {name: tensor.detach().clone() for name, tensor in self.live.items()}
 
