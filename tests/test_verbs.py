@@ -74,9 +74,9 @@ def test_a_verb_is_one_file(run, tmp_path, monkeypatch, capsys):
 def test_a_verb_gives_a_result_and_writes_nothing(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    drawn = commands.VERBS["sample"].function(str(run), n=3, out="x.npz")
-    coded = commands.VERBS["embed"].function(str(run), split="test", out="codes.csv")
-    scored = commands.VERBS["score"].function(str(run), split="test")
+    drawn = commands.VERBS["sample"].result(str(run), n=3, out="x.npz")
+    coded = commands.VERBS["embed"].result(str(run), split="test", out="codes.csv")
+    scored = commands.VERBS["score"].result(str(run), split="test")
     assert list(tmp_path.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
     assert isinstance(drawn, Result)

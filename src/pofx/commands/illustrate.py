@@ -97,12 +97,12 @@ def texts_shown(session: Session, data: Data) -> dict[str, Texts]:
         }
         return {"translations.txt": Texts(labelled(lines), ())}
     if can(model, Encodes) and can(model, Decodes):
-        shown = reconstruct.function(session, split="valid", n=EXAMPLES).report["texts"]
+        shown = reconstruct.result(session, split="valid", n=EXAMPLES).report["texts"]
         return {"reconstructions.txt": Texts(shown, ())}
     if not can(model, Samples):
         return {}
     length: dict[str, Any] = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ragged else {}
-    return {"samples.txt": Texts(sample.function(session, stream=False, **length).report["texts"], ())}
+    return {"samples.txt": Texts(sample.result(session, stream=False, **length).report["texts"], ())}
 
 
 def film(stills: list[Path]) -> Film:

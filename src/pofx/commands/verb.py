@@ -33,12 +33,16 @@ class Verb(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         with shown_by(counted):
-            found = self.function(*args, **kwargs)
+            found = self.result(*args, **kwargs)
         if not isinstance(found, Result):
             return found
         for file, artefact in found.artefacts.items():
             save(file, artefact)
         return found.report
+
+    def result(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """What the function gives: nothing is written."""
+        return self.function(*args, **kwargs)
 
     def known(self, *about: Any, **more: Any) -> list[Flags]:
         """All flags; those that depend on positional arguments are there when these are given."""
