@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from pofx.errors import UserError, nearest
-from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Series, Tokens, Vector, kinds_in
+from pofx.kinds import EOS, PAD, Binary, Category, Image, Kind, Record, Refusal, Series, Tokens, Vector, kinds_in
+from pofx.kinds.shown import Texts
 from pofx.options import Count, Fraction, NonNegative, Positive, Range, Seed, Size, check_value
+
+PERSON = Record((("age", Vector(1)), ("eyes", Category(3, ("blue", "brown", "green"))), ("answers", Binary(2, 2)), ("town", Category(9))))
 
 KINDS = [
     (Image(3, 8, 6), (3, 8, 6)),
@@ -27,6 +30,8 @@ KINDS = [
     (Tokens(9, 4), (4,)),
     (Tokens(9, 4, ends=False, tokenizer="8d81"), (4,)),
     (Tokens(9, 4, masked=True), (4,)),
+    (PERSON, (7,)),
+    (Record((("age", Vector(1)),)), (1,)),
 ]
 
 
@@ -60,6 +65,13 @@ def test_kinds_that_differ_are_not_equal():
         (lambda: Category(3, ("a", "b")), "Category: 2 names for 3 classes"),
         (lambda: Kind.from_json({"kind": "Imag"}), "unknown kind of data 'Imag': did you mean Image?"),
         (lambda: Kind.from_json({"kind": "Vector", "dim": 3}), "unknown key 'dim' in kind Vector: did you mean dims?"),
+        (lambda: Record(()), "Record: columns must be pairs of a name and a kind, such as (('age', Vector(1)),"),
+        (lambda: Kind.from_json({"kind": "Record", "columns": [["a", 3]]}), "Record: columns must be pairs of a name and a kind"),
+        (lambda: Kind.from_json({"kind": "Record", "columns": [["a", {"kind": "Vecto"}]]}), "unknown kind of data 'Vecto': did you mean"),
+        (lambda: Record((("a", Vector(1)), ("a", Binary(1)))), "Record: 2 columns are called 'a'; give each a name of its own"),
+        (lambda: Record((("", Vector(1)),)), "Record: 1 columns are called ''; give each a name of its own"),
+        (lambda: Record((("a", Tokens(4, 3)),)), "Record: column 'a' is Tokens(vocabulary=4, length=3); make it one of Vector, Category"),
+        (lambda: Record((("a", Category(2**24 + 1)),)), "Record: column 'a' has 16777217 classes; make it at most 16777216"),
     ],
 )
 def test_what_is_no_kind_is_refused(build, message):
@@ -74,6 +86,7 @@ CHECKED = [
     (Vector(2), [[-7.5, 1e9]]),
     (Series(2, 1), [[[3.0], [-3.0]]]),
     (Category(3), [0, 2, 1]),
+    (PERSON, [[-0.5, 2.0, 0.0, 1.0, 1.0, 0.0, 8.0], [1e9, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0]]),
     (Tokens(4, 3), [[2, 3, 1], [1, 0, 0], [2, 3, 3]]),
     (Tokens(4, 3), [[2, 1, 0, 0, 0]]),  # PAD count for nothing
     (Tokens(4, 3, ends=False), [[2, 3, 3, 2, 2]]),  # a running text is of any length
@@ -107,6 +120,12 @@ def test_examples_of_a_kind_pass(kind, rows):
         (Category(3), [0, 3], "x must be whole numbers from 0 to 2, one class for each example"),
         (Category(3), [-1, 0], "x must be whole numbers from 0 to 2, one class for each example"),
         (Category(3), [[0, 1]], "x must be whole numbers from 0 to 2, one class for each example"),
+        (PERSON, [[1.0, 2.0]], "pca was made for x of shape (7,), not (2,)"),
+        (PERSON, [[0, 3.0, 0, 0, 0, 0, 0]], "column 'eyes': x[:, 1] must be whole numbers from 0 to 2, one class for each example"),
+        (PERSON, [[0, 1.5, 0, 0, 0, 0, 0]], "column 'eyes': x[:, 1] must be whole numbers from 0 to 2"),
+        (PERSON, [[0, 0, 0, 0, 0, 0, float("nan")]], "column 'town': x[:, 6] must be whole numbers from 0 to 8"),
+        (PERSON, [[0, 0, 0, 0, 0, 0, float("inf")]], "column 'town': x[:, 6] must be whole numbers from 0 to 8"),
+        (PERSON, [[0, 0, 0, 0, 0.5, 0, 0]], "column 'answers': pca was made for bits, and x[:, 2:6] has other numbers than 0 and 1"),
         (Tokens(4, 3), [2, 3], "x must be tokens, int64 of shape (examples, tokens), not"),
         (Tokens(4, 3), [[2, 2, 2, 1]], "pca was made for x of at most 3 tokens with their EOS, not 4: shorten it"),
         (Tokens(4, 3), [[2, 4]], "x has token 4, outside the vocabulary of 4: they are 0 to 3"),
@@ -199,7 +218,7 @@ def test_sequences_at_random_are_of_all_lengths_and_some_have_no_end():
 
 
 def test_every_kind_has_small_ones():
-    assert {type(kind) for kind in SMALL} == {Image, Binary, Vector, Series, Category, Tokens}
+    assert {type(kind) for kind in SMALL} == {Image, Binary, Vector, Series, Category, Record, Tokens}
     for cls in {type(kind) for kind in SMALL}:
         assert all(type(kind) is cls for kind in (*cls.small(), *cls.tiny()))
         assert [kind.size for kind in cls.small()] == sorted({kind.size for kind in cls.small()})
@@ -252,6 +271,64 @@ def test_masked_tokens_end_with_their_own_eos_and_have_no_mask_but_in_a_source()
     assert set(np.unique(x).tolist()) == {0, 2, 3, 4}
     assert kind.other(np.array([0, 1, 2, 3, 4])).tolist() == [3, 4, 3, 4, 3]
     assert kind.filled(np.array([[3, 2, 0, 0]])).tolist() == [[3, 4, 3, 4]]
+
+
+def test_a_record_s_columns_stand_side_by_side_each_in_its_part():
+    assert PERSON.kinds == (Vector(1), Category(3, ("blue", "brown", "green")), Binary(2, 2), Category(9))
+    assert [PERSON.part(name) for name, _ in PERSON.columns] == [slice(0, 1), slice(1, 2), slice(2, 6), slice(6, 7)]
+    assert (PERSON.dtype, PERSON.levels, PERSON.count, PERSON.classes, PERSON.names) == ("float32", 0, 0, 0, ())
+    for x in of_both(PERSON, [[-0.5, 2, 0, 1, 1, 0, 8], [7, 0, 1, 1, 0, 0, 3]]):
+        assert PERSON.column(x, "age").tolist() == [[-0.5], [7]]
+        assert PERSON.column(x, "answers").tolist() == [[[0, 1], [1, 0]], [[1, 1], [0, 0]]]
+        assert PERSON.column(x, "town").tolist() == [8, 3]
+        assert str(PERSON.column(x, "town").dtype).endswith("int64")
+    with pytest.raises(UserError, match=r"^a record has no column 'eye'; its columns are age, eyes, answers, town$"):
+        PERSON.part("eye")
+
+
+def test_a_record_is_written_with_its_columns_kinds():
+    record = Record((("a", Vector(2)), ("b", Category(2, ("no", "yes")))))
+    assert json.loads(json.dumps(record.to_json())) == {
+        "kind": "Record",
+        "columns": [["a", {"kind": "Vector", "dims": 2}], ["b", {"kind": "Category", "classes": 2, "names": ["no", "yes"]}]],
+    }
+    assert Kind.from_json(record.to_json()) == record  # as it is before JSON makes lists of tuples
+
+
+def test_a_record_is_drawn_as_the_names_and_values_of_its_columns():
+    x = np.array([[-0.5, 2, 0, 1, 1, 0, 8], [7, 0, 1, 1, 0, 0, 3]], np.float32)
+    assert PERSON.draw(x) == Texts(["age -0.5, eyes green, answers 0 1 1 0, town 8", "age 7, eyes blue, answers 1 1 0 0, town 3"])
+    assert PERSON.named(x[0].tolist()) == ["-0.5", "green", "0", "1", "1", "0", "8"]
+
+
+def test_a_record_at_random_has_columns_that_differ():
+    x = Record((("a", Category(3)), ("b", Category(3)), ("c", Vector(1)))).random(90, np.random.default_rng(0))
+    assert x.dtype == np.float32
+    assert [np.bincount(x[:, i].astype(int)).tolist() for i in (0, 1)] == [[30, 30, 30]] * 2
+    assert 10 < (x[:, 0] == x[:, 1]).sum() < 50  # about a third
+    with pytest.raises(TypeError, match="depends on its column"):
+        PERSON.other(x[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ((("a", Vector(1)), ("b", Category(2))), ()),
+        ((("a", Vector(1)),), ("it has no column 'b'",)),
+        ((("a", Binary(1)), ("b", Category(2))), ("column 'a' is Binary(dims=(1,)) there, not Vector(dims=1)",)),
+        ((("a", Vector(1)), ("b", Category(3))), ("column 'b' is Category(classes=3, names=()) there, not Category(classes=2, names=())",)),
+        ((("b", Category(2)), ("a", Vector(1))), ("column 'a' stands where it has 'b'",)),
+        ((("a", Vector(1)), ("b", Category(2)), ("c", Vector(1)), ("d", Vector(1))), ("remove column 'c'",)),
+    ],
+)
+def test_a_record_s_refusal_names_the_first_column_that_differs(columns, why):
+    assert tuple(refusal.what for refusal in Record((("a", Vector(1)), ("b", Category(2)))).accepts(Record(columns))) == why
+
+
+def test_a_record_takes_records_alone():
+    assert Record.takes(PERSON) == ()
+    assert Record.takes(Vector(7)) == PERSON.accepts(Vector(7)) == (Refusal(),)
+    assert Vector(7).accepts(PERSON) == (Refusal(),)
 
 
 def test_kinds_load_no_torch_and_no_numpy():

@@ -188,7 +188,7 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
     if not own and os.path.isabs(stored.get("target") or ""):
         del stored["target"]  # the file of the targets of others
     spec, tokenizers = record["spec"] if spec is None else spec, run.tokenizers()
-    lengths = text_lengths(wanted)
+    lengths = text_lengths(model.inputs)  # of a source, too, that nobody asked for: it is read beside x
     try:
         data = load(spec, tokenizers=tokenizers, lengths=lengths, **{**stored, **given})
     except TooFewRows:
@@ -247,6 +247,8 @@ class Rows:
         one_file = len({id(split.columns["x"].values) for split in self.splits}) == 1
         order = np.lexsort((source,)) if one_file else np.arange(len(source))
         self.number, self.within, self.source = number[order], within[order], source[order]
+        of_file = [rows if split.source is None else split.source for split, rows in zip(self.splits, sources, strict=True)]
+        self.of_file = np.concatenate(of_file)[order]
         self.data, self.parts = data, [names[i] for i in self.number]
 
     def __len__(self) -> int:
@@ -258,10 +260,10 @@ class Rows:
         return str(self.data.record["spec"])
 
     def about(self) -> dict[str, list[Any]]:
-        """What each row is, as columns: its number in the source, its split; its file or time, and its label, where it has them."""
+        """What each row is, as columns: its number in the person's file, its split; its file or time, and its label, where it has them."""
         import torch
 
-        about: dict[str, list[Any]] = {"row": self.source.tolist(), "split": self.parts}
+        about: dict[str, list[Any]] = {"row": self.of_file.tolist(), "split": self.parts}
         if all(split.names for split in self.splits):
             called = "time" if self.data.fields["x"].in_time else "file"
             about[called] = [self.splits[i].names[row] for i, row in zip(self.number, self.within, strict=True)]

@@ -69,6 +69,8 @@ def packed(name: str, root: Path | None, files: Sequence[Path], chosen: dict[str
             if folder.exists() and (damage := damaged(folder)):
                 notes.append(f"its pack was damaged ({damage}) and has been written anew")
                 shutil.rmtree(folder)
+            if folder.exists() and root is not None and unnumbered(folder):
+                shutil.rmtree(folder)
             if not folder.exists():
                 for left_over in folder.parent.glob(f".{folder.name}.*.part"):  # of a packing that was killed
                     shutil.rmtree(left_over)
@@ -120,12 +122,24 @@ def write(folder: Path, root: Path | None, files: Sequence[Path], read: Callable
             "columns": contents.columns,
             "tokenizers": {name: tokenizer.to_json() for name, tokenizer in contents.tokenizers.items()},
             "begins": contents.begins,
+            "rows": {part: in_a_row(rows) for part, rows in contents.rows.items()},
         }
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         sync(beside / "manifest.json")
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def in_a_row(rows: np.ndarray) -> list[list[int]]:
+    """Numbers that rise, as the ranges that they fill: where little was left out, that is little to write.
+
+    Example:
+        >>> in_a_row(np.array([0, 2, 3, 4]))
+        [[0, 1], [2, 5]]
+    """
+    firsts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+    return [[int(run[0]), int(run[-1]) + 1] for run in np.split(rows, firsts[1:])]
 
 
 def sync(path: Path) -> None:
@@ -163,6 +177,12 @@ def damaged(folder: Path, *, thorough: bool = False) -> str:
     return ""
 
 
+def unnumbered(folder: Path) -> bool:
+    """Whether a pack is older than the numbers of rows in it, and rows were left out: which ones it says to people only."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return "rows" not in manifest and any("left out" in problem for problem in manifest["problems"])
+
+
 def opened(folder: Path) -> Contents:
     """The contents of a pack, memory-mapped."""
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -191,4 +211,5 @@ def opened(folder: Path) -> Contents:
         columns=tuple(manifest["columns"]),
         tokenizers={name: Tokenizer.from_json(text) for name, text in manifest["tokenizers"].items()},
         begins={part: (line, character) for part, (line, character) in manifest["begins"].items()},
+        rows={part: np.concatenate([np.arange(*run) for run in runs]) for part, runs in manifest.get("rows", {}).items()},
     )

@@ -133,6 +133,7 @@ class Split:
     Args:
         columns: name -> column
         names: what each row is called, where rows have names: the file that it is from, or the time of a window's first step
+        source: which row of the person's file, from 0, each row is, where that is not said by the rows of the columns
 
     Example:
         >>> from pofx.kinds import Vector
@@ -144,8 +145,8 @@ class Split:
         [0.0, 2.0, 4.0, 6.0]
     """
 
-    def __init__(self, columns: Mapping[str, Column], names: Sequence[str] = ()):
-        self.columns, self.names = dict(columns), names
+    def __init__(self, columns: Mapping[str, Column], names: Sequence[str] = (), source: np.ndarray | None = None):
+        self.columns, self.names, self.source = dict(columns), names, source
         self.groups: dict[str, int] = {}
         for name, column in self.columns.items():
             if self.groups.setdefault(column.group, len(column)) != len(column):

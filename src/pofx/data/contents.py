@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ class Contents:
         pack: the folder that the arrays are memory-mapped from, if they are packed
         tokenizers: field of text -> what made it into tokens
         begins: part of running text -> the line of its file, and the character of that line, that it begins with, both from 1
+        rows: part -> which row of the person's file, from 0, each of its rows is, int64 (n,); only of parts that something was left out of
     """
 
     fields: dict[str, Kind]
@@ -50,6 +52,12 @@ class Contents:
     columns: tuple[str, ...] = ()
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     begins: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def number(self, part: str, rows: Sequence[int] | np.ndarray) -> None:
+        """Says which row of the person's file, from 0, each row of `part` is; those that are all of them in order need no word."""
+        if not np.array_equal(rows, np.arange(len(rows))):
+            self.rows[part] = np.asarray(rows, dtype=np.int64)
 
     def add(self, name: str, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
         """Adds a field, from its array in each part."""

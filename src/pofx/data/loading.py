@@ -179,8 +179,12 @@ def load(
                 held[field] = Column(kind, stored, some, group="labelled", levels=levels_of, **how)
             else:
                 held[field] = held["x"] if field == "x_labelled" else Column(kind, stored, rows, levels=levels_of, **how)
-        names = contents.names.get(part, []) if stacked is None and spell != "hangul" else []
-        splits[name] = Split(held, names if rows is None else [names[i] for i in rows] if names else [])
+        one = stacked is None and spell != "hangul"  # a row is one of the source's, and not several
+        names, source_rows = (contents.names.get(part, []), contents.rows.get(part)) if one else ([], None)
+        if rows is not None:
+            names = [names[i] for i in rows] if names else []
+            source_rows = None if source_rows is None else source_rows[rows]
+        splits[name] = Split(held, names, source_rows)
     if reading is not None:
         contents.tokenizers = {"x": reading.tokenizer}
     elif contents.tokenizers:
@@ -347,7 +351,7 @@ def read(path: Path, chosen: dict[str, Any]) -> Contents:
             return read_json_lines(path, path.parent, chosen)
         case ".jsonl":
             chosen = take(chosen, spec, "size", "channels", "skip_bad", "label")
-            pictures = sorted({path.parent / line["image"] for line in images.read_lines(path)})
+            pictures = sorted({path.parent / line["image"] for _, line in images.read_lines(path)})
             files = [path, *(picture for picture in pictures if picture.is_file())]
             return packed(spec, path.parent, files, chosen, lambda store: images.json_lines(path, chosen, store))
         case ".tsv":

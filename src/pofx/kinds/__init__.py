@@ -11,10 +11,11 @@ from pofx.kinds.binary import Binary
 from pofx.kinds.category import Category
 from pofx.kinds.image import Image
 from pofx.kinds.kind import Kind, Refusal, kinds_in
+from pofx.kinds.record import Record
 from pofx.kinds.series import Series
 from pofx.kinds.tokens import EOS, PAD, Tokens
 from pofx.kinds.vector import Vector
 
-__all__ = ["EOS", "PAD", "Binary", "Category", "Image", "Kind", "Refusal", "Series", "Tokens", "Vector", "kinds_in"]
+__all__ = ["EOS", "PAD", "Binary", "Category", "Image", "Kind", "Record", "Refusal", "Series", "Tokens", "Vector", "kinds_in"]
 
 __getattr__ = renamed.stayed(__name__)  # names that are elsewhere now

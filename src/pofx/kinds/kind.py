@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Union, get_args, get_origin
 
 from pofx.errors import UserError, nearest
@@ -305,7 +305,9 @@ class Kind:
         return self.levels - 1 if self.dtype == "float32" else 1
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # every kind is a dataclass
+        """Its class and its fields, as JSON may have them; a kind among them as that kind's own."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # every kind is a dataclass
+        return {"kind": type(self).__name__, **{name: _written(value) for name, value in own.items()}}
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Kind:
@@ -329,7 +331,21 @@ class Kind:
                 raise UserError(f"unknown key {key!r} in kind {name}: {nearest(key, known)}")
         if missing := [field.name for field in fields(cls) if field.default is MISSING and field.name not in record]:  # type: ignore[arg-type]
             raise UserError(f"kind {name} lacks {', '.join(missing)}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+        return cls(**{key: _read(value) for key, value in record.items()})
+
+
+def _written(value: Any) -> Any:
+    """A field of a kind as JSON may have it."""
+    if isinstance(value, Kind):
+        return value.to_json()
+    return tuple(map(_written, value)) if isinstance(value, (tuple, list)) else value
+
+
+def _read(value: Any) -> Any:
+    """A field of a kind that `_written` wrote: lists are tuples again, and what names its kind is one."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_read, value))
+    return Kind.from_json(value) if isinstance(value, dict) and "kind" in value else value
 
 
 def require_positive(kind: Kind, **sizes: int) -> None:

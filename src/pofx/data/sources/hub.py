@@ -67,6 +67,8 @@ def from_datasets(dataset: Any, source: str, chosen: dict[str, Any], store: Stor
     pictures = {part: [Picture(f"{part} row {i + 1}", opener(part, i)) for i in range(len(some))] for part, some in encoded.items()}
     kind, x, rows_kept, problems = decode(pictures, source, chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in rows}, problems=problems)
+    for part in rows:
+        contents.number(part, rows_kept[part])
     label = chosen["label"] or next((name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)), None)
     if label is not None:
         if label not in features:

@@ -60,6 +60,8 @@ def folder_of_pictures(folder: Path, files: Sequence[Path], chosen: dict[str, An
     kind, x, rows_kept, problems = decode(pictures, str(folder), chosen, store)
     contents = Contents({"x": kind}, {part: {"x": x[part]} for part in parts}, problems=problems)
     contents.names = {part: [pictures[part][i].name for i in rows_kept[part]] for part in parts}
+    for part in parts:
+        contents.number(part, rows_kept[part])
     below = {part: [paths[i].relative_to(folder).parts[own:] for i in rows_kept[part]] for part, paths in parts.items()}
     classes = {names[0] for part in below.values() for names in part}
     if len(classes) > 1 and all(len(names) > 1 for part in below.values() for names in part):
@@ -72,16 +74,17 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
 
     Captions and what else is there stay out of the batches.
     """
-    lines = read_lines(path)
+    numbers, lines = zip(*read_lines(path), strict=True)
     pictures = [Picture(line["image"], opener(path.parent / line["image"])) for line in lines]
     kind, x, rows_kept, problems = decode({"all": pictures}, str(path), chosen, store)
     contents = Contents({"x": kind}, {"all": {"x": x["all"]}}, problems=problems)
     contents.names = {"all": [pictures[i].name for i in rows_kept["all"]]}
+    contents.number("all", [numbers[i] - 1 for i in rows_kept["all"]])
     label = chosen["label"] or "label"
     having = [label in line for line in lines]
     if chosen["label"] and not all(having):
         known = [key for key in lines[0] if key != "image"]
-        raise UserError(f"{path}: line {having.index(False) + 1} has no {label!r}; {nearest(label, known)}")
+        raise UserError(f"{path}: line {numbers[having.index(False)]} has no {label!r}; {nearest(label, known)}")
     if all(having):
         contents.add("label", *Category.of({"all": np.array([str(lines[i][label]) for i in rows_kept["all"]])}))
     if left_out := sorted(set().union(*lines) - {"image", label}):
@@ -89,14 +92,14 @@ def json_lines(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
     return contents
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file that names pictures, each with its picture under "image"."""
+def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The number and the object of each line of a .jsonl file that names pictures, with its picture under "image"."""
     lines = []
     for number, line in objects(path):
         image = next((line.pop(key) for key in PICTURE_KEYS if key in line), None)
         if not isinstance(image, str):
             raise UserError(f'{path}: line {number} names no picture; write {{"image": "path/of/it.png", "caption": "..."}}')
-        lines.append({"image": image, **line})
+        lines.append((number, {"image": image, **line}))
     return lines
 
 

@@ -67,7 +67,7 @@ def two_columns(path: Path, source: str | None, target: str | None) -> tuple[dic
         if width > 2 and not both:
             raise UserError(f"{path} has {width} columns: name which two are paired, as in --source 1 --target 2")
         if headed:
-            headed = False
+            headed, parts["x"].header = False, number
             continue
         for name, column in names.items():
             if not column.isdecimal() or not 1 <= int(column) <= width:
@@ -146,7 +146,8 @@ def json_lines(path: Path, folder: Path, chosen: dict[str, Any], store: Store) -
     if without:
         problems.append(left_out(path, without, f"without {target}"))
     if len(rows_kept["all"]) < len(pictures):
-        parts = {"x": Lines(path, *([getattr(parts["x"], of)[row] for row in rows_kept["all"]] for of in ("texts", "numbers")))}
+        texts_of, numbers_of = parts["x"].texts, parts["x"].numbers
+        parts = {"x": Lines(path, [texts_of[row] for row in rows_kept["all"]], [numbers_of[row] for row in rows_kept["all"]])}
     names, known = [pictures[row].name for row in rows_kept["all"]], dict[tuple[str, str], int]()
     groups = [known.setdefault((Path(name).stem, text), len(known)) for name, text in zip(names, parts["x"].texts, strict=True)]
     contents = tokenised({"all": parts}, str(path), chosen, problems, groups if len(known) < len(groups) else ())

@@ -64,6 +64,7 @@ def read_parquet(path: Path, chosen: dict[str, Any], store: Store) -> Contents:
     if label is not None:
         _check_names(str(path), [label], table.column_names)
         contents.add("label", *_classes(table.take(rows_kept["all"]), label, str(path)))
+    contents.number("all", rows_kept["all"])
     return contents
 
 
@@ -114,6 +115,7 @@ def from_table(table: pa.Table, source: str, chosen: dict[str, Any], *, first_li
         if len(table) == 0:
             raise UserError(f"{source}: every row has an empty cell; choose columns with --columns")
     contents = Contents({"x": Vector(len(columns))}, {"all": {"x": x}}, problems=problems, columns=tuple(columns))
+    contents.number("all", np.flatnonzero(~bad.any(1)))
     if times:
         _check_order(table, times[0], source, first_line)
         contents.names = {"all": [str(cell) for cell in table[times[0]].to_pylist()]}

@@ -36,11 +36,13 @@ class Lines:
         file: they are from
         texts: in Unicode's form NFC
         numbers: of each text's line, from 1
+        header: the line of the columns' names, where there is one: rows are counted from the next
     """
 
     file: Path
     texts: list[str] = field(default_factory=list, repr=False)
     numbers: list[int] = field(default_factory=list, repr=False)
+    header: int = 0
 
     def where(self, row: int) -> str:
         return f"{self.file}: line {self.numbers[row]}"
@@ -114,6 +116,8 @@ def tokenised(
         trained, rows = cut(sizes, chosen["valid"], chosen["test"], chosen["split_seed"], source, groups=groups)["train"]
     names = list(parts[trained])
     contents = Contents({}, {part: {} for part in parts}, problems=problems, groups=list(groups))
+    for part, fields in parts.items():
+        contents.number(part, np.array(fields["x"].numbers) - fields["x"].header - 1)
     if chosen["shared"] and len(names) == 1:
         raise UserError(f"{source}: --shared is for two sides of text, source and target: remove it")
 
