@@ -515,3 +515,28 @@ def test_a_bad_line_is_named(ask, folder, tmp_path):
     strange.write_text("the cat\nthe \u3042\n")
     for run in ("running", "lines"):
         assert "line 2: the character '\u3042'" in ask("score", run, "--data", strange, status=2)
+
+
+def test_pairs_whose_sides_differ_in_length_are_evaluated_as_they_were_read(tmp_path, capsys):
+    """Nobody named a length: each side has its own, of which the record keeps but one."""
+    pairs = [{"s": "ab" * (1 + i % 6) + "c", "t": "ba" * (1 + i % 3)} for i in range(60)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    line = [
+        "train",
+        "seq2seq",
+        "--data",
+        tmp_path / "pairs.jsonl",
+        "--source",
+        "s",
+        "--target",
+        "t",
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "run",
+    ]
+    assert main([*map(str, line), "--hidden", "4", "--embedding", "4"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run"), "--json"]) == 0
+    scores = {score["what"]: score["protocol"] for score in json.loads(capsys.readouterr().out)["scores"]}
+    assert scores["nats per token given source"]["rows"] == 6
