@@ -286,6 +286,13 @@ def test_a_record_s_columns_stand_side_by_side_each_in_its_part():
         PERSON.part("eye")
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_number_in_a_record_is_refused_without_a_warning():
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match=r"^column 'town': "):
+            PERSON.check(np.array([[0, 0, 0, 0, 0, 0, value]], np.float32))
+
+
 def test_a_record_is_written_with_its_columns_kinds():
     record = Record((("a", Vector(2)), ("b", Category(2, ("no", "yes")))))
     assert json.loads(json.dumps(record.to_json())) == {
