@@ -36,7 +36,7 @@ def norm(run, *, times: Positive = 1.0, trust: bool = False, **asked):
         asked: how the data are read
     """
     session = Session.load(run, trust=trust)
-    x = session.read().read([0, 1])["x"]
+    x = session.read_rows().read([0, 1])["x"]
     norms = (times * require(session.model, Encodes).encode(x).norm(dim=1)).tolist()
     return Result({"run": str(session.run.path), "norms": norms})
 '''
@@ -61,7 +61,7 @@ def test_a_verb_is_one_file(run, tmp_path, monkeypatch, capsys):
         assert list(commands.VERBS)[:2] == ["models", "data"], "those of pofx come first"
         assert main(["norm", str(run), "--times", "2", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["norms"]
-        model, rows = pofx.load(run), Session.load(run).read().read([0, 1])["x"]
+        model, rows = pofx.load(run), Session.load(run).read_rows().read([0, 1])["x"]
         np.testing.assert_allclose(found, (2 * model.encode(rows).norm(dim=1)).tolist(), rtol=1e-6)
         assert main(["norm", str(run), "--times", "0"]) == 2
         assert "--times must be above 0" in capsys.readouterr().err
@@ -120,7 +120,7 @@ def test_what_a_model_can_be_asked_a_session_can_be_asked(run):
 
 def test_a_session_reads_data_as_the_run_did(run):
     session = Session.load(run)
-    test, whole = session.read(split="test"), session.read()
+    test, whole = session.read_rows(split="test"), session.read_rows()
     assert (len(test), len(whole)) == (180, 1797)
     np.testing.assert_array_equal(test.read([5])["x"], whole.read([whole.source.tolist().index(test.source[5])])["x"])
     assert session.codec() is None

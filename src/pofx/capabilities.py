@@ -346,7 +346,12 @@ def can(model: object, protocol: type[P]) -> TypeIs[P]:
         >>> can(PCA, Encodes), can(PCA, Samples)
         (True, False)
     """
-    return _missing(model, protocol) is None
+    return _missing(_asked(model), protocol) is None
+
+
+def _asked(model: Any) -> Any:
+    """A model; of a session, which answers for one, its model."""
+    return getattr(model, "__wrapped__", model)
 
 
 def require(model: Model, protocol: type[P], *others: type) -> P:
@@ -366,6 +371,7 @@ def require(model: Model, protocol: type[P], *others: type) -> P:
         >>> require(PCA(Vector(4), latent=2), Encodes).codes
         Vector(dims=2)
     """
+    model = _asked(model)
     for asked in (protocol, *others):
         wanted = CAPABILITIES[asked].protocol if isinstance(asked, str) and asked in CAPABILITIES else asked  # by its shown name
         if (member := _missing(model, wanted)) is not None:
@@ -375,6 +381,7 @@ def require(model: Model, protocol: type[P], *others: type) -> P:
 
 def method(model: object, protocol: type) -> Any:
     """The method that shows a capability, of a model or of its class; None where there is none."""
+    model = _asked(model)
     return None if _missing(model, protocol) is not None else getattr(model, CAPABILITIES[_NAMES[protocol]].members[0])
 
 

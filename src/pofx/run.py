@@ -161,6 +161,7 @@ def save(model: Model, path: str | Path) -> Path:
         >>> bool(torch.equal(load(folder).encode(x), vae.eval().encode(x)))
         True
     """
+    model = getattr(model, "__wrapped__", model)  # of a session, its model
     path = create(path, {"model": describe(model)}, model)
     write_tensors(path / "model.safetensors", model.state_dict())
     return path

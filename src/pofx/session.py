@@ -78,6 +78,7 @@ class Result:
         report: what is said of it, as JSON can hold it: how it was made, numbers, where files are
         values: what was made, by name: arrays whose first axis is examples, or texts
         ids: what each example is, as columns: its row in the source, its split, its file, its label
+        card: a run whose card is to be written anew when its files are
         artefacts: what is to be written where: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or bytes
     """
 
@@ -85,6 +86,7 @@ class Result:
     values: dict[str, Any] = field(default_factory=dict)
     ids: dict[str, list[Any]] = field(default_factory=dict)
     artefacts: dict[Path, Any] = field(default_factory=dict)
+    card: Run | None = None
 
 
 class Session:
@@ -123,7 +125,14 @@ class Session:
         return cls(found, found.model(trust=trust))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "model":  # while it is copied, or before there is one
+            raise AttributeError(name)
         return getattr(self.model, name)
+
+    @property
+    def __wrapped__(self) -> Model:
+        """Whom `pofx.capabilities` asks."""
+        return self.model
 
     @property
     def kind(self) -> Kind:
@@ -153,7 +162,7 @@ class Session:
 
         return self.model.inputs[name].collate([torch.tensor([list(row)], dtype=torch.int64) for row in rows])
 
-    def read(
+    def read_rows(
         self, spec: str | None = None, loading: dict[str, Any] | None = None, *, split: Part = "all", also: tuple[str, ...] = ()
     ) -> Rows:
         """Rows of data, prepared as the run's own were. Arguments as in `prepared`, and which split."""
@@ -205,7 +214,8 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
             hint = "; name the targets with --target" if name == "source" and wanted["x"].text else ""
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)} only{hint}")
         if (found := data.fields[name]) != kind:
-            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{spelled(kind.accepts(found))}")
+            hint = "" if found.text and not kind.text else spelled(kind.accepts(found))  # whoever has a run has chosen its model
+            raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{hint}")
     return data
 
 

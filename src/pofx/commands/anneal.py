@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pofx.commands.evaluate import stored
+from pofx.commands.evaluate import scored
 from pofx.commands.flags import sort
 from pofx.commands.verb import verb
 from pofx.errors import UserError, nearest
 from pofx.options import Count, Positive, Seed, Size
-from pofx.session import Session, prepared
+from pofx.session import Result, Session, prepared
 
 
 @verb(data=True, long=("protocol",))
@@ -27,7 +27,7 @@ def anneal(
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Measure log p(x) of a decoder or a generator by annealed importance sampling, and store it in the run folder.
 
     A lower bound in expectation, far tighter than the evidence lower bound where p(z | x) is unlike what an encoder gives; and, on x that
@@ -75,4 +75,4 @@ def anneal(
             about={"data": loaded.record, "split": split, "weights": weights},
             progress=progress,
         )
-    return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
+    return scored(found, loaded.record["spec"], split, scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pofx.capabilities import Generates, require
-from pofx.commands.files import destination
+from pofx.commands.files import destination, strip_forms
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Range, Seed
@@ -55,7 +55,7 @@ def arithmetic(
     if start is None and (minus or plus):
         raise UserError("pass --start with the samples to start from")
     name = "numbered.png" if start is None else "arithmetic.png"
-    file = destination(out or session.run.path / "samples" / name, kind.written)
+    file = destination(out or session.run.path / "samples" / name, strip_forms(kind))
     for number in (*(start or ()), *minus, *plus):
         if number >= n:
             raise UserError(f"sample {number} is asked for, but there are {n}: they count from 0")

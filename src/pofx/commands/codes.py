@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, require
-from pofx.commands.files import destination
+from pofx.commands.files import destination, strip_forms
 from pofx.commands.flags import sort
 from pofx.errors import UserError
 from pofx.session import Arrays, Part, Result, Session
@@ -40,8 +40,8 @@ class Walk:
         if self.session.kind.printed:
             raise UserError(f"{asked} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
         *_, options = sort(asked, loading, verb.known(run, trust))
-        self.file = destination(out or self.session.run.path / "samples" / name, self.session.kind.written)
-        self.rows = self.session.read(data, options, split=split)
+        self.file = destination(out or self.session.run.path / "samples" / name, strip_forms(self.session.kind))
+        self.rows = self.session.read_rows(data, options, split=split)
 
     def items(self, rows: list[int]) -> Any:
         if rows[-1] >= len(self.rows):

@@ -98,7 +98,7 @@ def _side_by_side(runs: dict[str, Run], n: int, trust: bool) -> Any:
             if not kind.printed and can(model, Samples):
                 samples[name] = (session.numbers([model.sample(n, generator=generator(("sample", 0)))]), kind)
             if not kind.printed and can(model, Encodes) and can(model, Decodes) and "data" in run.config:
-                split = session.read(split="valid")
+                split = session.read_rows(split="valid")
                 x = split.read(np.arange(min(n, len(split))))["x"]
                 if not any((x.numpy().shape == y.shape and (x.numpy() == y).all()) for y, _ in restored.values()):
                     restored[f"original, {name}" if restored else "original"] = (x.numpy(), kind)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pofx.capabilities import Completes, NamesContext, can, require
 from pofx.commands.condition import given_condition
-from pofx.commands.files import destination
+from pofx.commands.files import destination, strip_forms
 from pofx.commands.flags import sort
 from pofx.commands.masks import mask, with_holes
 from pofx.commands.verb import verb
@@ -62,7 +62,7 @@ def complete(
     completer = require(model, Completes)
     _, own, loading = sort("complete", asked, complete.known(run, trust))
     chosen_label = given_condition(model, given)
-    file = destination(out or path / "samples" / ("completions.png" if kind.picture else "completions.npz"), kind.written)
+    file = destination(out or path / "samples" / ("completions.png" if kind.picture else "completions.npz"), strip_forms(kind))
     holes = with_holes(Path(data), kind) if data is not None and known is None else None
     labels = None
     if holes is None:
@@ -71,7 +71,7 @@ def complete(
         own_data = loaded.record["spec"] == session.run.config.get("data", {}).get("spec")
         rows = Rows(loaded, split or ("test" if own_data else "all"))
         batch = rows.read(np.arange(min(n, len(rows))))
-        x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if kind.picture else "first")
+        x, spec, what = batch["x"], loaded.record["spec"], known or ("top" if len(kind.places) == 2 else "first")
         keep = mask(what, kind, len(x), seed)
         labels = batch[chosen_label] if isinstance(chosen_label, str) else None
     else:

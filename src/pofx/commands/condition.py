@@ -30,6 +30,11 @@ def condition(model: Model) -> tuple[str, Kind]:
     raise UserError(f"{title} is a p(x), so nothing can be given: remove --given; `pofx models` shows which models take a label")
 
 
+def can_be_given(model: Model) -> bool:
+    """Whether the model was trained to be conditional on a label."""
+    return any(name != "x" and kind.classes for name, kind in model.inputs.items())
+
+
 def classes(kind: Kind, words: Sequence[str]) -> list[int]:
     """The numbers of the classes that `words` name, by name or by number.
 

@@ -59,7 +59,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
 
         drawn = next((name for name in ("x", "source") if name in found.fields and not found.fields[name].printed), None)
         if drawn is None:
-            raise UserError(f"{spec} is text, of which there is no picture: remove --out; its first lines are shown")
+            raise UserError(f"{spec} is {'text' if found.tokenizers else 'read'}, of which there is no picture: remove --out")
         pictures = split.read(range(min(n, len(split))))[drawn]
         result.artefacts[file] = grid(pictures.numpy(), found.fields[drawn])
         report["picture"] = str(file)

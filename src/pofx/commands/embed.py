@@ -35,7 +35,7 @@ def embed(
     encoder = require(session.model, Encodes)
     _, own, loading = sort("embed", asked, embed.known(run, trust))
     file = destination(out or session.run.path / "codes.parquet", (*TABLES, *ARRAYS))
-    rows = session.read(data, loading, split=split)
+    rows = session.read_rows(data, loading, split=split)
     ids, found = rows.about(), list[Any]()
     if session.kind.printed:
         ids["text"] = []

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
-from pofx.commands.files import write
 from pofx.commands.flags import Flags, asked_class, asking_flags, sort, together
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
-from pofx.session import Session, prepared
+from pofx.session import Result, Session, prepared
 
 if TYPE_CHECKING:
     from pofx.evaluate import Score
@@ -46,7 +45,7 @@ def evaluate(
     seed: Seed = 0,
     trust: bool = False,
     **asked: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Measure everything that the model's capabilities allow, and store the scores with their protocol in the run folder.
 
     Args:
@@ -93,24 +92,25 @@ def evaluate(
             progress=progress,
             **asking,
         )
-    return {"run": str(found.path), "data": loaded.record["spec"], "split": split, **stored(found, scores)}
+    return scored(found, loaded.record["spec"], split, scores)
 
 
-def stored(run: Run, scores: list[Score]) -> dict[str, Any]:
-    """Store scores in the run folder, in place of those of the same protocol, and on its card; they as a part of a verb's report."""
-    from pofx.card import write_card
-
+def scored(run: Run, data: str, split: str, scores: list[Score]) -> Result:
+    """Scores of a run, to be stored in its folder in place of those of the same protocol, and on its card."""
     others = [old for old in stored_scores(run) if not any(_replaces(new, old) for new in scores)]
     file = run.path / "scores.json"
-    write(file, (json.dumps([score.to_json() for score in [*others, *scores]], indent=2) + "\n").encode())
-    write_card(run)
-    return {
+    content = (json.dumps([score.to_json() for score in [*others, *scores]], indent=2) + "\n").encode()
+    report = {
+        "run": str(run.path),
+        "data": data,
+        "split": split,
         "scores": [
             {"what": s.what, "value": s.value, "standard_error": s.standard_error, "unit": s.unit, "protocol": s.protocol} for s in scores
         ],
         "notes": list(dict.fromkeys(score.note for score in scores if score.note)) or None,
         "out": str(file),
     }
+    return Result(report, {"scores": scores}, artefacts={file: content}, card=run)
 
 
 def stored_scores(run: Run) -> list[Score]:

@@ -16,10 +16,12 @@ from pofx.session import Arrays, Film, Table, Texts
 if TYPE_CHECKING:
     import numpy as np
 
+    from pofx.kinds import Kind
     from pofx.session import Session
 
 
 ARRAYS = (".npy", ".npz")
+TEXTS = (".txt", ".jsonl")
 TABLES = (".csv", ".parquet")
 
 
@@ -65,14 +67,30 @@ def growing(file: Path) -> Iterator[Callable[[str], None]]:
         yield add
 
 
+def strip_forms(kind: Kind) -> tuple[str, ...]:
+    """Endings of files for several rows of examples: numbers, and a picture of what is drawn."""
+    return ARRAYS if kind.printed else (".png", *ARRAYS)
+
+
+def any_form(kind: Kind) -> tuple[str, ...]:
+    """Those of the endings that a kind's examples are written to, which need no kind."""
+    return tuple(form for form in kind.written if form in (".png", *ARRAYS, *TEXTS))
+
+
 def save(file: Path, artefact: Any) -> None:
     """Write what a verb found out, as the file's ending says: the same, the same bytes.
 
     Args:
         file: where to
         artefact: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or the content itself
+
+    Raises:
+        ValueError: the ending is of another form
     """
     buffer, form = io.BytesIO(), file.suffix.lower()
+    forms = {Arrays: ARRAYS, Table: TABLES, Film: (".gif",), Texts: TEXTS, bytes: (form,)}.get(type(artefact), (".png",))
+    if form not in forms:
+        raise ValueError(f"{file} cannot hold {type(artefact).__name__}, which is for {' or '.join(forms)}")
     match artefact:
         case bytes():
             buffer.write(artefact)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pofx.commands.texts as texts
 from pofx.capabilities import Decodes, Encodes, Generates, can, require
 from pofx.commands.codes import rows_of
-from pofx.commands.files import destination
+from pofx.commands.files import TEXTS, destination, strip_forms
 from pofx.commands.flags import sort
 from pofx.commands.verb import verb
 from pofx.errors import UserError
@@ -64,8 +64,9 @@ def interpolate(
         raise UserError(f"--between is of texts, and {path} is of {kind}: remove it")
     if between is not None and len(between) != 2:
         raise UserError(f'--between takes two texts, not {len(between)}: --between "one text" "another"')
-    forms = tuple(form for form in kind.written if form != ".npy" and form != ".npz") if kind.printed else kind.written
-    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "interpolation.png", forms)
+    name = "interpolation.npz" if kind.printed and draws else "interpolation.png"
+    forms = TEXTS if kind.printed and not draws else strip_forms(kind)
+    file = None if out is None and kind.printed and not draws else destination(out or session.run.path / "samples" / name, forms)
     if draws:
         return _between_draws(session, pairs, steps, spherical, seed, file)
 
@@ -73,7 +74,7 @@ def interpolate(
     if between is not None:
         x = session.batch(texts.encoded(list(between), session, "x", "--between", known=True))
     else:
-        rows = session.read(data, options, split=split)
+        rows = session.read_rows(data, options, split=split)
         if 2 * pairs > len(rows):
             raise UserError(f"{pairs} pairs need {2 * pairs} items, and there are {len(rows)}")
         x, report["data"] = rows.read(list(range(2 * pairs)))["x"], rows.spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.capabilities import Decodes, Encodes, require
-from pofx.commands.files import beside, destination, side_by_side
+from pofx.commands.files import any_form, beside, destination, side_by_side
 from pofx.commands.flags import sort
 from pofx.commands.verb import verb
 from pofx.options import Size
@@ -42,8 +42,9 @@ def reconstruct(
     session = Session.load(run, trust=trust)
     encoder, decoder, kind = require(session.model, Encodes), require(session.model, Decodes), session.kind
     _, own, loading = sort("reconstruct", asked, reconstruct.known(run, trust))
-    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "reconstructions.png", kind.written)
-    rows = session.read(data, loading, split=split)
+    usual = session.run.path / "samples" / "reconstructions.png"
+    file = None if out is None and kind.printed else destination(out or usual, any_form(kind))
+    rows = session.read_rows(data, loading, split=split)
     x = rows.read(np.arange(min(n, len(rows))))["x"]
     with evaluating(session.model):
         back = session.numbers([decoder.decode(encoder.encode(block), **own) for block in x.split(BLOCK)])

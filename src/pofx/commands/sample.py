@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pofx.commands.texts as texts
 from pofx.capabilities import DrawsInAnyOrder, DrawsInOrder, Samples, Streams, can, require
-from pofx.commands.condition import classes, condition
+from pofx.commands.condition import can_be_given, classes, condition
 from pofx.commands.files import destination, examples
 from pofx.commands.flags import sort
 from pofx.commands.sources import sources
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pofx.model import Model
 
-CLASSES = 8  # of each of several classes, and of one source, where no number is asked for
+PER_CONDITION = 8  # of each of several classes, and of one source, where no number is asked for
 
 
 @verb(Samples, long=("texts", "sources"), alone="texts")
@@ -74,10 +74,11 @@ def sample(
     _, own = sort("sample", asked, sample.known(run, trust))
     for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
         if value is not None and (kind.text if flag == "given" else kind.printed):
-            raise UserError(f"{model.title()} draws text, which has no {flag}: remove --{flag}")
+            raise UserError(f"{model.title()} draws {'text' if kind.text else kind}, which has no {flag}: remove --{flag}")
     for flag, value in (("source", source), ("data", data)):
         if value is not None and "source" not in model.inputs:
-            raise UserError(f"{model.title()} is a p(x): nothing is given, so remove --{flag}")
+            said = "takes no source" if can_be_given(model) else "is a p(x): nothing is given"
+            raise UserError(f"{model.title()} {said}, so remove --{flag}{'; a class is --given' if can_be_given(model) else ''}")
     begin: dict[str, Any] = {}
     if prompt is not None and "prompt" not in signature(sampler.sample).parameters:
         raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {kind}: remove it")
@@ -94,12 +95,12 @@ def sample(
     names: list[str] = []
     conditions: dict[str, torch.Tensor] = {}
     if given:
-        each = n or (CLASSES if len(given) > 1 else kind.usual)
+        each = n or (PER_CONDITION if len(given) > 1 else kind.usual)
         conditions = {"given": torch.tensor(classes(condition(model)[1], given)).repeat_interleave(each)}
         names = [name for name in given for _ in range(each)]
     elif "source" in model.inputs:
         found, called = sources(session, source, data)
-        each = n or (CLASSES if len(called) == 1 else 1)
+        each = n or (PER_CONDITION if len(called) == 1 else 1)
         conditions = {"given": found.repeat_interleave(each, 0)}
         names = [name for name in called for _ in range(each)]
     count = len(names) or n or kind.usual
@@ -116,15 +117,14 @@ def sample(
                 drawn.append(sampler.sample(len(rows_of), generator=noise, **some, **begin, **own))
             x = session.numbers(drawn)
 
-    result = Result({"run": str(session.run.path), "samples": len(x), "seed": seed, **own}, {"x": x})
+    classes_given = {} if kind.text else {"given": list(given) if given else None}
+    result = Result({"run": str(session.run.path), "samples": len(x), **classes_given, "seed": seed, **own}, {"x": x})
     if kind.printed:
         drawn_texts = session.texts(x)
         result.report |= {"prompt": prompt, "texts": drawn_texts} | ({"sources": names} if names else {})
         if live:
             print("\n\n".join(["", *drawn_texts[1:]]) if not kind.ragged else "\n".join(["", *drawn_texts[1:]]))
             result.report["streamed"] = True
-    else:
-        result.report["given"] = list(given) if given else None
     about: dict[str, Any] = {"given": conditions["given"].numpy()} if given else {"source": names} if names else {}
     several = {name: slice(i * each, (i + 1) * each) for i, name in enumerate(given)} if given and len(given) > 1 else None
     if file is not None:

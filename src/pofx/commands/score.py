@@ -64,7 +64,10 @@ def score(
         if kind.text and value is not None:
             raise UserError(f"{model.title()} scores text: remove --{flag}")
     file = destination(out, TABLES) if out else None
-    shown = destination(picture or session.run.path / "samples" / "unusual.png", (".png",), "--picture")
+    if picture is not None and kind.printed:
+        raise UserError(f"{kind} is read, not drawn: remove --picture")
+    drawn = picture is not None or kind.picture
+    shown = destination(picture or session.run.path / "samples" / "unusual.png", (".png",), "--picture") if drawn else None
     if not kind.text or kind.ragged or not can(model, Factorises):
         about = "source" if "source" in model.inputs else given_condition(model, given)
         found = items_scored(session, data, split, about, seed, own, loading)
@@ -96,6 +99,7 @@ def score(
         + (" given source" if "source" in model.inputs else "" if given is None else f" given {given}"),
         "density": model.density,
         "unit": "nats",
+        **({} if found.asked is None else {"asked": found.asked}),
         "mean": float(found.log_p.mean()),
         **(_a_token(session, found) if kind.text else _an_item(session, found)),
         "most_unusual": unusual,
@@ -105,7 +109,7 @@ def score(
     if file is not None:
         result.artefacts[file] = Table(columns)
         report["out"] = str(file)
-    if picture or (kind.picture and found.rows is not None):
+    if shown is not None:
         assert found.rows is not None
         x = found.rows.read(order[:top])["x"].numpy()
         result.artefacts[shown] = examples(shown, session, x, columns=min(top, 10))
@@ -122,6 +126,7 @@ class Scored:
         ids: columns of what each is
         about: what the report says of them all
         rows: where they are from, if they are rows of data
+        asked: every argument of the model's `log_prob`, where the report says them
         tokens: (N,), how many each has, of text
         characters: (N,), likewise; with a line's end, where it has one
     """
@@ -130,6 +135,7 @@ class Scored:
     ids: dict[str, list[Any]]
     about: dict[str, Any]
     rows: Rows | None = None
+    asked: dict[str, Any] | None = None
     tokens: np.ndarray | None = None
     characters: np.ndarray | None = None
 
@@ -149,12 +155,12 @@ def items_scored(
     from pofx.commands.progress import Counting
     from pofx.evaluate import log_probs
 
-    rows = session.read(data, loading, split=split, also=(given,) if isinstance(given, str) else ())
+    rows = session.read_rows(data, loading, split=split, also=(given,) if isinstance(given, str) else ())
     with Counting("scored") as progress:
         log_p, asked_in_full = log_probs(session.model, rows, seed=seed, given=given, progress=progress, **options)
     found = Scored(log_p, rows.about(), {"data": rows.spec, "split": split}, rows)
     if not session.kind.text:
-        found.about["asked"] = {**asked_in_full, "seed": seed}
+        found.asked = {**asked_in_full, "seed": seed}
         return found
     tokens, found.ids["text"] = list[int](), []
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // BLOCK)):
@@ -184,7 +190,7 @@ def lines_scored(session: Session, data: str | None, split: Part, loading: dict[
         texts.encoded(lines, session, "x", name, whole=False)  # an error names the line
         running, spec, begins = {"all": np.array(codec.encode("\n".join(lines)))}, data, {"all": (1, 1)}
     else:
-        loaded = session.read(data, loading, split=split).data
+        loaded = session.read_rows(data, loading, split=split).data
         names = list(loaded.splits) if split == "all" else [split]
         running, spec = {name: running_text(loaded.splits[name]) for name in names}, loaded.record["spec"]
         begins = {name: loaded.begins.get(name, (1, 1)) for name in loaded.splits}
@@ -211,7 +217,7 @@ def lines_scored(session: Session, data: str | None, split: Part, loading: dict[
                     tokens.append(int(counts[number]))
                     characters.append(int(long[number]))
     about = {"data": spec, "split": split, "context": context_rule(window)}
-    return Scored(np.array(values), ids, about, None, np.array(tokens), np.array(characters))
+    return Scored(np.array(values), ids, about, tokens=np.array(tokens), characters=np.array(characters))
 
 
 def _an_item(session: Session, found: Scored) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def items(session: Session, data: str | None, n: int | None) -> tuple[Tensor, li
             print(f"note: {note}", file=sys.stderr)
         return x[:n], names[:n]
     if data is None:
-        rows = session.read(split="test", also=("source",))
+        rows = session.read_rows(split="test", also=("source",))
     else:
         loaded, field = load(data, True), "x"
         if kind.accepts(loaded.fields["x"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pofx.capabilities import Generates, HasParts, can, require
-from pofx.commands.files import destination
+from pofx.commands.files import destination, strip_forms
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Range, Seed, Size
@@ -54,14 +54,14 @@ def sweep(
 
     session = Session.load(run, trust=trust)
     model, prior, kind = session.model, require(session.model, Generates).prior, session.kind
-    file = destination(out or session.run.path / "samples" / "sweep.png", kind.written)
-    strips = chosen(prior, code, dimensions, steps, model.title())
-    if file.suffix.lower() == ".npy" and len(strips) > 1:
-        raise UserError(f"--out {out}: {', '.join(strips)} make an array each: name a .npz, or choose one with --code or --dimensions")
-    rows = rows or (8 if len(strips) == 1 else 1)
+    file = destination(out or session.run.path / "samples" / "sweep.png", strip_forms(kind))
+    parts = chosen(prior, code, dimensions, steps, model.title())
+    if file.suffix.lower() == ".npy" and len(parts) > 1:
+        raise UserError(f"--out {out}: {', '.join(parts)} make an array each: name a .npz, or choose one with --code or --dimensions")
+    rows = rows or (8 if len(parts) == 1 else 1)
     z_Bd = prior.sample(rows, next(model.parameters()), generator(("sweep", seed)))
     x = {}
-    for name, (columns, values_Sk) in strips.items():
+    for name, (columns, values_Sk) in parts.items():
         z_BSd = swept(z_Bd, columns, values_Sk)
         x[name] = generated(model, z_BSd.flatten(0, 1)).reshape(*z_BSd.shape[:2], *kind.shape)
     if file.suffix.lower() == ".png":
@@ -69,7 +69,7 @@ def sweep(
         artefact: Any = labelled_rows(shown, f"{model.title()}: one part of the code changes along a row, the rest is held")
     else:
         artefact = Arrays(x, next(iter(x)))
-    report = {"run": str(session.run.path), "codes": list(strips), "draws": rows, "seed": seed, "out": str(file)}
+    report = {"run": str(session.run.path), "codes": list(parts), "draws": rows, "seed": seed, "out": str(file)}
     return Result(report, x, artefacts={file: artefact})
 
 

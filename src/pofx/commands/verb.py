@@ -38,6 +38,10 @@ class Verb(Generic[P]):
             return found
         for file, artefact in found.artefacts.items():
             save(file, artefact)
+        if found.card is not None:
+            from pofx.card import write_card
+
+            write_card(found.card)
         return found.report
 
     def result(self, *args: P.args, **kwargs: P.kwargs) -> Any:

@@ -69,6 +69,9 @@ class Kind:
     classes: int = 0
 
     def __init_subclass__(cls) -> None:
+        before = Kind.known.get(cls.__name__)
+        if before is not None and before.__module__.startswith("pofx.") and not cls.__module__.startswith("pofx."):
+            raise UserError(f"{cls.__name__} is a kind of pofx's own, as which stored runs are read: call yours otherwise")
         Kind.known[cls.__name__] = cls
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL.Image import Image as Picture
 
-from pofx.render.pictures import drawn
+from pofx.render.pictures import figure_to_picture
 
 LABELS = 80  # at most so many along a side: of more tokens only the first are drawn
 CELL = 0.16  # inches
@@ -69,7 +69,7 @@ def heat(
     cut = [f"the first {LABELS} tokens are drawn"] if max(tall, wide) >= LABELS < max(max(m.shape) for m in panels.values()) else []
     left = [f"the first {PANELS} of {len(panels)} pictures are drawn"] if len(panels) > PANELS else []
     odd = [f"no installed font has {''.join(missing)}, which are written as their numbers"] if missing else []
-    return drawn(figure), "; ".join(cut + left + odd) or None
+    return figure_to_picture(figure), "; ".join(cut + left + odd) or None
 
 
 def fonts(text: str) -> tuple[list[str], list[str]]:

@@ -30,11 +30,6 @@ LINES = 24  # at most so many lines in one plot of vectors
 CHANNELS = 8  # at most so many channels of a series are drawn, one plot each
 
 
-def is_picture(kind: Kind) -> bool:
-    """Whether examples of this kind are drawn as pictures: `kind.picture`, for files that ask here."""
-    return kind.picture
-
-
 def grid(x: np.ndarray, kind: Kind, *, columns: int | None = None, scale: int | None = None) -> Picture:
     """Examples side by side; vectors and sequences, which are no pictures, as plots.
 
@@ -94,7 +89,7 @@ def growth(x: np.ndarray, kind: Kind, order: np.ndarray, *, columns: int | None 
         order: int (D,), the places of the flattened picture in the order in which they were drawn
         columns: in the grid; by default as near to square as can be
     """
-    frames = [grid(*masked(x, known, kind), columns=columns) for known in _stages(x, order, FRAMES)]
+    frames = [grid(*masked(x, known, kind), columns=columns) for known in _frames(x, order, FRAMES)]
     palette = stacked([frames[0], frames[-1]]).quantize(256)  # every colour is in one of these two
     each = 10 * round(GROWING / len(frames) / 10)  # a GIF counts hundredths of a second
     return [frame.quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames], [each] * (len(frames) - 1) + [HELD]
@@ -103,14 +98,14 @@ def growth(x: np.ndarray, kind: Kind, order: np.ndarray, *, columns: int | None 
 def moments(x: np.ndarray, kind: Kind, order: np.ndarray) -> Picture:
     """A few moments of what `growth` shows: a row for each of the first pictures, from nothing to all. Arguments as there."""
     x = x[:8]
-    stages = [grid(*masked(x, known, kind), columns=1) for known in _stages(x, order, 8)]
+    stages = [grid(*masked(x, known, kind), columns=1) for known in _frames(x, order, 8)]
     sheet = Pillow.new("RGB", (sum(stage.width - GAP for stage in stages) + GAP, stages[0].height), PAPER)
     for i, stage in enumerate(stages):
         sheet.paste(stage, (i * (stage.width - GAP), 0))
     return sheet
 
 
-def _stages(x: np.ndarray, order: np.ndarray, steps: int) -> list[np.ndarray]:
+def _frames(x: np.ndarray, order: np.ndarray, steps: int) -> list[np.ndarray]:
     """What is known of x (N, *shape), bool, when nothing, a little more in each of so many even steps, and all has been drawn."""
     rank = np.argsort(order).reshape(x.shape[1:])
     return [np.broadcast_to(rank < count, x.shape) for count in np.unique(np.linspace(0, len(order), steps + 1).round())]
@@ -162,7 +157,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, titl
         axes.plot(positions, values, label=label, linewidth=1.5, marker="." if len(positions) < 3 else None)
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.legend(frameon=False)
-    return drawn(figure)
+    return figure_to_picture(figure)
 
 
 def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[str] | None = None) -> Picture:
@@ -176,7 +171,7 @@ def scatter(points: np.ndarray, *, title: str, x: str, y: str, labels: Sequence[
     axes.set(title=title, xlabel=x, ylabel=y)
     if 1 < len(names) <= 20:
         axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
-    return drawn(figure)
+    return figure_to_picture(figure)
 
 
 def plane(points: np.ndarray, behind: np.ndarray, *, size: int = 320) -> Picture:
@@ -227,7 +222,7 @@ def fan(past: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], names:
     figure.legend(*last.get_legend_handles_labels(), title="quantiles", frameon=False, loc="outside right upper")
     more = f", first {channels} of {len(names)} channels" if channels < len(names) else ""
     figure.suptitle(title + more, fontsize="large")
-    return drawn(figure)
+    return figure_to_picture(figure)
 
 
 def _tiles(x: np.ndarray, scale: int | None) -> np.ndarray:
@@ -247,7 +242,7 @@ def _plotted(x: np.ndarray, axis: str) -> Picture:
             axes.plot(line, linewidth=1, color=f"C{i % 10}", alpha=0.7, marker="." if len(line) < 30 else None)
     which = f"first {len(shown)} of {len(x)} examples" if len(shown) < len(x) else f"{len(x)} examples"
     axes.set(title=which, xlabel=axis, ylabel="value")
-    return drawn(figure)
+    return figure_to_picture(figure)
 
 
 def _figure(rows: int = 1) -> tuple[Any, Any]:
@@ -263,7 +258,7 @@ def _figure(rows: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
-def drawn(figure: Any) -> Picture:
+def figure_to_picture(figure: Any) -> Picture:
     """A figure of matplotlib as a picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
