@@ -86,6 +86,14 @@ class Throws(Model):
     def sample(self, n, *, given=None, generator=None):
         return torch.multinomial(self.logit_DL.softmax(1), n, replacement=True, generator=generator).T.contiguous()
 
+    def complete(self, x, known, *, generator=None):
+        return torch.where(known, x, self.sample(len(x), generator=generator))
+
+    def decode(self, z):
+        """Throws in the order of their faces."""
+        at_D = torch.arange(len(self.logit_DL)) + 0.5
+        return torch.searchsorted(z.cumsum(1).contiguous(), at_D.expand(len(z), -1).to(z.dtype).contiguous()).clamp(max=5)
+
     def encode(self, x):
         """How often each face lies on top."""
         return F.one_hot(x, 6).sum(1).to(self.logit_DL.dtype)

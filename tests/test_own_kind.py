@@ -64,14 +64,35 @@ def test_scores_are_those_of_the_shares(ask, tmp_path):
     table = parquet.read_table(tmp_path / "scores.parquet").to_pydict()
     assert table["row"] == list(range(1000))
     x = np.load(Path(report["data"]))
-    unusual = report["most_unusual"][0]["row"]
+    unusual = [row["row"] for row in report["most_unusual"]]
     assert 0 not in x[unusual]
-    assert Path(report["picture"]).is_file()
+    shown = grid(x[unusual], Kind.from_json({"kind": "Dice", "dice": 3}), columns=10)
+    assert Pillow.open(report["picture"]).convert("RGB").tobytes() == shown.tobytes()
 
 
 def test_codes_are_written(ask, tmp_path):
     ask("embed", "--out", tmp_path / "codes.npy")
     assert (np.load(tmp_path / "codes.npy").sum(1) == 3).all()
+
+
+def test_it_is_reconstructed_completed_and_walked_through(ask, folder, tmp_path, capsys):
+    ask("reconstruct", "--n", 9, "--out", tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as found:
+        assert (found["reconstruction"] == np.sort(found["x"], 1)).all()
+    report = ask("complete", "--n", 5, "--draws", 2, "--out", tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as found:
+        assert (report["known"], found["completion"].dtype, found["completion"].shape) == ("first", np.int64, (5, 2, 3))
+        assert (found["completion"][:, :, 0] == found["x"][:, None, 0]).all()
+        assert not (found["completion"][:, 0] == found["completion"][:, 1]).all()
+    ask("complete", "--n", 5)
+    ask("interpolate", "--pairs", 2, "--steps", 3, "--out", tmp_path / "i.npy")
+    assert np.load(tmp_path / "i.npy").shape == (2, 3, 3)
+    ask("reconstruct")
+    for name in ("completions.png", "reconstructions.png"):
+        assert (folder / "run" / "samples" / name).is_file()
+    for verb in ("reconstruct", "complete", "interpolate"):  # an ending of its own is for examples alone
+        assert main([verb, str(folder / "run"), "--trust", "--out", str(tmp_path / "x.rolls")]) == 2
+        assert "x.rolls: the name must end in .png or .npy or .npz" in capsys.readouterr().err
 
 
 def test_it_is_evaluated_and_resumed(ask, folder):

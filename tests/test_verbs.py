@@ -1,6 +1,7 @@
 """A verb is one file, which gives a result and writes nothing itself; a session is a run's model, loaded once."""
 
 import ast
+import copy
 import json
 import sys
 from pathlib import Path
@@ -11,9 +12,12 @@ import torch
 
 import pofx
 from pofx import commands
+from pofx.capabilities import Decodes, Encodes, Samples, Scores, Translates, can, require
 from pofx.cli import main
+from pofx.commands import Verb, files
 from pofx.kinds import Binary, Image, Kind, Tokens, Vector
-from pofx.session import Arrays, Result, Session, Table, spelled
+from pofx.progress import progress
+from pofx.session import Arrays, Result, Session, Table, TextFile, spelled
 
 SOURCE = Path(pofx.__file__).parent
 NORM = '''
@@ -103,7 +107,7 @@ def test_sampling_constructs_the_model_once(run, monkeypatch, tmp_path):
     assert [cls.title() for cls in made] == ["vae"]
 
 
-def test_what_a_model_can_be_asked_a_session_can_be_asked(run):
+def test_what_a_model_can_be_asked_a_session_can_be_asked(run, tmp_path):
     model, session = pofx.load(run), Session.load(run)
     x = torch.rand(2, 1, 8, 8)
     assert torch.equal(session.encode(x), model.encode(x))
@@ -116,6 +120,53 @@ def test_what_a_model_can_be_asked_a_session_can_be_asked(run):
     with pytest.raises(AttributeError, match="nothing_such"):
         _ = session.nothing_such
     assert Session.load(session) is session
+    assert all(can(session, asked) for asked in (Samples, Scores, Encodes, Decodes))
+    assert not can(session, Translates)
+    assert require(session, Encodes).codes == model.codes
+    with pytest.raises(pofx.UserError, match="vae has no translate"):
+        require(session, Translates)
+    assert torch.equal(copy.deepcopy(session).encode(x), model.encode(x))
+    data = pofx.data.load("digits")
+    found = [score.value for score in pofx.evaluate.evaluate(session, data, rows=20)]
+    assert found == [score.value for score in pofx.evaluate.evaluate(model, data, rows=20)]
+    assert torch.equal(pofx.load(pofx.run.save(session, tmp_path / "again")).encode(x), model.encode(x))
+
+
+def test_what_a_model_of_text_reads_is_its_own(tmp_path):
+    (tmp_path / "lines.txt").write_text("abc\nbca\ncab\n" * 10)
+    line = ["train", "ngram", "--data", tmp_path / "lines.txt", "--out", tmp_path / "run"]
+    assert main([*map(str, line)]) == 0
+    session = Session.load(tmp_path / "run")
+    assert session.read(None) == session.model.read(None)
+    assert session.texts(session.read_rows(split="valid").read([0])["x"])[0] in ("abc", "bca", "cab")
+    assert session.batch([[2, 3, 1], [2, 1]]).tolist() == [[2, 3, 1], [2, 1, 0]]
+
+
+def test_numbers_are_those_that_the_kind_has(run):
+    found = Session.load(run).numbers([torch.zeros(2, 1, 8, 8, dtype=torch.float64), torch.ones(1, 1, 8, 8, dtype=torch.bfloat16)])
+    assert (found.dtype, found.shape, found[2].mean()) == (np.float32, (3, 1, 8, 8), 1)
+
+
+def test_a_verb_shows_how_far_long_work_is(monkeypatch):
+    shown = []
+
+    def watch(items, total, what):
+        shown.append((total, what))
+        yield from items
+
+    monkeypatch.setattr("pofx.commands.verb.counted", watch)
+    made = Verb(lambda: sum(progress([1, 2], 2, "adding")), None, (), "")
+    assert made() == 3
+    assert shown == [(2, "adding")]
+    assert made.result() == 3
+    assert len(shown) == 1, "only the command layer shows it"
+
+
+def test_a_file_holds_what_its_ending_says(tmp_path):
+    for name, artefact in {"x.txt": Arrays({"x": np.zeros(1)}, "x"), "x.png": Table({"a": [1]}), "x.npz": TextFile(["a"], ())}.items():
+        with pytest.raises(ValueError, match="cannot hold"):
+            files.save(tmp_path / name, artefact)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_session_reads_data_as_the_run_did(run):

@@ -63,7 +63,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextFile:
     """Texts, one under another: a .txt; or all that is known of each: a .jsonl."""
 
     values: Sequence[str]
@@ -79,7 +79,7 @@ class Result:
         values: what was made, by name: arrays whose first axis is examples, or texts
         ids: what each example is, as columns: its row in the source, its split, its file, its label
         card: a run whose card is to be written anew when its files are
-        artefacts: what is to be written where: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or bytes
+        artefacts: what is to be written where: a picture, `Arrays`, a `Table`, a `Film`, a `TextFile`, or bytes
     """
 
     report: dict[str, Any]

@@ -89,7 +89,8 @@ def complete(
     completed = session.numbers(done).reshape(draws, *x.shape)
     if file.suffix.lower() == ".png":
         strips = {} if holes else {"original": (x.numpy(), kind)}
-        strips["known"] = masked(x.numpy(), keep, kind)
+        if kind.dtype == "float32":  # whole numbers have no gap to be drawn as
+            strips["known"] = masked(x.numpy(), keep, kind)
         strips |= {f"drawn {k + 1}": (drawn, kind) for k, drawn in enumerate(completed)}
         artefact: Any = labelled_rows(strips)
     else:

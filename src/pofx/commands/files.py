@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pofx.errors import UserError
-from pofx.session import Arrays, Film, Table, Texts
+from pofx.session import Arrays, Film, Table, TextFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,13 +82,13 @@ def save(file: Path, artefact: Any) -> None:
 
     Args:
         file: where to
-        artefact: a picture, `Arrays`, a `Table`, a `Film`, `Texts`, or the content itself
+        artefact: a picture, `Arrays`, a `Table`, a `Film`, a `TextFile`, or the content itself
 
     Raises:
         ValueError: the ending is of another form
     """
     buffer, form = io.BytesIO(), file.suffix.lower()
-    forms = {Arrays: ARRAYS, Table: TABLES, Film: (".gif",), Texts: TEXTS, bytes: (form,)}.get(type(artefact), (".png",))
+    forms = {Arrays: ARRAYS, Table: TABLES, Film: (".gif",), TextFile: TEXTS, bytes: (form,)}.get(type(artefact), (".png",))
     if form not in forms:
         raise ValueError(f"{file} cannot hold {type(artefact).__name__}, which is for {' or '.join(forms)}")
     match artefact:
@@ -105,7 +105,7 @@ def save(file: Path, artefact: Any) -> None:
             (csv.write_csv if form == ".csv" else parquet.write_table)(pa.table(columns), buffer)
         case Film((first, *others), durations):  # that begins again and again
             first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
-        case Texts(values, about):
+        case TextFile(values, about):
             lines = [json.dumps(row, ensure_ascii=False) for row in about] if form == ".jsonl" else [joined(values)]
             buffer.write("".join(f"{line}\n" for line in lines).encode())
         case picture:
@@ -145,7 +145,9 @@ def examples(
         case ".npy" | ".npz":
             return Arrays({"x": x, **(about or {})}, "x")
     texts = session.texts(x)
-    return Texts(texts, [dict(zip([*(about or {}), "text"], row, strict=True)) for row in zip(*(about or {}).values(), texts, strict=True)])
+    return TextFile(
+        texts, [dict(zip([*(about or {}), "text"], row, strict=True)) for row in zip(*(about or {}).values(), texts, strict=True)]
+    )
 
 
 def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays: Arrays, title: str = "") -> Any:
@@ -166,7 +168,7 @@ def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays:
         case ".npy" | ".npz":
             return arrays
     said = zip(*map(session.texts, rows.values()), strict=True)
-    return Texts(side_by_side(session, rows), [dict(zip(rows, texts, strict=True)) for texts in said])
+    return TextFile(side_by_side(session, rows), [dict(zip(rows, texts, strict=True)) for texts in said])
 
 
 def side_by_side(session: Session, rows: Mapping[str, np.ndarray]) -> list[str]:
@@ -187,7 +189,7 @@ def labelled(states: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """Texts one under another, with a blank line between where one of them has several lines.
+    """TextFile one under another, with a blank line between where one of them has several lines.
 
     Example:
         >>> joined(["one", "two"]), joined(["first line\\nsecond", "two"])

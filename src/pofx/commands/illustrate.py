@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, Generates, HasParts, Samples, Translates, can
 from pofx.commands.files import labelled, save
-from pofx.session import Film, Session, Texts
+from pofx.session import Film, Session, TextFile
 
 if TYPE_CHECKING:
     from pofx.data import Data
@@ -73,7 +73,7 @@ def illustrate(run: Run, data: Data) -> list[Path]:
     return written
 
 
-def texts_shown(session: Session, data: Data) -> dict[str, Texts]:
+def texts_shown(session: Session, data: Data) -> dict[str, TextFile]:
     """Of a model of text: samples.txt, what it draws; or translations.txt, what it makes of the first sources of the validation split; or
     reconstructions.txt, what is left of its first texts."""
     import numpy as np
@@ -95,14 +95,14 @@ def texts_shown(session: Session, data: Data) -> dict[str, Texts]:
             "translation": [session.texts(x_L[None])[0] for x_L in translations(model, split, rows)],
             "reference": session.texts(batch["x"]),
         }
-        return {"translations.txt": Texts(labelled(lines), ())}
+        return {"translations.txt": TextFile(labelled(lines), ())}
     if can(model, Encodes) and can(model, Decodes):
         shown = reconstruct.result(session, split="valid", n=EXAMPLES).report["texts"]
-        return {"reconstructions.txt": Texts(shown, ())}
+        return {"reconstructions.txt": TextFile(shown, ())}
     if not can(model, Samples):
         return {}
     length: dict[str, Any] = {"length": max(kind.size, DRAWN)} if "length" in known_options(model) and not kind.ragged else {}
-    return {"samples.txt": Texts(sample.result(session, stream=False, **length).report["texts"], ())}
+    return {"samples.txt": TextFile(sample.result(session, stream=False, **length).report["texts"], ())}
 
 
 def film(stills: list[Path]) -> Film:

@@ -12,7 +12,7 @@ from pofx.commands.flags import sort
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Range, Seed, Size
-from pofx.session import Part, Result, Session, Texts
+from pofx.session import Part, Result, Session, TextFile
 
 
 @verb(data=True, long=("texts", "ways"), alone="texts")
@@ -84,7 +84,7 @@ def interpolate(
         said = [session.texts(way) for way in ways]
         report |= {"texts": ["\n".join(way) for way in said], "ways": said}
         if file is not None:
-            result.artefacts[file] = Texts(report["texts"], [{"way": i, "texts": way} for i, way in enumerate(said)])
+            result.artefacts[file] = TextFile(report["texts"], [{"way": i, "texts": way} for i, way in enumerate(said)])
     elif file is not None:
         strips = {f"{2 * i} to {2 * i + 1}": way for i, way in enumerate(ways)}
         result.artefacts[file] = rows_of(file, session, strips, f"{model.title()}: from one code to another")

@@ -146,7 +146,7 @@ def drawing_order(model: Model, own: dict[str, Any]) -> np.ndarray:
         order = model.order
     else:
         raise UserError(f"{model.title()} draws all of x at once, so nothing grows: remove --growing")
-    if not model.inputs["x"].picture:
+    if not (model.inputs["x"].picture and len(model.inputs["x"].places) == 2):
         raise UserError(f"only pictures are shown growing, and x is {model.inputs['x']}: remove --growing")
     return order.cpu().numpy()
 

@@ -66,14 +66,14 @@ def masked(x: np.ndarray, known: np.ndarray, kind: Kind) -> tuple[np.ndarray, Ki
     """Examples with what is not known of them in a colour of its own, as pictures in colour; as gaps, where they are no pictures.
 
     Args:
-        x: (N, *kind.shape)
+        x: (N, *kind.shape), real numbers
         known: bool, of the same shape; a pixel is known if all its channels are
         kind: of each example
 
     Returns:
         what is to be drawn, and its kind
     """
-    if not kind.picture:
+    if not (kind.picture and len(kind.places) == 2):
         return np.where(known, x, np.nan), kind
     shape = (len(x), -1, *kind.shape[-2:])
     whole = np.all(known.reshape(shape), axis=1, keepdims=True)
