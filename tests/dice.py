@@ -21,8 +21,8 @@ class Dice(Kind):
 
     dtype: ClassVar[str] = "int64"
     likelihood: ClassVar[str] = "categorical"
-    asked: ClassVar[int] = -10
-    written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz", ".rolls")
+    claim_order: ClassVar[int] = -10
+    endings: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz", ".rolls")
 
     dice: int
 
@@ -47,7 +47,7 @@ class Dice(Kind):
     def picture(self):
         return True
 
-    def encoded(self, form, x, codec=None):
+    def file_content(self, form, x, codec=None):
         """A line a throw, what lies on top side by side."""
         return "".join("".join(str(1 + face) for face in row) + "\n" for row in x.tolist()).encode() if form == ".rolls" else None
 

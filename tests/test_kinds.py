@@ -305,7 +305,7 @@ def test_a_record_is_written_with_its_columns_kinds():
 def test_a_record_is_drawn_as_the_names_and_values_of_its_columns():
     x = np.array([[-0.5, 2, 0, 1, 1, 0, 8], [7, 0, 1, 1, 0, 0, 3]], np.float32)
     assert PERSON.draw(x) == Texts(["age -0.5, eyes green, answers 0 1 1 0, town 8", "age 7, eyes blue, answers 1 1 0 0, town 3"])
-    assert PERSON.named(x[0].tolist()) == ["-0.5", "green", "0", "1", "1", "0", "8"]
+    assert PERSON.number_names(x[0].tolist()) == ["-0.5", "green", "0", "1", "1", "0", "8"]
 
 
 def test_a_record_at_random_has_columns_that_differ():
@@ -365,7 +365,7 @@ CLAIMED = [
 
 @pytest.mark.parametrize(("name", "array", "kind"), CLAIMED, ids=str)
 def test_the_first_kind_that_is_asked_and_claims_an_array_has_it(name, array, kind):
-    asked = sorted(Kind.known.values(), key=lambda cls: cls.asked)
+    asked = sorted(Kind.known.values(), key=lambda cls: cls.claim_order)
     found = next((claimed for cls in asked if (claimed := cls.claims(name, {"all": array})) is not None), None)
     assert (found and found[0]) == kind
     if found is not None:

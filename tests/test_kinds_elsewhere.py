@@ -135,3 +135,22 @@ def test_every_form_of_it_is_found(code):
 )
 def test_nothing_else_is_taken_for_it(code):
     assert decisions(code) == []
+
+
+# Who names a kind of pofx's own makes one: sources of data do, and pictures of what is not known. Whoever has none at hand decides by none
+MAKERS = {"render/pictures.py"}
+
+
+def test_who_names_a_concrete_kind_makes_one():
+    found = set()
+    for path in sorted(SOURCE.rglob("*.py")):
+        file = path.relative_to(SOURCE)
+        if file.parts[0] in ("kinds", "data", "bases", "testing") or (file.parts[0] == "models" and len(file.parts) == MODELS):
+            continue
+        tree = ast.parse(path.read_text())
+        guards = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+        typed = {id(node) for guard in guards for node in ast.walk(guard)}
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in typed]
+        if any((node.module or "").startswith("pofx.kinds") and {alias.name for alias in node.names} & KINDS for node in imports):
+            found.add(file.as_posix())
+    assert found == MAKERS

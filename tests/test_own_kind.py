@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +13,10 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image as Pillow
 
+import pofx
 from pofx import models
 from pofx.cli import main
+from pofx.errors import UserError
 from pofx.kinds import Kind
 from pofx.render.pictures import grid
 from pofx.testing import check_model
@@ -99,3 +105,20 @@ def test_it_is_evaluated_and_resumed(ask, folder):
     scores = {score["what"]: score["value"] for score in ask("evaluate")["scores"]}
     assert scores["log p"] == pytest.approx(3 * sum(share * math.log(share) for share in SHARES), abs=0.4)
     assert main(["resume", str(folder / "run"), "--steps", "155", "--trust"]) == 0
+
+
+def test_a_kind_of_pofx_s_own_is_one_file_too(tmp_path):
+    """A file in the folder of kinds is found by where it lies."""
+    copy = tmp_path / "pofx"
+    shutil.copytree(Path(pofx.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "kinds" / "coin.py").write_text(
+        "from dataclasses import dataclass\nfrom pofx.kinds.kind import Kind\n\n\n@dataclass(frozen=True)\nclass Coin(Kind):\n    shape = ()\n"
+    )
+    code = "from pofx.kinds import Coin, Kind; assert Kind.from_json({'kind': 'Coin'}) == Coin()"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+
+
+def test_a_kind_of_pofx_s_own_keeps_its_name():
+    with pytest.raises(UserError, match="Image is a kind of pofx's own, as which stored runs are read: call yours otherwise"):
+        type("Image", (Kind,), {})
+    assert Kind.known["Image"].__module__ == "pofx.kinds.image"

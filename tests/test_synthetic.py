@@ -60,7 +60,7 @@ def test_another_mixture_has_another_hash():
     assert Modes(KNOWN["ring"].centres, 0.02).contents().sha256 != SHA256["ring"]
 
 
-def spelled(part: str, **options) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def refusal_hint(part: str, **options) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Stacked x and labels of a split of the digits, and the single ones it is made of."""
     stacked, single = load("digits", stacked=3, **options).splits[part], load("digits", **options).splits[part]
     rows = range(len(single))
@@ -69,7 +69,7 @@ def spelled(part: str, **options) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_every_channel_is_a_row_of_the_same_split_and_the_label_spells_theirs(part):
-    x, label, single_x, single_label = spelled(part)
+    x, label, single_x, single_label = refusal_hint(part)
     assert x.shape == (len(single_x), 3, 8, 8)
     for channel, place in enumerate((100, 10, 1)):  # the first channel is the first digit
         same, row = torch.cdist(x[:, channel].flatten(1), single_x.flatten(1)).min(1)
@@ -80,7 +80,7 @@ def test_every_channel_is_a_row_of_the_same_split_and_the_label_spells_theirs(pa
 
 def test_channels_are_drawn_independently_and_alike():
     """1437 rows: each of the 10 x 10 pairs of the first two digits comes as often as their product says, by chi-square."""
-    _, label, _, single_label = spelled("train")
+    _, label, _, single_label = refusal_hint("train")
     p = torch.bincount(single_label, minlength=10).double() / len(single_label)
     for pair in (label // 10, label % 100):
         wanted = len(label) * torch.outer(p, p).flatten()

@@ -17,7 +17,7 @@ from pofx.cli import main
 from pofx.commands import Verb, files
 from pofx.kinds import Binary, Image, Kind, Tokens, Vector
 from pofx.progress import progress
-from pofx.session import Arrays, Result, Session, Table, TextFile, spelled
+from pofx.session import Arrays, Result, Session, Table, TextFile, refusal_hint
 
 SOURCE = Path(pofx.__file__).parent
 NORM = '''
@@ -29,7 +29,7 @@ from pofx.options import Positive
 from pofx.session import Result, Session
 
 
-@verb(Encodes, data=True, long=("norms",))
+@verb(Encodes, data=True, json_only=("norms",))
 def norm(run, *, times: Positive = 1.0, trust: bool = False, **asked):
     """The length of every item's code.
 
@@ -206,7 +206,7 @@ def test_below_the_commands_nobody_prints():
 def test_what_is_refused_says_what_to_write(kind: Kind, found: Kind, said: str):
     assert kind.accepts(kind) == ()
     assert kind.accepts(found) != ()
-    assert spelled(kind.accepts(found)) == said
+    assert refusal_hint(kind.accepts(found)) == said
 
 
 def test_levels_of_a_picture_do_not_matter():

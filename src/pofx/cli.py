@@ -85,17 +85,17 @@ def _run(words: list[str]) -> int:
     if first_replica():
         if as_json:
             print(json.dumps(_finite(report), indent=2, ensure_ascii=False))
-        elif isinstance(report, dict) and verb.alone in report and "out" not in report:
+        elif isinstance(report, dict) and verb.printed_texts in report and "out" not in report:
             if "streamed" not in report:
                 from pofx.commands.files import joined
 
-                print(joined(report[verb.alone]))
+                print(joined(report[verb.printed_texts]))
             if "note" in report:
                 print(f"note: {report['note']}", file=sys.stderr)
         elif not (isinstance(report, dict) and "streamed" in report):
             from pofx.commands.show import show
 
-            show(report, verb.long)
+            show(report, verb.json_only)
     return 0
 
 

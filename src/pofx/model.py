@@ -164,7 +164,7 @@ class Mismatch(UserError):
         self.found = self.fields.get(field)  # None where there is no such field
 
     def __str__(self) -> str:
-        wanted = " or ".join(kind.called() for kind in self.wanted)
+        wanted = " or ".join(kind.type_name() for kind in self.wanted)
         have = ", ".join(f"{field}: {kind}" for field, kind in self.fields.items()) or "nothing"
         return f"{self.model} needs {self.field}: {wanted}, but the data has {have}"
 

@@ -110,7 +110,7 @@ class Run:
         kinds = self.kinds
         kind = kinds.get(field)
         if kind is None or not kind.text:
-            have = ", ".join(f"{name}: {kind.called()}" for name, kind in kinds.items())
+            have = ", ".join(f"{name}: {kind.type_name()}" for name, kind in kinds.items())
             raise UserError(f"{self.path} has no text called {field!r}: it was made for {have}")
         file = self.path / "tokenizers" / f"{field}.json"
         if not file.is_file():

@@ -214,17 +214,17 @@ def prepared(run: Run, model: Model, spec: str | None, given: dict[str, Any], *,
             hint = "; name the targets with --target" if name == "source" and wanted["x"].text else ""
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {', '.join(data.fields)} only{hint}")
         if (found := data.fields[name]) != kind:
-            hint = "" if found.text and not kind.text else spelled(kind.accepts(found))  # whoever has a run has chosen its model
+            hint = "" if found.text and not kind.text else refusal_hint(kind.accepts(found))  # whoever has a run has chosen its model
             raise UserError(f"{run.path} was made for {name}: {kind}, but {spec} has {name}: {found}{hint}")
     return data
 
 
-def spelled(refusals: Sequence[Refusal]) -> str:
+def refusal_hint(refusals: Sequence[Refusal]) -> str:
     """What may be done about refusals, as the end of a line.
 
     Example:
         >>> from pofx.kinds import Binary, Image
-        >>> spelled(Binary.takes(Image(1, 8, 8)))
+        >>> refusal_hint(Binary.takes(Image(1, 8, 8)))
         '; make it binary with --binarize dynamic or --binarize threshold'
     """
     said = []

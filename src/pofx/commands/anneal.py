@@ -12,7 +12,7 @@ from pofx.options import Count, Positive, Seed, Size
 from pofx.session import Result, Session, prepared
 
 
-@verb(data=True, long=("protocol",))
+@verb(data=True, json_only=("protocol",))
 def anneal(
     run: str | Session,
     *,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pofx.run import Run
 
 
-@verb(long=("scores",))
+@verb(json_only=("scores",))
 def compare(*runs: str, out: str | None = None, any_protocol: bool = False, n: Size = 10, trust: bool = False) -> Result:
     """Runs side by side: one table of their scores, and one picture of samples, reconstructions and losses.
 

@@ -19,7 +19,7 @@ def look_flags(spec: str | None = None) -> list[Flags]:
     return together(Flags.of("flags", data), data_flags())
 
 
-@verb(flags=look_flags, long=("splits", "record"))
+@verb(flags=look_flags, json_only=("splits", "record"))
 def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> Result:
     """Look at a data set: fields, counts, labels, problems by file name, a picture grid; the first lines of text.
 

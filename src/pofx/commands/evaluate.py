@@ -31,7 +31,7 @@ def evaluate_flags(run: str | Session | None = None, trust: bool = False) -> lis
     return together(*groups, Flags("what measures can be asked", own, "measure"))
 
 
-@verb(flags=evaluate_flags, long=("protocol",))
+@verb(flags=evaluate_flags, json_only=("protocol",))
 def evaluate(
     run: str | Session,
     *,

@@ -74,7 +74,7 @@ def strip_forms(kind: Kind) -> tuple[str, ...]:
 
 def any_form(kind: Kind) -> tuple[str, ...]:
     """Those of the endings that a kind's examples are written to, which need no kind."""
-    return tuple(form for form in kind.written if form in (".png", *ARRAYS, *TEXTS))
+    return tuple(form for form in kind.endings if form in (".png", *ARRAYS, *TEXTS))
 
 
 def save(file: Path, artefact: Any) -> None:
@@ -135,7 +135,7 @@ def examples(
     from pofx.render.pictures import grid, labelled_rows
 
     form = file.suffix.lower()
-    if (content := session.kind.encoded(form, x, session.codec())) is not None:
+    if (content := session.kind.file_content(form, x, session.codec())) is not None:
         return content
     match form:
         case ".png" if labels is not None and columns is None:

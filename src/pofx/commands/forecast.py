@@ -16,7 +16,7 @@ BLOCK = 1000  # futures that are drawn at once
 FILES = (".csv", ".parquet", ".npy", ".npz")
 
 
-@verb(Completes, long=("forecast",))
+@verb(Completes, json_only=("forecast",))
 def forecast(
     run: str | Session,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pofx.errors import UserError
-from pofx.session import spelled
+from pofx.session import refusal_hint
 
 if TYPE_CHECKING:
     from pofx.kinds import Kind
@@ -40,5 +40,5 @@ def hint(mismatch: Mismatch) -> str:
     if field == "source" and text and found is not None and not found.text:
         return "; a source of text is another file or key: pass it with --source"
     if found is None:
-        return spelled(wanted[0].instead) if len(wanted) == 1 and field == "x" else ""
-    return next((said for kind in wanted if (said := spelled(kind.takes(found)))), "")
+        return refusal_hint(wanted[0].hints) if len(wanted) == 1 and field == "x" else ""
+    return next((said for kind in wanted if (said := refusal_hint(kind.takes(found)))), "")

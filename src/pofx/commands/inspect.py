@@ -188,7 +188,7 @@ def _one(session: Session, text: str, field: str) -> Tensor:
     flag, kind = "--text" if field == "x" else f"--{field}", session.model.inputs[field]
     if not text:
         raise UserError(f"{flag} is empty: write what to read")
-    [row] = texts.encoded([text], session, field, flag, known=field == "x")
+    [row] = texts.tokenized([text], session, field, flag, known=field == "x")
     if len(row) > kind.size:
         raise UserError(f"{flag} has {len(row)} tokens, and {session.run.path} takes at most {kind.size} at once: shorten it")
     return session.batch([row], field)
@@ -196,4 +196,4 @@ def _one(session: Session, text: str, field: str) -> Tensor:
 
 def _names(session: Session, field: str, x_1L: Tensor) -> list[str]:
     """What each token of one text is called."""
-    return session.model.inputs[field].named(x_1L[0].tolist(), session.codec(field))
+    return session.model.inputs[field].number_names(x_1L[0].tolist(), session.codec(field))

@@ -15,7 +15,7 @@ from pofx.options import Range, Seed, Size
 from pofx.session import Part, Result, Session, TextFile
 
 
-@verb(data=True, long=("texts", "ways"), alone="texts")
+@verb(data=True, json_only=("texts", "ways"), printed_texts="texts")
 def interpolate(
     run: str | Session,
     *,
@@ -72,7 +72,7 @@ def interpolate(
 
     report: dict[str, Any] = {"run": str(session.run.path)}
     if between is not None:
-        x = session.batch(texts.encoded(list(between), session, "x", "--between", known=True))
+        x = session.batch(texts.tokenized(list(between), session, "x", "--between", known=True))
     else:
         rows = session.read_rows(data, options, split=split)
         if 2 * pairs > len(rows):

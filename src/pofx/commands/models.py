@@ -10,7 +10,7 @@ from pofx.commands.verb import verb
 from pofx.models import ARXIV
 
 
-@verb(long=("required", "density"))
+@verb(json_only=("required", "density"))
 def models() -> list[dict[str, Any]]:
     """List every model: what it can be asked, its density, the data it takes, its paper."""
     from pofx.models import files, find
@@ -28,7 +28,7 @@ def models() -> list[dict[str, Any]]:
                 "capabilities": list(cls.capabilities()),
                 "density": cls.density,
                 "p(x)": {"exact": "explicit", "bound": "bounded", None: "implicit" if implicit else "none"}[cls.density],
-                "data": {field: [kind.called() for kind in kinds] for field, (kinds, _) in cls.needs().items()},
+                "data": {field: [kind.type_name() for kind in kinds] for field, (kinds, _) in cls.needs().items()},
                 "required": [field for field, (_, required) in cls.needs().items() if required],
                 "paper": {
                     "authors": authors,

@@ -12,7 +12,7 @@ from pofx.options import Size
 from pofx.session import BLOCK, Arrays, Part, Result, Session
 
 
-@verb(Decodes, data=True, long=("texts",), alone="texts")
+@verb(Decodes, data=True, json_only=("texts",), printed_texts="texts")
 def reconstruct(
     run: str | Session,
     *,

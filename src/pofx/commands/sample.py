@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PER_CONDITION = 8  # of each of several classes, and of one source, where no number is asked for
 
 
-@verb(Samples, long=("texts", "sources"), alone="texts")
+@verb(Samples, json_only=("texts", "sources"), printed_texts="texts")
 def sample(
     run: str | Session,
     *,
@@ -83,9 +83,9 @@ def sample(
     if prompt is not None and "prompt" not in signature(sampler.sample).parameters:
         raise UserError(f"--prompt is what a text begins with, and {model.title()} draws {kind}: remove it")
     if prompt:
-        rows = texts.encoded([prompt], session, "x", "--prompt", whole=False, known=True)
+        rows = texts.tokenized([prompt], session, "x", "--prompt", whole=False, known=True)
         begin["prompt"] = torch.tensor(rows[0])
-    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "samples.png", kind.written)
+    file = None if out is None and kind.printed else destination(out or session.run.path / "samples" / "samples.png", kind.endings)
     order = None
     if growing is not None:
         film = destination(growing, (".gif", ".png"), "--growing")
@@ -95,7 +95,7 @@ def sample(
     names: list[str] = []
     conditions: dict[str, torch.Tensor] = {}
     if given:
-        each = n or (PER_CONDITION if len(given) > 1 else kind.usual)
+        each = n or (PER_CONDITION if len(given) > 1 else kind.default_count)
         conditions = {"given": torch.tensor(classes(condition(model)[1], given)).repeat_interleave(each)}
         names = [name for name in given for _ in range(each)]
     elif "source" in model.inputs:
@@ -103,7 +103,7 @@ def sample(
         each = n or (PER_CONDITION if len(called) == 1 else 1)
         conditions = {"given": found.repeat_interleave(each, 0)}
         names = [name for name in called for _ in range(each)]
-    count = len(names) or n or kind.usual
+    count = len(names) or n or kind.default_count
 
     noise = generator(("sample", seed))
     live = kind.text and stream and file is None and sys.stdout.isatty() and can(model, Streams) and count <= BLOCK

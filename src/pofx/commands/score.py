@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 200  # characters of an unusual text that are shown
 
 
-@verb(Scores, data=True, long=("rows",))
+@verb(Scores, data=True, json_only=("rows",))
 def score(
     run: str | Session,
     *,
@@ -187,7 +187,7 @@ def lines_scored(session: Session, data: str | None, split: Part, loading: dict[
         if split != "all":
             raise UserError(f"{data} is scored whole: remove --split")
         lines, name = texts.given_lines(data, None)
-        texts.encoded(lines, session, "x", name, whole=False)  # an error names the line
+        texts.tokenized(lines, session, "x", name, whole=False)  # an error names the line
         running, spec, begins = {"all": np.array(codec.encode("\n".join(lines)))}, data, {"all": (1, 1)}
     else:
         loaded = session.read_rows(data, loading, split=split).data

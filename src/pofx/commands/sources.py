@@ -49,7 +49,7 @@ def tokens(session: Session, lines: Sequence[str], name: str, *, first: int = 1)
         first: number of the first line
     """
     said = [line if line.strip() else "" for line in lines]
-    return [row if line else None for row, line in zip(texts.encoded(said, session, "source", name, first=first), said, strict=True)]
+    return [row if line else None for row, line in zip(texts.tokenized(said, session, "source", name, first=first), said, strict=True)]
 
 
 def items(session: Session, data: str | None, n: int | None) -> tuple[Tensor, list[str]]:

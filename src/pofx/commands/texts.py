@@ -52,7 +52,7 @@ def arriving(most: int) -> Iterator[list[str]]:
         yield [rest.decode("utf-8", "surrogateescape")]
 
 
-def encoded(
+def tokenized(
     lines: Sequence[str], session: Session, field: str, name: str, *, first: int = 1, whole: bool = True, known: bool = False
 ) -> list[list[int]]:
     """The tokens of each line, with its EOS where sequences have one. A note says which words are unknown.
@@ -80,7 +80,7 @@ def encoded(
             tokens = codec.encode(line)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        found.append(kind.closed(tokens) if whole else tokens)
+        found.append(kind.with_eos(tokens) if whole else tokens)
         if whole and kind.ragged and len(found[-1]) > kind.size:
             raise UserError(f"{where} has {len(found[-1])} tokens with its EOS, and {of} takes at most {kind.size}: shorten it")
     if unknown:

@@ -23,7 +23,7 @@ BLOCK = 400  # sources that are translated, the short ones first, before they ar
 Block = tuple[Sequence[str], Sequence[int], Sources]  # what sources are called, which of them are not blank, and these
 
 
-@verb(Translates, long=("translations", "sources"), alone="translations")
+@verb(Translates, json_only=("translations", "sources"), printed_texts="translations")
 def translate(
     run: str | Session,
     *,

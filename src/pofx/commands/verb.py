@@ -23,12 +23,12 @@ class Verb(Generic[P]):
     Args:
         function: gives a `Result`, or only a report, that JSON can hold
         flags: all flags, where some of them depend on positional arguments; None where they are the function's own
-        long: what of the report is for --json only
-        alone: the texts in the report that are printed and nothing else, unless they went into a file
+        json_only: what of the report is for --json only
+        printed_texts: the texts in the report that are printed and nothing else, unless they went into a file
     """
 
-    def __init__(self, function: Callable[P, Any], flags: Known | None, long: tuple[str, ...], alone: str):
-        self.function, self.flags, self.long, self.alone = function, flags, long, alone
+    def __init__(self, function: Callable[P, Any], flags: Known | None, json_only: tuple[str, ...], printed_texts: str):
+        self.function, self.flags, self.json_only, self.printed_texts = function, flags, json_only, printed_texts
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -58,7 +58,7 @@ class Verb(Generic[P]):
 
 
 def verb(
-    *asks: type, data: bool = False, flags: Known | None = None, long: tuple[str, ...] = (), alone: str = ""
+    *asks: type, data: bool = False, flags: Known | None = None, json_only: tuple[str, ...] = (), printed_texts: str = ""
 ) -> Callable[[Callable[P, Any]], Verb[P]]:
     """Make a function the verb of its name: its keyword-only arguments are flags, and so are those of what it asks a run's model.
 
@@ -66,13 +66,13 @@ def verb(
         asks: capabilities; the arguments of their methods are flags, too
         data: whether the options of reading data are flags, too
         flags: all flags, where they are others than these
-        long: what of the report is for --json only
-        alone: the texts in the report that are printed and nothing else, unless they went into a file
+        json_only: what of the report is for --json only
+        printed_texts: the texts in the report that are printed and nothing else, unless they went into a file
     """
 
     def add(function: Callable[P, Any]) -> Verb[P]:
         known = asking_flags(function, *asks, data=data) if flags is None and (asks or data) else flags
-        VERBS[function.__name__] = made = Verb(function, known, long, alone)
+        VERBS[function.__name__] = made = Verb(function, known, json_only, printed_texts)
         return made
 
     return add

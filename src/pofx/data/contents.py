@@ -90,7 +90,7 @@ def typed(name: str, arrays: dict[str, np.ndarray], source: str) -> tuple[Kind, 
     elif numbers and len(shape) == 3 and shape[-1] in (1, 3) and shape[0] not in (1, 3):
         arrays = {part: array.transpose(0, 3, 1, 2) for part, array in arrays.items()}
     whole = sum(array.nbytes for array in arrays.values()) < SCAN
-    for cls in sorted(Kind.known.values(), key=lambda cls: cls.asked):
+    for cls in sorted(Kind.known.values(), key=lambda cls: cls.claim_order):
         try:
             claimed = cls.claims(name, arrays, whole=whole)
         except UserError as error:

@@ -18,7 +18,7 @@ class Binary(Kind):
     """Bits: float32, each 0 or 1, of any shape: `Binary(784)`, `Binary(1, 28, 28)` for binarised pictures, attributes."""
 
     likelihood: ClassVar[str] = "bernoulli"
-    asked: ClassVar[int] = -2
+    claim_order: ClassVar[int] = -2
 
     dims: tuple[int, ...]
 

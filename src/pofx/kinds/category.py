@@ -21,8 +21,8 @@ class Category(Kind):
     likelihood: ClassVar[str] = "categorical"
     label: ClassVar[bool] = True
     printed: ClassVar[bool] = True
-    written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
-    asked: ClassVar[int] = -3
+    endings: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
+    claim_order: ClassVar[int] = -3
 
     classes: int = field()  # one without classes would be none: the 0 of other kinds is no default
     names: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ class Image(Kind):
 
     likelihood: ClassVar[str] = "logistic_mixture"
     bits_per_dimension: ClassVar[bool] = True
-    asked: ClassVar[int] = -1
+    claim_order: ClassVar[int] = -1
 
     channels: int
     height: int

@@ -42,30 +42,30 @@ class Kind:
     Attributes:
         dtype: of a batch of it: float32, or int64
         likelihood: of its numbers, where a model names none
-        written: endings of the files that examples are written to, the usual one first
+        endings: of the files that examples are written to, the usual one first
         in_time: whether its first axis is steps in time, so that an example has a future
         label: whether an example is one of a few classes
         text: whether it is text, of tokens that a tokenizer makes
         printed: whether examples are read and not drawn, and so printed where no file is named
         bits_per_dimension: whether a log-likelihood of it is by custom also said in bits a dimension
-        instead: what may be done where the data have no x of this kind at all
+        hints: what may be done where the data have no x of this kind at all
         tokenizer: hash of what makes text into it; empty where nothing does
-        asked: the place of this kind among those that are asked whether an array is theirs: lower ones come first
+        claim_order: the place of this kind among those that are asked whether an array is theirs: lower ones come first
         classes: how many an example is one of; 0 where examples are no classes
     """
 
     known: ClassVar[dict[str, type[Kind]]] = {}
     dtype: ClassVar[str] = "float32"
     likelihood: ClassVar[str] = "gaussian"
-    written: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
+    endings: ClassVar[tuple[str, ...]] = (".png", ".npy", ".npz")
     in_time: ClassVar[bool] = False
     label: ClassVar[bool] = False
     text: ClassVar[bool] = False
     printed: ClassVar[bool] = False
     bits_per_dimension: ClassVar[bool] = False
-    instead: ClassVar[tuple[Refusal, ...]] = ()
+    hints: ClassVar[tuple[Refusal, ...]] = ()
     tokenizer: str = ""
-    asked: ClassVar[int] = 0
+    claim_order: ClassVar[int] = 0
     classes: int = 0
 
     def __init_subclass__(cls) -> None:
@@ -112,7 +112,7 @@ class Kind:
         return known
 
     @property
-    def usual(self) -> int:
+    def default_count(self) -> int:
         """How many examples are drawn where no number is asked for."""
         return 64
 
@@ -131,11 +131,11 @@ class Kind:
         """
         return type(self).takes(found) or (() if found.shape == self.shape else (Refusal(),))
 
-    def closed(self, numbers: list[int]) -> list[int]:
+    def with_eos(self, numbers: list[int]) -> list[int]:
         """A sequence as one whole example: with what marks its end, where examples have such a mark."""
         return numbers
 
-    def named(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
+    def number_names(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
         """What each number of one example is called; `codec` is what made them of text, for kinds that have one."""
         return [f"{number:g}" for number in numbers]
 
@@ -163,12 +163,12 @@ class Kind:
         return Points(flat) if self.size == 2 else Curves(flat[:, None], "dimension")
 
     @classmethod
-    def called(cls) -> str:
+    def type_name(cls) -> str:
         """The word for it, in configurations and in messages."""
         return cls.__name__
 
-    def encoded(self, form: str, x: np.ndarray, codec: Any = None) -> bytes | None:
-        """Examples (N, *shape) as the content of a file of this kind's own, whose ending is `form`, one of `written`.
+    def file_content(self, form: str, x: np.ndarray, codec: Any = None) -> bytes | None:
+        """Examples (N, *shape) as the content of a file of this kind's own, whose ending is `form`, one of `endings`.
 
         None for forms that need no kind: .png as it is drawn, .npy and .npz of its numbers, .txt and .jsonl of the texts it is drawn as.
         """
@@ -206,7 +206,7 @@ class Kind:
     def claims(cls, name: str, arrays: dict[str, np.ndarray], *, whole: bool = True) -> tuple[Kind, dict[str, np.ndarray]] | None:
         """The kind of the field `name` and its arrays as a data set stores them, (n, *kind.shape); None where another kind may claim them.
 
-        Kinds are asked in the order of `asked`. Numbers come with the channels of pictures first.
+        Kinds are asked in the order of `claim_order`. Numbers come with the channels of pictures first.
 
         Args:
             name: of the field

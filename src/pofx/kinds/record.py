@@ -36,7 +36,7 @@ class Record(Kind):
     """
 
     likelihood: ClassVar[str] = ""  # each column has its own
-    written: ClassVar[tuple[str, ...]] = (".npy", ".npz")
+    endings: ClassVar[tuple[str, ...]] = (".npy", ".npz")
 
     columns: tuple[tuple[str, Kind], ...]
 
@@ -98,7 +98,7 @@ class Record(Kind):
         own = dict(self.columns)
         return tuple(Refusal(f"remove column {name!r}") for name in theirs if name not in own)[:1]
 
-    def named(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
+    def number_names(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
         """A class by its name, where it has one."""
         said = []
         for name, kind in self.columns:

@@ -39,10 +39,10 @@ class Tokens(Kind):
 
     dtype: ClassVar[str] = "int64"
     likelihood: ClassVar[str] = "categorical"
-    written: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
+    endings: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".npy", ".npz")
     text: ClassVar[bool] = True
     printed: ClassVar[bool] = True
-    instead: ClassVar[tuple[Refusal, ...]] = (
+    hints: ClassVar[tuple[Refusal, ...]] = (
         Refusal("name a text file with", "data"),
         Refusal("one example a line, or running text with", "window", (64,)),
     )
@@ -98,7 +98,7 @@ class Tokens(Kind):
         return self.vocabulary
 
     @property
-    def usual(self) -> int:
+    def default_count(self) -> int:
         return 8 if self.ends else 1
 
     @classmethod
@@ -109,7 +109,7 @@ class Tokens(Kind):
                 Refusal("name a text, or the text of pictures with", "target", ("caption",)),
                 Refusal("digits with labels are spelled with", "spell", ("english",)),
             )
-        return why and cls.instead
+        return why and cls.hints
 
     def accepts(self, found: Kind) -> tuple[Refusal, ...]:
         """Their vocabulary and tokenizer are to be the same, too, and they are no longer than these may be."""
@@ -121,10 +121,10 @@ class Tokens(Kind):
             return (Refusal("pass", "length" if self.ends else "window", (self.length,)),)
         return (Refusal("its text was made into other tokens"),)
 
-    def closed(self, numbers: list[int]) -> list[int]:
+    def with_eos(self, numbers: list[int]) -> list[int]:
         return [*numbers, self.eos] if self.ends else numbers
 
-    def named(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
+    def number_names(self, numbers: Sequence[int], codec: Any = None) -> list[str]:
         """By the tokenizer that is their codec; PAD, MASK and EOS in signs of their own."""
         special = {self.pad: "", self.eos: "<end>"} | ({} if self.mask is None else {self.mask: "<mask>"})
         return [special[token] if token in special else str(token) if codec is None else codec.names[token] for token in numbers]
