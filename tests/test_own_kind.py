@@ -22,6 +22,16 @@ from pofx.render.pictures import grid
 from pofx.testing import check_model
 
 FILE = Path(__file__).parent / "dice.py"
+COIN = """
+from dataclasses import dataclass
+
+from pofx.kinds.kind import Kind
+
+
+@dataclass(frozen=True)
+class Coin(Kind):
+    shape = ()
+"""
 SHARES = (0.5, 0.1, 0.1, 0.1, 0.1, 0.1)  # of a die that is loaded
 
 
@@ -111,9 +121,7 @@ def test_a_kind_of_pofx_s_own_is_one_file_too(tmp_path):
     """A file in the folder of kinds is found by where it lies."""
     copy = tmp_path / "pofx"
     shutil.copytree(Path(pofx.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "kinds" / "coin.py").write_text(
-        "from dataclasses import dataclass\nfrom pofx.kinds.kind import Kind\n\n\n@dataclass(frozen=True)\nclass Coin(Kind):\n    shape = ()\n"
-    )
+    (copy / "kinds" / "coin.py").write_text(COIN)
     code = "from pofx.kinds import Coin, Kind; assert Kind.from_json({'kind': 'Coin'}) == Coin()"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
 
