@@ -11,13 +11,14 @@ import pytest
 import torch
 
 import pofx
-from pofx import commands
+from pofx import commands, models
 from pofx.capabilities import Decodes, Encodes, Samples, Scores, Translates, can, require
 from pofx.cli import main
 from pofx.commands import Verb, files
 from pofx.kinds import Binary, Image, Kind, Tokens, Vector
 from pofx.progress import progress
 from pofx.session import Arrays, Result, Session, Table, TextFile, refusal_hint
+from pofx.testing.cases import cases
 
 SOURCE = Path(pofx.__file__).parent
 NORM = '''
@@ -132,6 +133,24 @@ def test_what_a_model_can_be_asked_a_session_can_be_asked(run, tmp_path):
     assert torch.equal(pofx.load(pofx.run.save(session, tmp_path / "again")).encode(x), model.encode(x))
 
 
+def test_a_session_trains_its_run_on_and_saves_what_it_has_learned(tmp_path):
+    line = ["train", "vae", "--data", "digits", "--hidden", "8", "--latent", "2"]
+    for name, steps in (("three", "3"), ("five", "5")):
+        assert main([*line, "--steps", steps, "--out", str(tmp_path / name)]) == 0
+    session = Session.load(tmp_path / "three")
+    assert (session.steps_done, session.steps_total) == (3, 3)
+    session.train_on(2)
+    assert (session.steps_done, session.steps_total) == (5, 5)
+    for name, value in pofx.load(tmp_path / "five").state_dict().items():
+        assert torch.equal(session.state_dict()[name], value)
+    saved = Session.load(session.save(tmp_path / "saved"))
+    x = saved.read_rows(split="test").read([7])["x"]
+    assert torch.equal(saved.encode(x), session.encode(x))
+    assert (saved.steps_done, saved.steps_total) == (0, 0)
+    with pytest.raises(pofx.UserError, match="exists already"):
+        session.save(tmp_path / "saved")
+
+
 def test_what_a_model_of_text_reads_is_its_own(tmp_path):
     (tmp_path / "lines.txt").write_text("abc\nbca\ncab\n" * 10)
     line = ["train", "ngram", "--data", tmp_path / "lines.txt", "--out", tmp_path / "run"]
@@ -211,3 +230,10 @@ def test_what_is_refused_says_what_to_write(kind: Kind, found: Kind, said: str):
 
 def test_levels_of_a_picture_do_not_matter():
     assert Image(1, 8, 8).accepts(Image(1, 8, 8, levels=17)) == ()
+
+
+@pytest.mark.parametrize("name", [Path(file).stem for file in models.files()])
+def test_no_name_of_a_session_s_own_hides_a_model_s(name):
+    model = cases(models.find(name))[0].model()
+    hidden = {word for word in vars(Session) if not word.startswith("_")} | {"run", "data", "trust"}
+    assert {word for word in hidden if hasattr(model, word)} == set()

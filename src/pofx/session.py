@@ -7,7 +7,7 @@ their help, need none.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,7 @@ class Session:
         run: the run
         model: its model
         data: the run's own data, where they are there already
+        trust: whether the model file that the run carries may be executed, when it is loaded again
 
     Example:
         >>> import tempfile, torch
@@ -107,8 +108,8 @@ class Session:
         (Binary(dims=(4,)), torch.Size([3, 4]))
     """
 
-    def __init__(self, run: Run, model: Model, data: Data | None = None):
-        self.run, self.model, self.data = run, model, data
+    def __init__(self, run: Run, model: Model, data: Data | None = None, *, trust: bool = False):
+        self.run, self.model, self.data, self.trust = run, model, data, trust
 
     @classmethod
     def load(cls, run: str | Path | Session, *, trust: bool = False) -> Session:
@@ -122,7 +123,7 @@ class Session:
         if isinstance(run, Session):
             return run
         found = Run(run)
-        return cls(found, found.model(trust=trust))
+        return cls(found, found.model(trust=trust), trust=trust)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "model":  # while it is copied, or before there is one
@@ -133,6 +134,50 @@ class Session:
     def __wrapped__(self) -> Model:
         """Whom `pofx.capabilities` asks."""
         return self.model
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps the run has been trained; 0 where it was saved without a training."""
+        return max((row["step"] for row in self.run.metrics()), default=0)
+
+    @property
+    def steps_total(self) -> int:
+        """How many steps it is to be trained."""
+        from pofx.plan import solved
+        from pofx.train import Training
+
+        config = self.run.config
+        if "training" not in config:
+            return 0
+        return Training(**config["training"]).total(config["data"]["counts"]["train"], closed=solved(self.model.stages()))
+
+    def train_on(self, steps: int, *, report: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Train the run on by so many steps, exactly as if it had never stopped, and take up the weights that it keeps.
+
+        Args:
+            steps: beyond those that are done
+            report: called with every row of metrics, as in `pofx.train.train`
+
+        Raises:
+            UserError: there is nothing to go on from, or the data are not what they were
+        """
+        from pofx.train import resume
+
+        self.run = resume(self.run.path, steps=self.steps_done + steps, trust=self.trust, report=report)
+        self.model = self.run.model(trust=self.trust)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, with what makes and reads its data, into the new folder `path`: a run without its training.
+
+        Raises:
+            UserError: the folder is there already
+        """
+        from pofx.run import create, describe, write_tensors
+
+        sections = {"model": describe(self.model), **{name: self.run.config[name] for name in ("data",) if name in self.run.config}}
+        path = create(path, sections, self.model, self.run.tokenizers())
+        write_tensors(path / "model.safetensors", self.model.state_dict())
+        return path
 
     @property
     def kind(self) -> Kind:
