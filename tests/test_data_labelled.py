@@ -128,10 +128,10 @@ def test_labels_are_never_paired_with_x_that_they_are_not_of(tmp_path: Path) -> 
 
 def test_rows_without_a_label_have_none() -> None:
     data, whole = load("digits", labelled=50), load("digits")
-    found, known = Rows(data, "train").about()["label"], Rows(whole, "train").about()["label"]
+    found, known = Rows(data, "train").ids()["label"], Rows(whole, "train").ids()["label"]
     assert sum(y is not None for y in found) == 50
     assert all(y is None or y == truth for y, truth in zip(found, known, strict=True))
-    assert Rows(data, "test").about() == Rows(whole, "test").about()
+    assert Rows(data, "test").ids() == Rows(whole, "test").ids()
 
 
 def test_a_run_remembers_how_many_were_labelled_and_goes_on_with_them(tmp_path: Path) -> None:

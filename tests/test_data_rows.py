@@ -56,18 +56,18 @@ def light(rows: Rows) -> list[int]:
 def test_the_rows_of_a_table_are_those_of_the_file_whatever_is_skipped(tmp_path):
     data = load(table(tmp_path / "x.csv"), skip_bad=True)
     rows = Rows(data, "all")
-    about = rows.about()
+    about = rows.ids()
     assert about["row"][:3] == [0, 3, 4]
     assert about["row"] == GOOD == rows.read(range(len(rows)))["x"][:, 0].int().tolist()
     assert about["label"] == [f"class {i % 3}" for i in GOOD]
     for part, split in data.splits.items():
         own = Rows(data, part)
-        assert own.about()["row"] == split.source.tolist() == split.read(range(len(split)))["x"][:, 0].int().tolist()
-        assert own.about()["label"] == [f"class {i % 3}" for i in own.about()["row"]]
-    assert Rows(load(tmp_path / "x.csv", True, skip_bad=True), "all").about()["row"] == GOOD
+        assert own.ids()["row"] == split.source.tolist() == split.read(range(len(split)))["x"][:, 0].int().tolist()
+        assert own.ids()["label"] == [f"class {i % 3}" for i in own.ids()["row"]]
+    assert Rows(load(tmp_path / "x.csv", True, skip_bad=True), "all").ids()["row"] == GOOD
     labelled = load(tmp_path / "x.csv", skip_bad=True, labelled=6)
-    about = Rows(labelled, "train").about()
-    assert about["row"] == Rows(data, "train").about()["row"]
+    about = Rows(labelled, "train").ids()
+    assert about["row"] == Rows(data, "train").ids()["row"]
     assert [label for row, label in zip(about["row"], about["label"], strict=True) if label not in (None, f"class {row % 3}")] == []
 
 
@@ -87,18 +87,18 @@ def test_the_rows_of_parquet_files(tmp_path):
     numbers = pa.table({"a": [float(i) for i in range(N)], "b": [None if i in BAD else 1.0 for i in range(N)]})
     pyarrow.parquet.write_table(numbers, tmp_path / "numbers.parquet")
     rows = Rows(load(tmp_path / "numbers.parquet", skip_bad=True), "all")
-    assert rows.about()["row"] == GOOD == rows.read(range(len(rows)))["x"][:, 0].int().tolist()
+    assert rows.ids()["row"] == GOOD == rows.read(range(len(rows)))["x"][:, 0].int().tolist()
     files = sorted(pictures(tmp_path / "p").rglob("*.png"))
     cells = [{"bytes": file.read_bytes(), "path": None} for file in files]
     pyarrow.parquet.write_table(pa.table({"image": cells, "label": list(range(N))}), tmp_path / "pictures.parquet")
     rows = Rows(load(tmp_path / "pictures.parquet", skip_bad=True), "all")
-    assert rows.about()["row"] == GOOD == light(rows)
-    assert list(map(int, rows.about()["label"])) == GOOD
+    assert rows.ids()["row"] == GOOD == light(rows)
+    assert list(map(int, rows.ids()["label"])) == GOOD
 
 
 def test_the_rows_of_a_folder_of_pictures_are_its_files_in_order(tmp_path):
     rows = Rows(load(pictures(tmp_path / "p"), skip_bad=True), "all")
-    about = rows.about()
+    about = rows.ids()
     assert about["row"] == GOOD == light(rows)
     assert about["file"] == [f"{i // 20}/{i:02}.png" for i in GOOD]
     assert about["label"] == [f"{i // 20}" for i in GOOD]
@@ -110,8 +110,8 @@ def test_each_part_of_a_folder_has_rows_of_its_own(tmp_path):
     data = load(tmp_path / "p", skip_bad=True)
     assert data.splits["valid"].source is None
     for part, rows in (("train", GOOD), ("valid", list(range(N))), ("test", list(range(1, N)))):
-        assert Rows(data, part).about()["row"] == rows == light(Rows(data, part))
-    assert Rows(data, "all").about()["row"] == [*GOOD, *range(N), *range(1, N)]
+        assert Rows(data, part).ids()["row"] == rows == light(Rows(data, part))
+    assert Rows(data, "all").ids()["row"] == [*GOOD, *range(N), *range(1, N)]
 
 
 def test_the_rows_of_json_lines_are_its_lines_also_where_some_are_blank(tmp_path):
@@ -119,8 +119,8 @@ def test_the_rows_of_json_lines_are_its_lines_also_where_some_are_blank(tmp_path
     lines = [json.dumps({"image": f"{i // 20}/{i:02}.png", "kind": str(i)}) for i in range(N)]
     (tmp_path / "x.jsonl").write_text("\n".join([*lines[:5], "", *lines[5:]]))
     rows = Rows(load(tmp_path / "x.jsonl", skip_bad=True, label="kind"), "all")
-    assert rows.about()["row"] == [i + (i >= 5) for i in GOOD]
-    assert light(rows) == list(map(int, rows.about()["label"])) == GOOD
+    assert rows.ids()["row"] == [i + (i >= 5) for i in GOOD]
+    assert light(rows) == list(map(int, rows.ids()["label"])) == GOOD
     (tmp_path / "x.jsonl").write_text("\n".join(["", *lines[:5], lines[5].replace("kind", "king"), *lines[6:]]))
     with pytest.raises(Exception, match=r"line 7 has no 'kind'"):
         load(tmp_path / "x.jsonl", skip_bad=True, label="kind")
@@ -133,12 +133,12 @@ def spoken(rows: Rows) -> list[str]:
 def test_the_rows_of_a_text_are_its_lines_also_where_some_are_blank(tmp_path):
     (tmp_path / "x.txt").write_text("".join("\n" if i in BAD else f"line {i}\n" for i in range(N)))
     rows = Rows(load(tmp_path / "x.txt"), "all")
-    assert rows.about()["row"] == GOOD
+    assert rows.ids()["row"] == GOOD
     assert spoken(rows) == [f"line {i}" for i in GOOD]
     (tmp_path / "t").mkdir()
     for part in ("train", "valid"):
         (tmp_path / "t" / f"{part}.txt").write_text((tmp_path / "x.txt").read_text() if part == "train" else "a\nb\n")
-    assert Rows(load(tmp_path / "t"), "all").about()["row"] == [*GOOD, 0, 1]
+    assert Rows(load(tmp_path / "t"), "all").ids()["row"] == [*GOOD, 0, 1]
 
 
 def test_the_rows_of_pairs_are_their_lines_and_a_header_is_none(tmp_path):
@@ -155,7 +155,7 @@ def test_the_rows_of_pairs_are_their_lines_and_a_header_is_none(tmp_path):
         load(tmp_path / "headed.tsv", source="de"),
     ):
         rows = Rows(data, "all")
-        assert rows.about()["row"] == GOOD
+        assert rows.ids()["row"] == GOOD
         assert spoken(rows) == [f"line {i}" for i in GOOD]
 
 
@@ -164,11 +164,11 @@ def test_the_rows_of_captions_are_the_lines_of_their_file(tmp_path):
     lines = [json.dumps({"image": f"{i // 20}/{i:02}.png", "caption": "" if i == 30 else f"shade {i}"}) for i in range(N)]
     (tmp_path / "p" / "captions.jsonl").write_text("\n".join(lines))
     rows = Rows(load(tmp_path / "p", target="caption", skip_bad=True), "all")
-    assert rows.about()["row"] == [i for i in GOOD if i != 30]
+    assert rows.ids()["row"] == [i for i in GOOD if i != 30]
     assert spoken(rows) == [f"shade {i}" for i in GOOD if i != 30]
-    assert rows.about()["file"] == [f"{i // 20}/{i:02}.png" for i in GOOD if i != 30]
+    assert rows.ids()["file"] == [f"{i // 20}/{i:02}.png" for i in GOOD if i != 30]
     some = Rows(load(tmp_path / "p" / "1", target="caption", skip_bad=True), "all")
-    assert some.about()["row"] == [i for i in range(20, N) if i != 30], "in the file of all captions"
+    assert some.ids()["row"] == [i for i in range(20, N) if i != 30], "in the file of all captions"
 
 
 def test_what_is_made_of_several_rows_has_none_of_the_file(tmp_path):
@@ -214,7 +214,7 @@ def test_a_pack_without_numbers_is_opened_unless_rows_were_left_out(tmp_path, ca
     assert len(written) == 1
     assert again.record == first["some"].record
     assert again.problems == first["some"].problems
-    assert Rows(again, "all").about()["row"] == GOOD
+    assert Rows(again, "all").ids()["row"] == GOOD
     load(tmp_path / "some.csv", skip_bad=True)
     assert len(written) == 1
 

@@ -137,7 +137,7 @@ def test_a_record_gives_the_same_windows_again(tmp_path):
 
 
 def test_rows_say_when_they_are(tmp_path):
-    about = Rows(load(table(tmp_path / "x.csv"), window=6), "all").about()
+    about = Rows(load(table(tmp_path / "x.csv"), window=6), "all").ids()
     assert about["row"][:2] == [0, 1]
     assert about["time"][80 - 5] == "1906-09"  # the first window of valid
     assert (about["split"][74], about["split"][75], about["row"][75]) == ("train", "valid", 80)

@@ -314,7 +314,7 @@ class Rows:
         """What was read."""
         return str(self.data.record["spec"])
 
-    def about(self) -> dict[str, list[Any]]:
+    def ids(self) -> dict[str, list[Any]]:
         """What each row is, as columns: its number in the person's file, its split; its file or time, and its label, where it has them."""
         import torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pofx.commands.evaluate import scored
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.errors import UserError, nearest
 from pofx.options import Count, Positive, Seed, Size
@@ -56,7 +56,7 @@ def anneal(
 
     session = Session.load(run, trust=trust)
     found, model = session.run, session.model
-    *_, loading = sort("anneal", asked, anneal.known(run, trust))
+    *_, loading = split_options("anneal", asked, anneal.known(run, trust))
     loaded = prepared(found, model, data, loading)
     if split not in loaded.splits:
         raise UserError(f"the data has no split {split!r}: {nearest(split, loaded.splits)}")

@@ -52,7 +52,7 @@ def attribute(
         raise UserError(
             f"the data has no labels in a field {field!r}: " + (nearest(field, labels) if labels else "they have no labels at all")
         )
-    column = np.array([str(label) for label in asked.rows.about()[field]])
+    column = np.array([str(label) for label in asked.rows.ids()[field]])
     for label in (has, lacks):
         if label is not None and label not in column:
             raise UserError(f"no item has the {field} {label!r}: {nearest(label, set(column.tolist()))}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Decodes, Encodes, require
 from pofx.commands.files import destination, strip_forms
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.errors import UserError
 from pofx.session import Arrays, Part, Result, Session
 
@@ -39,7 +39,7 @@ class Walk:
         require(self.model, Encodes, Decodes)
         if self.session.kind.printed:
             raise UserError(f"{asked} draws pictures, and {self.model.title()} is of text: pofx interpolate goes between two texts")
-        *_, options = sort(asked, loading, verb.known(run, trust))
+        *_, options = split_options(asked, loading, verb.known(run, trust))
         self.file = destination(out or self.session.run.path / "samples" / name, strip_forms(self.session.kind))
         self.rows = self.session.read_rows(data, options, split=split)
 

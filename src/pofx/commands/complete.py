@@ -8,7 +8,7 @@ from typing import Any
 from pofx.capabilities import Completes, NamesContext, can, require
 from pofx.commands.condition import given_condition
 from pofx.commands.files import destination, strip_forms
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.masks import mask, with_holes
 from pofx.commands.verb import verb
 from pofx.errors import UserError
@@ -60,7 +60,7 @@ def complete(
     session = Session.load(run, trust=trust)
     model, kind, path = session.model, session.kind, session.run.path
     completer = require(model, Completes)
-    _, own, loading = sort("complete", asked, complete.known(run, trust))
+    _, own, loading = split_options("complete", asked, complete.known(run, trust))
     chosen_label = given_condition(model, given)
     file = destination(out or path / "samples" / ("completions.png" if kind.picture else "completions.npz"), strip_forms(kind))
     holes = with_holes(Path(data), kind) if data is not None and known is None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pofx.commands.flags import Flags, data_flags, sort, together
+from pofx.commands.flags import Flags, data_flags, split_options, together
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Size
@@ -32,7 +32,7 @@ def data(spec: str, *, out: str | None = None, n: Size = 64, **options: Any) -> 
     from pofx.commands.files import destination
     from pofx.data import describe, load
 
-    _, loading = sort("data", options, look_flags(spec))
+    _, loading = split_options("data", options, look_flags(spec))
     file = destination(out, (".png",)) if out else None
     found = load(spec, **loading)
     account = describe(found)

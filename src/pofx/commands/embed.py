@@ -6,7 +6,7 @@ from typing import Any
 
 from pofx.capabilities import Encodes, require
 from pofx.commands.files import ARRAYS, TABLES, destination
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.session import Arrays, Part, Result, Session, Table
 
@@ -33,10 +33,10 @@ def embed(
 
     session = Session.load(run, trust=trust)
     encoder = require(session.model, Encodes)
-    _, own, loading = sort("embed", asked, embed.known(run, trust))
+    _, own, loading = split_options("embed", asked, embed.known(run, trust))
     file = destination(out or session.run.path / "codes.parquet", (*TABLES, *ARRAYS))
     rows = session.read_rows(data, loading, split=split)
-    ids, found = rows.about(), list[Any]()
+    ids, found = rows.ids(), list[Any]()
     if session.kind.printed:
         ids["text"] = []
     with evaluating(session.model):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pofx.capabilities import Samples, Scores, Translates
 from pofx.commands.condition import given_condition
-from pofx.commands.flags import Flags, asked_class, asking_flags, sort, together
+from pofx.commands.flags import Flags, asked_class, asking_flags, split_options, together
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Count, Seed, Size
@@ -71,7 +71,7 @@ def evaluate(
 
     session = Session.load(run, trust=trust)
     found, model = session.run, session.model
-    _, own, loading, *of_measures = sort("evaluate", asked, evaluate.known(run, trust))
+    _, own, loading, *of_measures = split_options("evaluate", asked, evaluate.known(run, trust))
     condition = given_condition(model, given)
     loaded = prepared(found, model, data, loading, also=(condition,) if isinstance(condition, str) else ())
     training = found.config.get("training", {})

@@ -59,7 +59,7 @@ def together(*groups: Flags) -> list[Flags]:
     return result
 
 
-def sort(verb: str, given: dict[str, Any], groups: list[Flags]) -> list[dict[str, Any]]:
+def split_options(verb: str, given: dict[str, Any], groups: list[Flags]) -> list[dict[str, Any]]:
     """`given` shared out among `groups`, checked; a UserError names what no group knows."""
     given = dict(given)
     taken = [group.take(given) for group in groups]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pofx.capabilities import Completes, require
 from pofx.commands.files import destination
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Fraction, Seed, Size
@@ -65,7 +65,7 @@ def forecast(
     session = Session.load(run, trust=trust)
     model, kind, path, record = session.model, session.kind, session.run.path, session.run.config.get("data", {})
     require(model, Completes)
-    _, own = sort("forecast", asked, forecast.known(run, trust))
+    _, own = split_options("forecast", asked, forecast.known(run, trust))
     if not kind.in_time:
         raise UserError(f"{path} was made for x: {kind}, and only series have a future: train with --window, or use pofx complete")
     file = destination(out or path / "forecast.csv", FILES)

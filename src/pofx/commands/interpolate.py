@@ -8,7 +8,7 @@ import pofx.commands.texts as texts
 from pofx.capabilities import Decodes, Encodes, Generates, can, require
 from pofx.commands.codes import rows_of
 from pofx.commands.files import TEXTS, destination, strip_forms
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Range, Seed, Size
@@ -59,7 +59,7 @@ def interpolate(
         raise UserError(f"{path} encodes, so it goes between items and draws nothing: remove --seed")
     if not draws:
         require(model, Encodes, Decodes)
-    *_, options = sort("interpolate", loading, interpolate.known(run, trust))
+    *_, options = split_options("interpolate", loading, interpolate.known(run, trust))
     if between is not None and not kind.text:
         raise UserError(f"--between is of texts, and {path} is of {kind}: remove it")
     if between is not None and len(between) != 2:

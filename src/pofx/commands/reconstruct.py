@@ -6,7 +6,7 @@ from typing import Any
 
 from pofx.capabilities import Decodes, Encodes, require
 from pofx.commands.files import any_form, beside, destination, side_by_side
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.options import Size
 from pofx.session import BLOCK, Arrays, Part, Result, Session
@@ -41,7 +41,7 @@ def reconstruct(
 
     session = Session.load(run, trust=trust)
     encoder, decoder, kind = require(session.model, Encodes), require(session.model, Decodes), session.kind
-    _, own, loading = sort("reconstruct", asked, reconstruct.known(run, trust))
+    _, own, loading = split_options("reconstruct", asked, reconstruct.known(run, trust))
     usual = session.run.path / "samples" / "reconstructions.png"
     file = None if out is None and kind.printed else destination(out or usual, any_form(kind))
     rows = session.read_rows(data, loading, split=split)

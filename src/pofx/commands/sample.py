@@ -11,7 +11,7 @@ import pofx.commands.texts as texts
 from pofx.capabilities import DrawsInAnyOrder, DrawsInOrder, Samples, Streams, can, require
 from pofx.commands.condition import can_be_given, classes, condition
 from pofx.commands.files import destination, examples
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.sources import sources
 from pofx.commands.verb import verb
 from pofx.errors import UserError
@@ -71,7 +71,7 @@ def sample(
 
     session = Session.load(run, trust=trust)
     model, kind, sampler = session.model, session.kind, require(session.model, Samples)
-    _, own = sort("sample", asked, sample.known(run, trust))
+    _, own = split_options("sample", asked, sample.known(run, trust))
     for flag, value in (("given", given), ("growing", growing), ("columns", columns)):
         if value is not None and (kind.text if flag == "given" else kind.printed):
             raise UserError(f"{model.title()} draws {'text' if kind.text else kind}, which has no {flag}: remove --{flag}")

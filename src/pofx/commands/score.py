@@ -11,7 +11,7 @@ import pofx.commands.texts as texts
 from pofx.capabilities import Factorises, Scores, can, require
 from pofx.commands.condition import given_condition
 from pofx.commands.files import TABLES, destination, examples
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.verb import verb
 from pofx.errors import UserError
 from pofx.options import Seed, Size
@@ -59,7 +59,7 @@ def score(
     session = Session.load(run, trust=trust)
     model, kind = session.model, session.kind
     require(model, Scores)
-    _, own, loading = sort("score", asked, score.known(run, trust))
+    _, own, loading = split_options("score", asked, score.known(run, trust))
     for flag, value in (("given", given), ("picture", picture)):
         if kind.text and value is not None:
             raise UserError(f"{model.title()} scores text: remove --{flag}")
@@ -158,7 +158,7 @@ def items_scored(
     rows = session.read_rows(data, loading, split=split, also=(given,) if isinstance(given, str) else ())
     with Counting("scored") as progress:
         log_p, asked_in_full = log_probs(session.model, rows, seed=seed, given=given, progress=progress, **options)
-    found = Scored(log_p, rows.about(), {"data": rows.spec, "split": split}, rows)
+    found = Scored(log_p, rows.ids(), {"data": rows.spec, "split": split}, rows)
     if not session.kind.text:
         found.asked = {**asked_in_full, "seed": seed}
         return found

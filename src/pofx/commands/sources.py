@@ -82,7 +82,7 @@ def items(session: Session, data: str | None, n: int | None) -> tuple[Tensor, li
         if kind.accepts(loaded.fields["x"]):
             raise UserError(f"{run.path} reads {kind}, but {data} has {loaded.fields['x']}")
         rows = Rows(loaded, "all")
-    about = rows.about()
+    about = rows.ids()
     named = about.get("file", about["row"])
     count = min(n or len(rows), len(rows))
     return rows.read(np.arange(count))[field], list(map(str, named[:count]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pofx.commands.finish import finished, replicas_done
-from pofx.commands.flags import Flags, data_flags, sort, together, training_flags
+from pofx.commands.flags import Flags, data_flags, split_options, together, training_flags
 from pofx.commands.hints import bound
 from pofx.commands.verb import verb
 from pofx.environment import first_replica
@@ -43,7 +43,7 @@ def train(
         without: fields of the data that the model may take and is not to: --without label learns p(x) where p(x | label) is possible
         options: training options, data options and the model's hyper-parameters
     """
-    _, training_options, loading, hyper = sort("train", options, train_flags(model))
+    _, training_options, loading, hyper = split_options("train", options, train_flags(model))
 
     from pofx import train as engine
     from pofx.commands.progress import TrainingProgress

@@ -11,7 +11,7 @@ from typing import Any
 import pofx.commands.texts as texts
 from pofx.capabilities import Attends, Translates, can, require
 from pofx.commands.files import destination, growing
-from pofx.commands.flags import sort
+from pofx.commands.flags import split_options
 from pofx.commands.sources import Sources, items, tokens
 from pofx.commands.verb import verb
 from pofx.errors import Interrupted, UserError
@@ -63,7 +63,7 @@ def translate(
     session = Session.load(run, trust=trust)
     model = session.model
     require(model, Translates)
-    _, own = sort("translate", asked, translate.known(run, trust))
+    _, own = split_options("translate", asked, translate.known(run, trust))
     file = destination(out, (".txt", ".tsv", ".jsonl")) if out else None
     drawn = destination(attention, (".png",), "--attention") if attention else None
     if drawn is not None and not can(model, Attends):
