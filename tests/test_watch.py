@@ -24,7 +24,7 @@ from pofx.testing.learning import differ, finished
 from pofx.train import Training
 from pofx.train.log import losses
 from pofx.train.loop import Trainer
-from pofx.train.monitor import PICTURES, Real
+from pofx.train.monitor import IDLE, PICTURES, Real
 from tests.two_layers import B, D, numbers
 
 
@@ -226,6 +226,17 @@ def test_checks_are_rare_where_none_are_asked_for_and_pictures_few(tmp_path):
     pictures = sorted(file.name for file in (tmp_path / "samples").iterdir())
     assert len(pictures) == PICTURES
     assert pictures[-1] == "step-000120.png"
+
+
+def test_a_state_without_a_game_is_that_of_a_watch_before_any_check():
+    """Every state has one, as it always had; that of a game begins with it."""
+    t = little_dcgan()
+    assert t.watch.state() == IDLE
+    data = load("digits")
+    alone = Trainer(find("pca")(data.fields["x"], latent=2), data, Training(batch_size=500, device="cpu"))
+    assert alone.watch is None
+    alone.run()
+    assert json.loads(alone.state()[1]["pofx"])["watch"] == IDLE
 
 
 def little_dcgan(watched=True):

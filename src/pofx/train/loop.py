@@ -26,7 +26,7 @@ from pofx.run import seeded, write_tensors
 from pofx.train.averaging import Recent, averageable, swapped
 from pofx.train.diagnosis import diagnose, finite
 from pofx.train.log import Metrics, Totals, at_once
-from pofx.train.monitor import Watch
+from pofx.train.monitor import IDLE, Watch
 from pofx.train.optimizers import Closed, Gradient, rate
 from pofx.train.paired import require_paired
 from pofx.train.strategy import Replicas, computes_bf16, device
@@ -400,7 +400,7 @@ class Trainer:
             "batches": self.batches, "updates": self.updates,
             "best_loss": self.best_loss, "best_step": self.best_step, "worse": self.worse,
             "sums": self.replicas.gather(self.sums), "metrics": self.metrics.length,
-            **({} if self.watch is None else {"watch": self.watch.state()}),
+            "watch": IDLE if self.watch is None else self.watch.state(),  # every state has one
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         return tensors, {"pofx": json.dumps(record)}
@@ -427,7 +427,7 @@ class Trainer:
             self.step, self.batches, self.updates = found["step"], found["batches"], found["updates"]
             self.sums = found["sums"][self.replicas.rank] if len(found["sums"]) == self.replicas.world else {}
             self.best_loss, self.best_step, self.worse = found["best_loss"], found["best_step"], found["worse"]
-            if "watch" in found and self.watch is not None:  # in old states it is missing, or there is one where one player plays
+            if "watch" in found and self.watch is not None:  # not in the oldest states
                 self.watch.load(found["watch"])
             self.saved = self.step
             if found["stage"] >= 0:

@@ -31,6 +31,15 @@ NEIGHBOUR = 5  # whose distance is the radius of the ball that a sample has to l
 DIRECTIONS = 50  # of the sliced Wasserstein distance
 EVERY = 100  # steps between checks at least, where no number of steps was asked for
 PICTURES = 50  # of samples in a run, at most
+IDLE: dict[str, Any] = {
+    "checked": 0,
+    "stage": "",
+    "early": {},
+    "streaks": {},
+    "covered": [],
+    "apart": False,
+    "known": [],
+}  # before any check
 
 
 @dataclass(frozen=True)
