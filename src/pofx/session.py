@@ -110,6 +110,7 @@ class Session:
 
     def __init__(self, run: Run, model: Model, data: Data | None = None, *, trust: bool = False):
         self.run, self.model, self.data, self.trust = run, model, data, trust
+        self._codecs: dict[str, Tokenizer] = {}  # by field, as they were read
 
     @classmethod
     def load(cls, run: str | Path | Session, *, trust: bool = False) -> Session:
@@ -186,7 +187,11 @@ class Session:
 
     def codec(self, name: str = "x") -> Tokenizer | None:
         """What makes a field of text and turns it back into text; None where the field is none."""
-        return self.run.tokenizer(name) if self.model.inputs[name].text else None
+        if not self.model.inputs[name].text:
+            return None
+        if name not in self._codecs:
+            self._codecs[name] = self.run.tokenizer(name)
+        return self._codecs[name]
 
     def texts(self, x: np.ndarray | Tensor, name: str = "x") -> list[str]:
         """Examples (N, ...) of a field that is read, as texts."""

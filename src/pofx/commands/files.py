@@ -150,7 +150,7 @@ def examples(
     )
 
 
-def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays: Arrays, title: str = "") -> Any:
+def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays: Arrays) -> Any:
     """The same examples in several states, one below the other, as what the file's ending says.
 
     Args:
@@ -158,13 +158,12 @@ def beside(file: Path, session: Session, rows: Mapping[str, np.ndarray], arrays:
         session: whose x they are
         rows: label -> x (N, *shape)
         arrays: what an ending for numbers means
-        title: of a picture
     """
     from pofx.render.pictures import labelled_rows
 
     match file.suffix.lower():
         case ".png":
-            return labelled_rows({label: (x, session.kind) for label, x in rows.items()}, title)
+            return labelled_rows({label: (x, session.kind) for label, x in rows.items()})
         case ".npy" | ".npz":
             return arrays
     said = zip(*map(session.texts, rows.values()), strict=True)
@@ -189,7 +188,7 @@ def labelled(states: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """TextFile one under another, with a blank line between where one of them has several lines.
+    """Texts one under another, with a blank line between where one of them has several lines.
 
     Example:
         >>> joined(["one", "two"]), joined(["first line\\nsecond", "two"])

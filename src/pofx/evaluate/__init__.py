@@ -183,8 +183,7 @@ def _require(request: Request) -> None:
     if request.scoring and not can(model, Scores):
         raise UserError(f"{model.title()} has no log_prob, so {', '.join(sorted(request.scoring))} means nothing here: remove it")
     _require_drawing(request)
-    least = 1 if request.x.text and not request.x.ragged else 2  # a running text is scored whole
-    chosen_rows(rows_of, request.rows, least=least)
+    chosen_rows(rows_of, request.rows, least=request.least)
     if isinstance(given, str):
         if given not in rows_of.columns:
             raise UserError(f"the split has no field {given!r}")

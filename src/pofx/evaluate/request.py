@@ -74,6 +74,11 @@ class Request:
         """The split."""
         return self.data.splits[self.split]
 
+    @property
+    def least(self) -> int:
+        """How many rows there must be: a running text is scored whole."""
+        return 1 if self.x.text and not self.x.ragged else 2
+
     def has(self, name: str) -> bool:
         """Whether the data have a field; a label only if it is one of several classes."""
         kind = self.data.fields.get(name)
@@ -141,8 +146,7 @@ class Request:
         """How many features samples will be compared by, 0 where that cannot be told yet, and what they are called."""
         if not isinstance(self.features, Features):
             return known_size(self.data, self.features) or 0, self.features or ""
-        least = 1 if self.x.text and not self.x.ragged else 2
-        row = chosen_rows(self.rows_of, self.rows, least=least)[:1]
+        row = chosen_rows(self.rows_of, self.rows, least=self.least)[:1]
         return self.features.of(self.rows_of, row).shape[1], self.features.name
 
     @cached_property
