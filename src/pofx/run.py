@@ -148,8 +148,14 @@ def load(path: str | Path, *, trust: bool = False) -> Model:
     return Run(path).model(trust=trust)
 
 
-def save(model: Model, path: str | Path) -> Path:
+def save(model: Model, path: str | Path, *, data: dict[str, Any] | None = None, tokenizers: Mapping[str, Tokenizer] | None = None) -> Path:
     """Write `model` (configuration and weights) into the new folder `path`, so that `load(path)` gives it back.
+
+    Args:
+        model: a model, or a session
+        path: a folder that is not there yet, or is empty
+        data: the record of the data that it was trained on, which new data are then prepared like
+        tokenizers: of its fields of text
 
     Example:
         >>> import tempfile, torch, pofx
@@ -162,7 +168,7 @@ def save(model: Model, path: str | Path) -> Path:
         True
     """
     model = getattr(model, "__wrapped__", model)  # of a session, its model
-    path = create(path, {"model": describe(model)}, model)
+    path = create(path, {"model": describe(model), **({} if data is None else {"data": data})}, model, tokenizers)
     write_tensors(path / "model.safetensors", model.state_dict())
     return path
 

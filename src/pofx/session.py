@@ -173,12 +173,9 @@ class Session:
         Raises:
             UserError: the folder is there already
         """
-        from pofx.run import create, describe, write_tensors
+        from pofx.run import save
 
-        sections = {"model": describe(self.model), **{name: self.run.config[name] for name in ("data",) if name in self.run.config}}
-        path = create(path, sections, self.model, self.run.tokenizers())
-        write_tensors(path / "model.safetensors", self.model.state_dict())
-        return path
+        return save(self.model, path, data=self.run.config.get("data"), tokenizers=self.run.tokenizers())
 
     @property
     def kind(self) -> Kind:

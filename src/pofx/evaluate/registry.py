@@ -6,6 +6,7 @@ in a model's own file is registered when that file is imported.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -122,10 +123,15 @@ def measure(
 def measures() -> list[Measure]:
     """All that are registered, in the order of their scores."""
     package = importlib.import_module(__package__ or "")
-    for _, name, _ in pkgutil.iter_modules(package.__path__):
-        if not name.endswith("_private"):  # what wraps a library, which may be slow to import
-            importlib.import_module(f"{package.__name__}.{name}")
+    _import_files(package.__name__, tuple(package.__path__))
     return sorted(_KNOWN.values(), key=lambda known: known.place)
+
+
+@functools.cache  # measures are asked for many times in an evaluation, and the folder is looked through once
+def _import_files(package: str, folders: tuple[str, ...]) -> None:
+    for _, name, _ in pkgutil.iter_modules(folders):
+        if not name.endswith("_private"):  # what wraps a library, which may be slow to import
+            importlib.import_module(f"{package}.{name}")
 
 
 def options_of(model: object) -> dict[str, HyperParameter]:

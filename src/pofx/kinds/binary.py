@@ -52,12 +52,6 @@ class Binary(Kind):
         why = super().takes(found)
         return (Refusal("make it binary with", "binarize", ("dynamic", "threshold")),) if why and found.bits_per_dimension else why
 
-    def accepts(self, found: Kind) -> tuple[Refusal, ...]:
-        why = super().accepts(found)
-        if why and not why[0].option and len(self.dims) == len(found.shape) == 3 and found.shape[1:] != self.dims[1:]:
-            return (Refusal("pass", "size", (self.dims[-1],)),)
-        return why
-
     def beside(self, n: int) -> Binary:
         return Binary(*self.dims[:-1], n * self.dims[-1]) if self.picture else super().beside(n)  # type: ignore[return-value]
 

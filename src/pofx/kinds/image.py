@@ -53,12 +53,6 @@ class Image(Kind):
             return (Refusal("that is text: `pofx models` shows which models take Tokens"),)
         return super().takes(found) and (Refusal("" if found.levels else "pictures are uint8, from 0 to 255"),)
 
-    def accepts(self, found: Kind) -> tuple[Refusal, ...]:
-        why = super().accepts(found)
-        if why and len(found.shape) == 3 and found.shape[1:] != self.shape[1:]:
-            return (Refusal("pass", "size", (self.width,)),)
-        return why
-
     def beside(self, n: int) -> Image:
         return replace(self, width=n * self.width)
 

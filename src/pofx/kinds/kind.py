@@ -129,7 +129,10 @@ class Kind:
             >>> Image(1, 8, 8).accepts(Image(1, 8, 8, levels=17)), Binary(1, 8, 8).accepts(Image(1, 8, 8))[0].option
             ((), 'binarize')
         """
-        return type(self).takes(found) or (() if found.shape == self.shape else (Refusal(),))
+        why = type(self).takes(found) or (() if found.shape == self.shape else (Refusal(),))
+        if why and not why[0].option and len(self.shape) == len(found.shape) == 3 and found.shape[1:] != self.shape[1:]:
+            return (Refusal("pass", "size", (self.shape[-1],)),)  # pictures of another size
+        return why
 
     def with_eos(self, numbers: list[int]) -> list[int]:
         """A sequence as one whole example: with what marks its end, where examples have such a mark."""
